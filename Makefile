@@ -1,0 +1,66 @@
+# The two commands a new user needs: `make demo` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# TORCH: "cpu" installs the small CPU build. On a machine with an accelerator give pip's own words,
+# for example  make setup TORCH="torch --index-url https://download.pytorch.org/whl/cu128"
+TORCH  ?= cpu
+TORCH_CPU_VERSION := 2.13.0
+TORCH_CPU_INDEX   := https://download.pytorch.org/whl/cpu
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+RUNS   ?= atlas-demo
+
+.PHONY: help setup demo test lint format types unit bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+setup: $(VENV)/.ready  ## make .venv and install everything, CPU torch by default
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "atlas-scaling needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and apart: a plain `pip install torch` on Linux fetches gigabytes of CUDA, and
+# a lock file must never replace the build that fits this machine's accelerator.
+$(VENV)/.torch-$(firstword $(TORCH)): | $(BIN)/python
+ifeq ($(TORCH),cpu)
+	@echo "installing torch $(TORCH_CPU_VERSION), CPU build"
+	@$(PIP) install --no-index --no-deps torch==$(TORCH_CPU_VERSION) 2>/dev/null \
+	  || $(PIP) install --no-deps --index-url $(TORCH_CPU_INDEX) torch==$(TORCH_CPU_VERSION)
+else
+	$(PIP) install $(TORCH)
+endif
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml requirements.lock $(VENV)/.torch-$(firstword $(TORCH))
+	@echo "installing atlas-scaling and what it needs"
+	@$(PIP) install --constraint requirements.lock --editable '.[train,dev]'
+	@touch $@
+
+demo: setup  ## a small multilingual study on real text: runs, fits, answers, report.html
+	$(BIN)/atlas demo --output $(RUNS)
+
+test: setup lint unit  ## lint, types and all tests
+
+lint: setup  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/python -m pytest
+
+format: setup  ## put the code into the project's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: setup  ## run the benchmarks (minutes)
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+lock: setup  ## write requirements.lock from what is installed, torch left out
+	$(PIP) freeze --exclude-editable | grep -viE '^(torch|nvidia-|triton|-e )' > requirements.lock
+
+clean:  ## remove the environment and caches; corpora and studies stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,60 @@
+"""The ``atlas`` program: nouns, then verbs. Exit codes: 0 done, 1 failed, 2 wrong input."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from atlas_scaling._version import __version__
+from atlas_scaling.cli.output import print_error
+from atlas_scaling.errors import AtlasError, InputError
+
+app = typer.Typer(
+    name="atlas",
+    help="Scaling laws for multilingual language models: what to train, and how sure that is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"atlas-scaling {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say it.")
+    ] = False,
+) -> None:
+    """Scaling laws for multilingual language models."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and turn every expected failure into a message and an exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except AtlasError as error:
+        print_error(error, as_json="--json" in arguments)
+        code = error.exit_code
+    except TyperException as error:
+        print_error(_as_input_error(error), as_json="--json" in arguments)
+        code = InputError.exit_code
+    except (KeyboardInterrupt, Abort):
+        sys.stderr.write("stopped; run the same command again to go on\n")
+        code = 130
+    sys.exit(code or 0)
+
+
+def _as_input_error(error: TyperException) -> InputError:
+    """A mistyped command line in the same words as any other wrong input."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "atlas"
+    return InputError(error.format_message(), where=command, remedy=f"{command} --help")

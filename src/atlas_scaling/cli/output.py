@@ -1,0 +1,51 @@
+"""What every command shares: the ``--json`` flag, printing an answer, printing an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from atlas_scaling.answers import jsonable
+from atlas_scaling.errors import AtlasError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+]
+
+A = TypeVar("A")
+
+
+def emit(answer: A, *, as_json: bool, text: Callable[[A], RenderableType]) -> None:
+    """Print ``answer``: its JSON form, or what ``text`` renders of it."""
+    if as_json:
+        print_json(answer)
+    else:
+        console().print(text(answer))
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as one JSON document; numbers are full doubles, missing is null."""
+    sys.stdout.write(json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+    sys.stdout.write("\n")
+
+
+def print_error(error: AtlasError, *, as_json: bool) -> None:
+    """Say what went wrong on stderr, and with ``--json`` on stdout as a document too."""
+    if as_json:
+        print_json(error.to_dict())
+    sys.stderr.write(f"error: {error}\n")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that wraps to the terminal, or to 100 columns where there is none."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 100)

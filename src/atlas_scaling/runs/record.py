@@ -1,0 +1,126 @@
+"""What a run directory says of itself (DESIGN section 7).
+
+::
+
+    RUN/run.json        one RunRecord: what was to be trained, on what, with what code
+    RUN/evals.jsonl     one EvalRow a line, append-only
+    RUN/status.json     one RunStatus, replaced atomically while the run goes on
+    RUN/checkpoints/    the trainer's own
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION: Final = 1
+MIXTURE_TOLERANCE: Final = 1e-6
+
+
+class LrState(StrEnum):
+    """Where in its warmup-stable-decay schedule a run was when it was evaluated."""
+
+    WARMUP = "warmup"
+    STABLE = "stable"
+    DECAY = "decay"
+    DECAYED = "decayed"
+    UNKNOWN = "unknown"
+
+
+class Frozen(BaseModel):
+    """Immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TokenizerInfo(Frozen):
+    """The tokenizer that cut the text; losses of two tokenizers compare only in bits per byte."""
+
+    name: str
+    vocab_size: int = Field(gt=0)
+    sha256: str
+
+
+class CodeInfo(Frozen):
+    """Which code wrote the record. ``commit`` and ``dirty`` are null outside a git checkout."""
+
+    version: str
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class RunRecord(Frozen):
+    """``run.json``: everything that is fixed when a run starts.
+
+    ``n_params`` counts the (tied) embedding once; ``n_params_non_embedding`` leaves it out.
+    ``unique_tokens`` are the distinct training tokens available of each language in the mixture.
+    ``tokens`` are the training tokens planned, of this run alone where ``base_run`` is set.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    study: str | None = None
+    group: str
+    mixture: dict[str, float]
+    tokens: int = Field(gt=0)
+    unique_tokens: dict[str, int]
+    n_params: int = Field(gt=0)
+    n_params_non_embedding: int = Field(gt=0)
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    tokenizer: TokenizerInfo
+    corpus_sha256: str
+    seed: int
+    base_run: str | None = None
+    code: CodeInfo
+    environment: dict[str, str] = Field(default_factory=dict)
+    created_at: str
+
+    @model_validator(mode="after")
+    def _mixture_is_a_distribution(self) -> RunRecord:
+        total = sum(self.mixture.values())
+        if abs(total - 1.0) > MIXTURE_TOLERANCE or min(self.mixture.values(), default=-1) < 0:
+            raise ValueError(f"mixture must be shares that sum to 1, got a sum of {total}")
+        return self
+
+
+class EvalRow(Frozen):
+    """One line of ``evals.jsonl``: one language at one step.
+
+    ``tokens_by_language`` counts what was trained on so far, repetitions included; languages that
+    were not trained on are left out. ``loss`` is nats per token.
+    """
+
+    step: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    tokens_by_language: dict[str, int]
+    language: str
+    loss: float
+    bits_per_byte: float
+    lr: float
+    lr_state: LrState
+
+
+class RunState(StrEnum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class RunStatus(Frozen):
+    """``status.json``: where the run stands, for people and for whoever restarts it."""
+
+    state: RunState
+    step: int = 0
+    total_steps: int = 0
+    tokens: int = 0
+    tokens_per_second: float | None = None
+    reason: str | None = None
+    updated_at: str
+    host: str | None = None
+    pid: int | None = None
