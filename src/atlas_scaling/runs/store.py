@@ -212,10 +212,10 @@ def _read_json(path: Path, model: type[M], notes: list[Note]) -> M | None:
 
 def _read_evals(path: Path, notes: list[Note]) -> list[EvalRow]:
     """One row per (step, language); of repeated lines the last is kept."""
-    if not path.exists():
-        notes.append(Note(str(path), "missing: the run has no evaluation yet"))
+    data = path.read_bytes() if path.exists() else b""
+    if not data:
+        notes.append(Note(str(path), "missing or empty: the run has no evaluation yet"))
         return []
-    data = path.read_bytes()
     lines = data.split(b"\n")
     torn = lines.pop()
     if torn:

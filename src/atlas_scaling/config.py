@@ -1,0 +1,159 @@
+"""YAML files checked against a pydantic model, with errors that name file, line and key.
+
+YAML 1.2 only: ``no`` stays the string ``no`` (Norwegian), it does not become False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from atlas_scaling.errors import InputError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_config(path: Path, model: type[M]) -> M:
+    """Read ``path`` and build ``model`` of it.
+
+    Raises:
+        InputError: the file is missing, is no YAML, or does not fit the model; with the line, the
+            value received and, for an unknown key, the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("there is no such file", value=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"this file cannot be read: {error}", value=str(path)) from None
+    return parse_config(text, model, name=str(path))
+
+
+def parse_config(text: str, model: type[M], *, name: str) -> M:
+    """The same from a text; ``name`` stands for the file in messages."""
+    data = _parse_yaml(text, name)
+    if not isinstance(data, dict):
+        raise InputError(
+            "this must be a mapping of keys to values",
+            value=data,
+            where=f"{name}:1",
+            remedy=f"the keys are {', '.join(model.model_fields)}",
+        )
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _as_input_error(error, data, model, name) from None
+
+
+def dump_config(model: BaseModel) -> str:
+    """``model`` as YAML text that ``parse_config`` reads back to an equal value."""
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 100
+    stream = StringIO()
+    yaml.dump(model.model_dump(mode="json", exclude_none=True), stream)
+    return stream.getvalue()
+
+
+def _parse_yaml(text: str, name: str) -> Any:
+    yaml = YAML(typ="rt")
+    yaml.version = "1.2"
+    try:
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"{name}:{mark.line + 1}" if mark is not None else name
+        problem = " ".join(str(error.problem or error.context).split())
+        raise InputError(f"this is not valid YAML: {problem}", where=line) from None
+    except (YAMLError, ValueError) as error:
+        raise InputError(f"this is not valid YAML: {error}", where=name) from None
+
+
+def _as_input_error(
+    error: ValidationError, data: Any, model: type[BaseModel], name: str
+) -> InputError:
+    """The first of the errors, with its place in the file, and how many more there are."""
+    errors = error.errors()
+    # A misspelt key is the likeliest reason for a missing one: say that first.
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    path = [key for key in first["loc"] if _leads_somewhere(key, data, first["loc"])]
+    dotted = ".".join(map(str, path))
+    line = _line_of(data, path)
+    remedy = None
+    if first["type"] == "extra_forbidden":
+        problem = f"unknown key {path[-1]!r}"
+        known = list(_keys_beside(model, path))
+        remedy = nearest(str(path[-1]), known) or f"known keys: {', '.join(known)}"
+        value = None
+    else:
+        problem = f"{dotted}: {_sentence(first['msg'])}"
+        value = None if first["type"] == "missing" else first["input"]
+    if len(errors) > 1:
+        problem += f" (and {len(errors) - 1} more)"
+    where = f"{name}:{line}" + (f", {dotted}" if dotted else "")
+    return InputError(problem, value=_plain(value), where=where, remedy=remedy)
+
+
+def _sentence(message: str) -> str:
+    """Pydantic's message without its prefix for our own checks."""
+    return message.removeprefix("Value error, ")
+
+
+def _leads_somewhere(key: int | str, data: Any, location: Sequence[int | str]) -> bool:
+    """Leave out what pydantic adds to a location that is not in the file (a union's tag)."""
+    return isinstance(key, int) or key == location[-1] or _contains_key(data, key)
+
+
+def _contains_key(data: Any, key: str) -> bool:
+    if isinstance(data, dict):
+        return key in data or any(_contains_key(v, key) for v in data.values())
+    if isinstance(data, list):
+        return any(_contains_key(v, key) for v in data)
+    return False
+
+
+def _line_of(data: Any, path: Sequence[int | str]) -> int:
+    """The 1-based line of the last part of ``path`` that the file has."""
+    line = 1
+    for key in path:
+        position = getattr(data, "lc", None)
+        try:
+            if position is not None and position.data is not None and key in position.data:
+                line = position.data[key][0] + 1
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def _keys_beside(model: type[BaseModel], path: Sequence[int | str]) -> Iterator[str]:
+    """Field names of the (nested) model in which the last key of ``path`` stands."""
+    models: list[type[BaseModel]] = [model]
+    for key in path[:-1]:
+        fields = [m.model_fields[key] for m in models if key in m.model_fields]
+        if fields:
+            models = [m for field in fields for m in _models_in(field.annotation)]
+    for one in models:
+        yield from one.model_fields
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)
+
+
+def _plain(value: Any) -> Any:
+    """YAML's own node types print with their positions; plain ones read better."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value
