@@ -58,8 +58,10 @@ def parse_count(text: str | float, *, name: str = "count") -> float:
                 remedy="write it like 2e9, 2B, 400M or 1_000_000",
             )
         value = float(re.sub("[_,]", "", match[1])) * _SUFFIXES[match[2].lower()]
-    else:
+    elif isinstance(text, int | float) and not isinstance(text, bool):
         value = float(text)
+    else:
+        raise InputError(f"{name} is not a number", value=text, where=name)
     if not math.isfinite(value) or value <= 0:
         raise InputError(f"{name} must be above zero and finite", value=text, where=name)
     return value

@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
+from atlas_scaling.cli import doctor, runs, study
 from atlas_scaling.cli.output import print_error
 from atlas_scaling.errors import AtlasError, InputError
 
@@ -34,6 +35,11 @@ def root(
     ] = False,
 ) -> None:
     """Scaling laws for multilingual language models."""
+
+
+app.add_typer(study.app, name="study")
+app.add_typer(runs.app, name="runs")
+app.command(epilog="Example: atlas doctor --json")(doctor.doctor)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,163 @@
+"""``atlas corpus``: real text for studies, built once into the cache."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlas_scaling.cli.output import JsonFlag, emit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from atlas_scaling.study.corpus_sources import SourceList
+    from atlas_scaling.study.corpus_store import Corpus
+    from atlas_scaling.study.tokenizer_report import FertilityReport
+
+app = typer.Typer(help="Text for studies: build it, look at it.", no_args_is_help=True)
+
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Cache directory; else $ATLAS_CACHE, else yours.")
+]
+CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Directory of a corpus.")]
+
+
+@app.command(epilog="Example: atlas corpus build swe dan nob --eval-lines 400")
+def build(
+    languages: Annotated[list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv.")],
+    part: Annotated[
+        list[str] | None, typer.Option(help="A source (atlas corpus sources); repeat for more.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Your own text instead: DIR/CODE.txt, DIR/eval/CODE.txt.")
+    ] = None,
+    eval_lines: Annotated[int, typer.Option(min=1, help="Evaluation lines a language.")] = 800,
+    seed: Annotated[int, typer.Option(help="Of the split and of the order of lines.")] = 0,
+    cache: CacheOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Build a corpus, or find it built; say where it is and what is in it."""
+    from atlas_scaling.languages import normalise
+    from atlas_scaling.study.cache import cache_directory
+    from atlas_scaling.study.corpus import build_corpus, corpus_spec
+
+    spec = corpus_spec(folder=folder, parts=part, eval_lines=eval_lines, seed=seed)
+    corpus = build_corpus(
+        spec, [normalise(code) for code in languages], cache=cache_directory(cache), say=_say
+    )
+    emit(corpus, as_json=as_json, text=_corpus_text)
+
+
+@app.command(
+    epilog="Example: atlas corpus show ~/.cache/atlas-scaling/corpora/594fe7e2526506170b6f"
+)
+def show(corpus: CorpusArgument, as_json: JsonFlag = False) -> None:
+    """Say what is in a corpus, where it comes from and what was left out."""
+    from atlas_scaling.study.corpus import open_corpus
+
+    emit(open_corpus(corpus), as_json=as_json, text=_corpus_text)
+
+
+@app.command(epilog="Example: atlas corpus sources")
+def sources(cache: CacheOption = None, as_json: JsonFlag = False) -> None:
+    """List the sources of the embedded corpus with size and licence, and which are here."""
+    from atlas_scaling.study.cache import cache_directory
+    from atlas_scaling.study.corpus_sources import list_sources
+
+    emit(list_sources(cache_directory(cache)), as_json=as_json, text=_sources_text)
+
+
+@app.command(epilog="Example: atlas corpus fertility CORPUS --vocab-size 4096")
+def fertility(
+    corpus: CorpusArgument,
+    vocab_size: Annotated[int, typer.Option(min=300, help="Pieces of the vocabulary.")] = 4096,
+    cache: CacheOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a vocabulary on a corpus and say what it makes of each language."""
+    from atlas_scaling.study.cache import cache_directory
+    from atlas_scaling.study.corpus import open_corpus
+    from atlas_scaling.study.tokenizer import TokenizerSpec, train_tokenizer
+    from atlas_scaling.study.tokenizer_report import fertility_report
+
+    text = open_corpus(corpus)
+    spec = TokenizerSpec(vocab_size=vocab_size)
+    tokenizer = train_tokenizer(text, spec, cache=cache_directory(cache), say=_say)
+    emit(fertility_report(text, tokenizer), as_json=as_json, text=_fertility_text)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def _corpus_text(corpus: Corpus) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    manifest = corpus.manifest
+    table = Table("language", "train MB", "lines", "eval lines", "sources", "dropped", box=None)
+    for code, record in sorted(manifest.languages.items()):
+        shares = ", ".join(
+            f"{name} {share.train_bytes / max(record.train.bytes, 1):.0%}"
+            for name, share in record.sources.items()
+        )
+        table.add_row(
+            code,
+            f"{record.train.bytes / 1e6:.2f}",
+            f"{record.train.lines:,}",
+            f"{record.evaluation.lines:,}",
+            shares,
+            f"{sum(record.dropped.values()):,}",
+        )
+    lines = [""]
+    for source in manifest.sources:
+        pin = f" ({source.pin})" if source.pin else ""
+        missing = f"; not used: {source.problem}" if source.problem else ""
+        lines.append(f"{source.name}{pin}: {source.licence}{missing}")
+    aligned = "says the same in every language" if manifest.aligned else "is not aligned"
+    lines.append(f"Evaluation text {aligned}.")
+    lines += [f"Note: {note}." for note in manifest.notes]
+    lines += [f"sha256 {corpus.sha256}", f"{corpus.path}"]
+    return Group(table, Text("\n".join(lines)))
+
+
+def _sources_text(listed: SourceList) -> RenderableType:
+    from rich.table import Table
+
+    table = Table("part", "MB", "pin", "licence", "in the cache", box=None)
+    for source in listed.sources:
+        table.add_row(
+            source.name,
+            f"{source.n_bytes / 1e6:.0f}",
+            source.pin,
+            source.licence,
+            "yes" if source.cached else "no",
+        )
+    return table
+
+
+def _fertility_text(report: FertilityReport) -> RenderableType:
+    from rich.table import Table
+
+    def shown(value: float | None) -> str:
+        return "" if value is None else f"{value:.2f}"
+
+    table = Table(
+        "language", "tokens/byte", "tokens/word", "byte premium", "token premium", box=None
+    )
+    for row in report.languages:
+        table.add_row(
+            row.language,
+            f"{row.tokens_per_byte:.3f}",
+            shown(row.tokens_per_word),
+            shown(row.byte_premium),
+            shown(row.token_premium),
+        )
+    if report.aligned:
+        table.caption = f"Premiums are over {report.reference}, for the same content."
+    return table

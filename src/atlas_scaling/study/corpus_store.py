@@ -1,0 +1,284 @@
+"""A corpus on disk, which explains itself to whoever opens it.
+
+::
+
+    CORPUS/manifest.json     where the text comes from, what was dropped and why, sizes, hashes
+    CORPUS/train/CODE.txt    training text, one sentence or paragraph a line
+    CORPUS/eval/CODE.txt     evaluation text; aligned: line i says the same in every language
+    CORPUS/eval/ids.txt      what line i is in its source, if the evaluation text is aligned
+
+A directory is written once, whole or not at all, and never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from atlas_scaling.answers import Answer
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.runs.record import Frozen
+from atlas_scaling.study.cache import new_directory
+
+MANIFEST: Final = "manifest.json"
+TRAIN: Final = "train"
+EVALUATION: Final = "eval"
+SCHEMA_VERSION: Final = 1
+
+
+class Line(NamedTuple):
+    """A line of text and the source it comes from."""
+
+    text: str
+    source: str
+
+
+class SourceRecord(Frozen):
+    """Where text comes from. ``problem`` says why a source that was asked for was not used."""
+
+    name: str
+    licence: str
+    homepage: str | None = None
+    pin: str | None = None
+    filename: str | None = None
+    sha256: str | None = None
+    problem: str | None = None
+
+
+class TextRecord(Frozen):
+    """One text file. ``bytes`` are of its UTF-8 form, a newline a line included."""
+
+    lines: int
+    characters: int
+    bytes: int
+    sha256: str
+
+
+class SourceShare(Frozen):
+    """How much of a language's text one source gave."""
+
+    train_lines: int
+    train_bytes: int
+    eval_lines: int
+
+
+class LanguageRecord(Frozen):
+    """A language's texts, what each source gave, and how many lines were dropped for what."""
+
+    train: TextRecord
+    evaluation: TextRecord
+    sources: dict[str, SourceShare]
+    dropped: dict[str, int]
+
+
+class Manifest(Frozen):
+    """``manifest.json``.
+
+    Attributes:
+        schema_version: of this file.
+        request: what was asked for; the directory is named by its hash.
+        aligned: whether line i of the evaluation text is the same content in every language.
+        sources: all that were asked for, with licence and pin.
+        languages: by code.
+        notes: what a reader should know, such as less evaluation text than asked for.
+        corpus_sha256: over the hashes of all text files.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    request: dict[str, Any]
+    aligned: bool
+    sources: tuple[SourceRecord, ...]
+    languages: dict[str, LanguageRecord]
+    notes: tuple[str, ...]
+    corpus_sha256: str
+
+
+@dataclass(frozen=True)
+class CorpusText:
+    """What a builder gathered, before it is on disk.
+
+    Attributes:
+        train: training lines by language, in their final order.
+        evaluation: evaluation lines by language.
+        ids: names of the evaluation lines where they are aligned, else None.
+        sources: all sources asked for.
+        dropped: lines left out, by language and reason.
+        notes: for the manifest.
+    """
+
+    train: Mapping[str, Sequence[Line]]
+    evaluation: Mapping[str, Sequence[Line]]
+    ids: Sequence[str] | None
+    sources: Sequence[SourceRecord]
+    dropped: Mapping[str, Counter[str]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Corpus(Answer):
+    """A corpus that is on disk.
+
+    Attributes:
+        path: its directory.
+        manifest: what it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all its text."""
+        return self.manifest.corpus_sha256
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Its language codes, sorted."""
+        return tuple(sorted(self.manifest.languages))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Where it is and all that its manifest says."""
+        return {"path": str(self.path), **self.manifest.model_dump(mode="json")}
+
+    def train_lines(self, language: str) -> Iterator[str]:
+        """Training lines of a language, without their newlines."""
+        return self._lines(TRAIN, language)
+
+    def eval_lines(self, language: str) -> Iterator[str]:
+        """Evaluation lines of a language, without their newlines."""
+        return self._lines(EVALUATION, language)
+
+    def record(self, language: str) -> LanguageRecord:
+        """What the manifest says of a language.
+
+        Raises:
+            InputError: the corpus does not have it.
+        """
+        try:
+            return self.manifest.languages[language]
+        except KeyError:
+            raise InputError(
+                "this corpus has no such language",
+                value=language,
+                where=str(self.path),
+                remedy=nearest(language, self.languages) or f"it has {', '.join(self.languages)}",
+            ) from None
+
+    def _lines(self, split: str, language: str) -> Iterator[str]:
+        self.record(language)
+        with text_path(self.path, split, language).open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                yield line.removesuffix("\n")
+
+
+def text_path(corpus: Path, split: str, language: str) -> Path:
+    """The text file of a language."""
+    return corpus / split / f"{language}.txt"
+
+
+def open_corpus(path: Path) -> Corpus:
+    """The corpus in ``path``.
+
+    Raises:
+        InputError: there is none, or its files are not those its manifest lists.
+    """
+    try:
+        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            "this directory holds no corpus",
+            value=str(path),
+            remedy="build one: atlas corpus build",
+        ) from None
+    except ValidationError as error:
+        raise InputError(
+            f"the manifest of this corpus is damaged: {error.errors()[0]['msg']}",
+            where=str(path / MANIFEST),
+            remedy="remove the directory and build the corpus again",
+        ) from None
+    corpus = Corpus(path, manifest)
+    for language, record in manifest.languages.items():
+        for split, text in ((TRAIN, record.train), (EVALUATION, record.evaluation)):
+            file = text_path(path, split, language)
+            size = file.stat().st_size if file.is_file() else None
+            if size != text.bytes:
+                raise InputError(
+                    f"a file of this corpus is damaged: it should have {text.bytes} bytes",
+                    value=size,
+                    where=str(file),
+                    remedy="remove the directory and build the corpus again",
+                )
+    return corpus
+
+
+def write_corpus(target: Path, text: CorpusText, request: Mapping[str, Any]) -> Corpus:
+    """Write ``text`` as the corpus ``target``.
+
+    Raises:
+        SourceError: the disk does not take it.
+    """
+    with new_directory(target) as scratch:
+        (scratch / TRAIN).mkdir()
+        (scratch / EVALUATION).mkdir()
+        records = {code: _write_language(scratch, code, text) for code in sorted(text.train)}
+        if text.ids is not None:
+            _write_lines(scratch / EVALUATION / "ids.txt", text.ids)
+        manifest = Manifest(
+            request=dict(request),
+            aligned=text.ids is not None,
+            sources=tuple(text.sources),
+            languages=records,
+            notes=tuple(text.notes),
+            corpus_sha256=_hash_of(records),
+        )
+        (scratch / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+    return open_corpus(target)
+
+
+def _write_language(scratch: Path, code: str, text: CorpusText) -> LanguageRecord:
+    train, evaluation = text.train[code], text.evaluation[code]
+    return LanguageRecord(
+        train=_write_lines(text_path(scratch, TRAIN, code), [line.text for line in train]),
+        evaluation=_write_lines(
+            text_path(scratch, EVALUATION, code), [line.text for line in evaluation]
+        ),
+        sources={
+            name: SourceShare(
+                train_lines=sum(line.source == name for line in train),
+                train_bytes=sum(n_bytes(line.text) for line in train if line.source == name),
+                eval_lines=sum(line.source == name for line in evaluation),
+            )
+            for name in sorted({line.source for line in (*train, *evaluation)})
+        },
+        dropped=dict(sorted(text.dropped.get(code, Counter()).items())),
+    )
+
+
+def n_bytes(line: str) -> int:
+    """UTF-8 bytes of a line and its newline."""
+    return len(line.encode()) + 1
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> TextRecord:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(data)
+    return TextRecord(
+        lines=len(lines),
+        characters=sum(map(len, lines)),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _hash_of(records: Mapping[str, LanguageRecord]) -> str:
+    parts = [
+        f"{code} {record.train.sha256} {record.evaluation.sha256}\n"
+        for code, record in sorted(records.items())
+    ]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()

@@ -1,0 +1,218 @@
+"""Runs on this machine: one long-lived worker process a core, one thread each.
+
+Many small runs on a CPU are fastest so: no thread of one run waits for another, and PyTorch is
+imported once a worker. A worker that dies is replaced, and its run goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.engines.base import Event, EventKind
+from atlas_scaling.study.process import process_environment
+from atlas_scaling.study.worker import event_from_line
+
+MAX_LOSSES_PER_RUN: Final = 2
+STOP_GRACE_SECONDS: Final = 60.0
+
+
+def usable_cores() -> list[int]:
+    """Cores that this process may run on (a container often gives fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+class LocalEngine:
+    """Carries out runs in ``n_workers`` processes of this machine (default: one a core)."""
+
+    def __init__(self, n_workers: int | None = None) -> None:
+        self.cores = usable_cores()
+        self.n_workers = n_workers or len(self.cores)
+
+    def run(
+        self,
+        study_dir: Path,
+        runs: Sequence[PlannedRun],
+        *,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        """Carry out ``runs``; see ``Engine.run``."""
+        board = _Board(list(runs), on_event)
+        workers = [
+            _Worker(study_dir, board, number, self.cores[number % len(self.cores)])
+            for number in range(min(self.n_workers, len(runs)))
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt:
+            board.stop()
+            for worker in workers:
+                worker.stop()
+            for worker in workers:
+                worker.join(STOP_GRACE_SECONDS)
+            raise
+        if board.crash is not None:
+            raise board.crash
+
+
+@dataclass
+class _Board:
+    """Which runs wait, which are out and which have ended; shared by the worker threads."""
+
+    waiting: list[PlannedRun]
+    on_event: Callable[[Event], None]
+    ended: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    losses: dict[str, int] = field(default_factory=dict)
+    stopping: bool = False
+    crash: BaseException | None = None
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        self.out: set[str] = set()
+        self._bases = {run.run_id for run in self.waiting}
+
+    def take(self) -> PlannedRun | None:
+        """The next run whose base has ended; waits for one; None when there is nothing left."""
+        with self.changed:
+            while not self.stopping:
+                self._fail_orphans()
+                for run in self.waiting:
+                    if run.base_run not in self._bases or run.base_run in self.ended:
+                        self.waiting.remove(run)
+                        self.out.add(run.run_id)
+                        return run
+                if not self.waiting:
+                    return None
+                self.changed.wait()
+            return None
+
+    def tell(self, event: Event) -> None:
+        """Pass news on, and note an end."""
+        with self.changed:
+            if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED):
+                self.out.discard(event.run_id)
+                (self.ended if event.kind is EventKind.DONE else self.failed).add(event.run_id)
+                self.changed.notify_all()
+            self.on_event(event)
+
+    def lose(self, run: PlannedRun, reason: str) -> None:
+        """A worker died with ``run`` in hand: hand it out again, unless it keeps happening."""
+        times = self.losses[run.run_id] = self.losses.get(run.run_id, 0) + 1
+        if times > MAX_LOSSES_PER_RUN:
+            self.tell(Event(run.run_id, EventKind.FAILED, reason=f"lost {times} times: {reason}"))
+            return
+        with self.changed:
+            self.out.discard(run.run_id)
+            self.waiting.insert(0, run)
+            self.changed.notify_all()
+            self.on_event(Event(run.run_id, EventKind.LOST, reason=reason))
+
+    def stop(self) -> None:
+        with self.changed:
+            self.stopping = True
+            self.changed.notify_all()
+
+    def _fail_orphans(self) -> None:
+        """What continues a failed run cannot be carried out."""
+        for run in [run for run in self.waiting if run.base_run in self.failed]:
+            self.waiting.remove(run)
+            self.failed.add(run.run_id)
+            reason = f"the run it continues, {run.base_run}, did not finish"
+            self.on_event(Event(run.run_id, EventKind.FAILED, reason=reason))
+
+
+class _Worker(threading.Thread):
+    """Keeps one worker process busy, and replaces it when it dies."""
+
+    def __init__(self, study_dir: Path, board: _Board, number: int, core: int) -> None:
+        super().__init__(name=f"worker-{number}", daemon=True)
+        self._study_dir = study_dir
+        self._board = board
+        self._core = core
+        self._log = study_dir / "logs" / f"worker-{number}.log"
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self) -> None:
+        try:
+            while (run := self._board.take()) is not None:
+                self._carry_out(run)
+        except BaseException as error:
+            self._board.crash = error
+            self._board.stop()
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Ask the process to write a checkpoint and end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def _carry_out(self, run: PlannedRun) -> None:
+        process = self._living_process()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(run.run_id + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._lost(run)
+            return
+        for line in process.stdout:
+            event = event_from_line(line)
+            self._board.tell(event)
+            if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED):
+                return
+        self._lost(run)
+
+    def _lost(self, run: PlannedRun) -> None:
+        assert self._process is not None
+        code = self._process.wait()
+        self._process = None
+        if self._board.stopping:
+            return
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._board.lose(run, f"its worker process ended with {how}; see {self._log}")
+
+    def _living_process(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("a", encoding="utf-8") as log:
+                self._process = _spawn(self._study_dir, self._core, log)
+        return self._process
+
+    def _close(self) -> None:
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _spawn(study_dir: Path, core: int, log: IO[str]) -> subprocess.Popen[str]:
+    """A worker on one core. It is in a session of its own: Ctrl-C reaches it through us only."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "atlas_scaling.study.worker", str(study_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **process_environment()},
+        start_new_session=True,
+    )
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, {core})
+    return process

@@ -1,0 +1,84 @@
+"""Carries out one planned run of a study: text in, run directory out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from atlas_scaling.errors import RunError
+from atlas_scaling.runs.provenance import code_info
+from atlas_scaling.runs.record import RunRecord, RunStatus
+from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.tokens import TokenStore
+from atlas_scaling.study.train import train
+
+
+def execute_run(
+    study: StudyFolder,
+    run_id: str,
+    *,
+    on_progress: Callable[[int, float | None], None],
+    should_stop: Callable[[], bool],
+) -> RunStatus:
+    """Train ``run_id``, or go on with it from its checkpoint.
+
+    Args:
+        study: the study it belongs to.
+        run_id: one of the study's planned runs.
+        on_progress: called with tokens so far and tokens per second.
+        should_stop: asked after every step; True writes a checkpoint and stops.
+
+    Raises:
+        RunError: its text is gone, its base has no checkpoint, or nothing can be written.
+    """
+    planned = next(run for run in study.design.runs if run.run_id == run_id)
+    inputs = study.read_inputs()
+    if inputs is None:
+        raise RunError("the study has no text yet", where=str(study.path))
+    store = TokenStore.open(Path(inputs.tokens_dir))
+    base = None if planned.base_run is None else study.run_dir(planned.base_run)
+    return train(
+        study.run_dir(run_id),
+        make_record(study, planned, store),
+        study.spec.model_of(planned.size),
+        study.spec.training_of(planned.size),
+        texts={code: store.train(code) for code in planned.mixture},
+        evals={code: store.evaluation(code) for code in study.spec.languages},
+        init_from=base,
+        on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
+        should_stop=should_stop,
+    )
+
+
+def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> RunRecord:
+    """What ``run.json`` says of a planned run."""
+    spec = study.spec
+    return RunRecord(
+        run_id=planned.run_id,
+        study=spec.name,
+        group=planned.group,
+        mixture=planned.mixture,
+        tokens=planned.tokens,
+        unique_tokens={code: store.unique_tokens(code) for code in planned.mixture},
+        n_params=planned.n_params,
+        n_params_non_embedding=planned.n_params_non_embedding,
+        model=spec.model_of(planned.size).model_dump(mode="json"),
+        optimizer=spec.training_of(planned.size).model_dump(mode="json"),
+        tokenizer=store.tokenizer,
+        corpus_sha256=store.corpus_sha256,
+        seed=planned.seed,
+        base_run=planned.base_run,
+        code=code_info(),
+        environment={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+        },
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,177 @@
+"""The folder of a study, which explains itself to whoever opens it.
+
+::
+
+    STUDY/study.yaml     the spec as it was when the study began
+    STUDY/inputs.json    corpus and tokens it trains on, with their hashes
+    STUDY/runs/RUN_ID/   one run directory each (runs/record.py)
+    STUDY/logs/          what workers printed
+    STUDY/lock           held while a process works on the study
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from atlas_scaling.config import dump_config, load_config
+from atlas_scaling.errors import InputError, RunError
+from atlas_scaling.runs.record import Frozen, RunState, RunStatus
+from atlas_scaling.runs.store import read_run
+from atlas_scaling.study.design import Design, design_study
+from atlas_scaling.study.spec import StudySpec
+
+SPEC_NAME: Final = "study.yaml"
+INPUTS_NAME: Final = "inputs.json"
+
+
+class StudyInputs(Frozen):
+    """What a study trains on. The paths lie in the cache; the hashes say what must be there."""
+
+    corpus_dir: str
+    corpus_sha256: str
+    tokens_dir: str
+    tokenizer_sha256: str
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study on disk: its spec, its design and where its runs lie."""
+
+    path: Path
+    spec: StudySpec
+    design: Design
+
+    @classmethod
+    def open(cls, path: Path) -> StudyFolder:
+        """The study that began in ``path``.
+
+        Raises:
+            InputError: no study began there, or its spec is not readable.
+        """
+        if not (path / SPEC_NAME).exists():
+            raise InputError(
+                "no study began in this folder",
+                value=str(path),
+                remedy="start one with: atlas study run SPEC --output FOLDER",
+            )
+        spec = load_config(path / SPEC_NAME, StudySpec)
+        return cls(path, spec, design_study(spec))
+
+    @classmethod
+    def begin(cls, path: Path, spec: StudySpec) -> StudyFolder:
+        """Begin ``spec`` in ``path``, or go on with it if the very same study began there.
+
+        Raises:
+            InputError: another study, or a changed spec, lives there.
+        """
+        written = path / SPEC_NAME
+        if written.exists():
+            _refuse_changed(load_config(written, StudySpec), spec, written)
+        else:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                _write_whole(written, dump_config(spec))
+            except OSError as error:
+                raise RunError(
+                    f"the study's folder cannot be written: {error.strerror}", value=str(path)
+                ) from None
+        return cls(path, spec, design_study(spec))
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where the run directories are."""
+        return self.path / "runs"
+
+    def run_dir(self, run_id: str) -> Path:
+        """The directory of one run."""
+        return self.runs_dir / run_id
+
+    def status_of(self, run_id: str) -> RunStatus | None:
+        """What the run last said of itself; None if it never began."""
+        directory = self.run_dir(run_id)
+        return read_run(directory).status if directory.is_dir() else None
+
+    def is_done(self, run_id: str) -> bool:
+        """Whether a run has reached its end."""
+        status = self.status_of(run_id)
+        return status is not None and status.state is RunState.DONE
+
+    def write_inputs(self, inputs: StudyInputs) -> None:
+        """Note what the study trains on.
+
+        Raises:
+            InputError: the study began on other text.
+        """
+        before = self.read_inputs()
+        if before is not None:
+            for name in ("corpus_sha256", "tokenizer_sha256"):
+                if getattr(before, name) != getattr(inputs, name):
+                    raise InputError(
+                        "the text under this half-done study has changed; its runs would not "
+                        "compare",
+                        value=f"{name} {getattr(inputs, name)}, was {getattr(before, name)}",
+                        where=str(self.path / INPUTS_NAME),
+                        remedy="give the new study a folder of its own (--output)",
+                    )
+        _write_whole(self.path / INPUTS_NAME, inputs.model_dump_json(indent=2) + "\n")
+
+    def read_inputs(self) -> StudyInputs | None:
+        """What the study trains on, if it has come so far."""
+        path = self.path / INPUTS_NAME
+        return StudyInputs.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the study, so that no second process trains the same runs.
+
+        Raises:
+            InputError: another process holds it; the message says which and since when.
+        """
+        path = self.path / "lock"
+        with path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise InputError(
+                    "another process is at work on this study",
+                    value=file.read().strip(),
+                    where=str(path),
+                    remedy="wait for it, or stop it; or give another folder with --output",
+                ) from None
+            file.truncate(0)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+            file.write(json.dumps(owner))
+            file.flush()
+            yield
+            file.truncate(0)
+
+
+def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
+    if before == now:
+        return
+    old, new = before.model_dump(mode="json"), now.model_dump(mode="json")
+    changed = [key for key in new if old.get(key) != new[key]]
+    key = changed[0]
+    raise InputError(
+        f"the spec differs from the one this half-done study began with, in {', '.join(changed)}",
+        value=f"{key}: {new[key]!r}, was {old.get(key)!r}",
+        where=str(written),
+        remedy="give the new study a folder of its own (--output), or put the spec back",
+    )
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

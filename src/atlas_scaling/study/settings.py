@@ -1,0 +1,120 @@
+"""What a run is told: the shape of its model and how it is trained. No PyTorch is needed here.
+
+Parameters are counted exactly: ``V d`` for the tied embedding, and for the rest (attention,
+feed-forward of width f, norms; see ``study/model.py``) ``L (4 d^2 + 2 d f + 2 d) + d``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from atlas_scaling.runs.record import Frozen
+from atlas_scaling.units import parse_count
+
+
+def _count(value: Any) -> Any:
+    """A count as people write it; zero is left to the field's own bound."""
+    return 0 if value == 0 else round(parse_count(value))
+
+
+Count = Annotated[int, BeforeValidator(_count)]
+"""An integer that may be written 600k, 2M or 1e9."""
+
+
+class ModelShape(Frozen):
+    """Depth and width of a decoder-only transformer.
+
+    Attributes:
+        n_layers: blocks.
+        d_model: width of the residual stream.
+        n_heads: attention heads; each has ``d_model / n_heads`` dimensions, an even number.
+        d_ff: width of the feed-forward layers; four times ``d_model`` unless given.
+    """
+
+    n_layers: int = Field(gt=0)
+    d_model: int = Field(gt=0)
+    n_heads: int = Field(gt=0)
+    d_ff: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> ModelShape:
+        if self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model {self.d_model} cannot be cut into {self.n_heads} heads of equal size"
+            )
+        if (self.d_model // self.n_heads) % 2:
+            raise ValueError(
+                f"a head has {self.d_model // self.n_heads} dimensions; rotary positions turn "
+                "pairs of them, so it must be an even number"
+            )
+        return self
+
+
+class ModelConfig(ModelShape):
+    """A shape with what the study adds to it.
+
+    Attributes:
+        vocab_size: rows of the embedding, which is the output layer too.
+        sequence_length: tokens a training window has.
+    """
+
+    vocab_size: int = Field(gt=1)
+    sequence_length: int = Field(default=128, gt=1)
+
+    @property
+    def feed_forward(self) -> int:
+        """Width of the feed-forward layers."""
+        return self.d_ff or 4 * self.d_model
+
+    @property
+    def n_params_non_embedding(self) -> int:
+        """Parameters without the embedding."""
+        d = self.d_model
+        block = 4 * d * d + 2 * d * self.feed_forward + 2 * d
+        return self.n_layers * block + d
+
+    @property
+    def n_params(self) -> int:
+        """Parameters, the tied embedding counted once."""
+        return self.vocab_size * self.d_model + self.n_params_non_embedding
+
+
+class SharedTraining(Frozen):
+    """What all runs of a study share: AdamW with a warmup-stable-decay learning rate.
+
+    Attributes:
+        batch_size: sequences a step.
+        warmup_tokens: over which the learning rate rises linearly from zero.
+        decay_fraction: last share of the run, over which it falls linearly to zero (the paper's
+            Table B.2 has 0.1; the form of the decay is not stated there).
+        weight_decay: of matrices; norms have none.
+        beta1, beta2: of AdamW.
+        grad_clip: largest norm of the gradient.
+        first_evaluation: tokens at the first evaluation. The grid is the same in all runs of a
+            study, so that their curves have points at equal token counts.
+        evaluations_per_doubling: points of the grid for each doubling of the tokens.
+        checkpoint_seconds: a checkpoint at least so often, and at the end.
+    """
+
+    batch_size: int = Field(gt=0)
+    warmup_tokens: Count = Field(default=50_000, ge=0)
+    decay_fraction: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.1, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    grad_clip: float = Field(default=1.0, gt=0)
+    first_evaluation: Count = Field(default=100_000, gt=0)
+    evaluations_per_doubling: int = Field(default=2, gt=0)
+    checkpoint_seconds: float = Field(default=20.0, gt=0)
+
+
+class TrainConfig(SharedTraining):
+    """How one run is trained.
+
+    Attributes:
+        lr: the stable learning rate.
+    """
+
+    lr: float = Field(gt=0)
