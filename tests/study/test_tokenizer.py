@@ -1,0 +1,142 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.cleaning import tidied
+from atlas_scaling.study.corpus import FolderSpec, build_corpus
+from atlas_scaling.study.tokenizer import (
+    MAX_REPEATS,
+    TokenizerSpec,
+    affordable_coverage,
+    byte_budgets,
+    first_bytes,
+    open_tokenizer,
+    train_tokenizer,
+)
+from atlas_scaling.study.tokenizer_report import fertility_report
+from tests.study.test_corpus_folder import write_texts
+
+SPEC = TokenizerSpec(vocab_size=400)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    base = tmp_path_factory.mktemp("tokenizer")
+    spec = FolderSpec(source="folder", path=write_texts(base / "text", n=300, n_eval=20))
+    return build_corpus(spec, ["swe_Latn", "rus_Cyrl"], cache=base / "cache")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(corpus, tmp_path_factory):
+    return train_tokenizer(corpus, SPEC, cache=tmp_path_factory.mktemp("cache"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet=st.characters(exclude_characters="\u2581", exclude_categories=["Cs"])))
+def test_decoding_gives_back_every_tidy_line_even_of_unknown_characters(tokenizer, text):
+    line = tidied(text).replace("\0", "")
+    (ids,) = tokenizer.encode([line])
+    assert tokenizer.decode(ids) == line
+    assert all(1 < i < 400 for i in ids)
+
+
+def test_the_same_text_gives_the_same_vocabulary_in_any_cache(corpus, tokenizer, tmp_path):
+    again = train_tokenizer(corpus, SPEC, cache=tmp_path)
+    assert again.info == tokenizer.info
+    assert again.info.vocab_size == 400
+    assert again.info.name == "unigram-400-rus-swe"
+
+
+def test_a_trained_vocabulary_is_not_trained_again(corpus, tmp_path):
+    said = []
+    first = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
+    second = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
+    assert second.path == first.path
+    assert said == ["training a vocabulary of 400 pieces"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes"])
+def test_a_damaged_vocabulary_is_noticed_and_trained_again(corpus, tmp_path, damage):
+    first = train_tokenizer(corpus, SPEC, cache=tmp_path)
+    (first.path / "tokenizer.model").write_bytes(damage)
+    with pytest.raises(InputError, match="damaged") as caught:
+        open_tokenizer(first.path)
+    assert caught.value.where == str(first.path / "tokenizer.model")
+    assert train_tokenizer(corpus, SPEC, cache=tmp_path).info == first.info
+
+
+def test_opening_what_is_no_tokenizer_says_so(tmp_path):
+    with pytest.raises(InputError, match="holds no tokenizer") as caught:
+        open_tokenizer(tmp_path)
+    assert caught.value.value == str(tmp_path)
+
+
+def test_more_pieces_than_the_text_can_give_are_refused_with_a_remedy(corpus, tmp_path):
+    with pytest.raises(InputError, match="cannot be trained on this text") as caught:
+        train_tokenizer(corpus, TokenizerSpec(vocab_size=100_000), cache=tmp_path)
+    assert caught.value.value == 100_000
+    assert caught.value.where == "tokenizer.vocab_size"
+    assert "fewer pieces" in caught.value.remedy
+
+
+def test_budgets_at_temperature_one_are_by_size_and_at_a_high_one_even():
+    sizes = {"a": 1000, "b": 3000}
+    assert byte_budgets(sizes, temperature=1.0, total=400) == {"a": 100, "b": 300}
+    assert byte_budgets(sizes, temperature=1e9, total=400) == {"a": 200, "b": 200}
+    # 1000^(1/2) : 3000^(1/2) = 1 : 1.732
+    assert byte_budgets(sizes, temperature=2.0, total=2732) == {"a": 1000, "b": 1732}
+
+
+def test_a_small_language_is_repeated_but_not_without_end():
+    budgets = byte_budgets({"a": 10, "b": 100_000}, temperature=1e9, total=100_000)
+    assert budgets == {"a": 10 * MAX_REPEATS, "b": 50_000}
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.integers(1, 10**6), min_size=1),
+    st.floats(1, 1e6),
+    st.integers(1, 10**7),
+)
+def test_budgets_never_exceed_the_total_by_more_than_their_rounding(sizes, temperature, total):
+    budgets = byte_budgets(sizes, temperature=temperature, total=total)
+    assert sum(budgets.values()) <= min(total, sum(sizes.values())) + len(sizes)
+
+
+def test_first_bytes_begins_again_where_the_text_is_short():
+    # "ab" is 3 bytes with its newline, "ä" is 3 too.
+    assert list(first_bytes(["ab", "ä"], 10)) == ["ab", "ä", "ab"]
+    assert list(first_bytes(["ab", "ä"], 2)) == []
+    assert list(first_bytes([], 10)) == []
+
+
+def test_coverage_is_lowered_where_characters_would_take_over_the_vocabulary():
+    # A quarter of 300 - 258 pieces is 10 characters; the ten commonest of these are 1000 of 1005.
+    spec = TokenizerSpec(vocab_size=300)
+    lines = ["abcdefghij" * 100, "klmno"]
+    assert affordable_coverage([lines], spec) == pytest.approx(999.5 / 1005)
+    assert affordable_coverage([["abc"]], spec) == 0.999995
+    # Ten of fifteen equally common characters would be 0.65: SentencePiece takes 0.98 and more.
+    assert affordable_coverage([["abcdefghijklmno"]], spec) == 0.98
+
+
+def test_fertility_is_counted_on_the_evaluation_text(corpus, tokenizer):
+    report = fertility_report(corpus, tokenizer, reference="swe_Latn")
+    rows = {row.language: row for row in report.languages}
+    lines = list(corpus.eval_lines("rus_Cyrl"))
+    n_bytes = sum(len(line.encode()) for line in lines)
+    n_tokens = sum(len(ids) for ids in tokenizer.encode(lines))
+    russian = rows["rus_Cyrl"]
+    assert russian.tokens_per_byte == n_tokens / n_bytes
+    assert russian.tokens_per_word == n_tokens / (20 * 5)  # tiny sentences have five words
+    assert rows["swe_Latn"].byte_premium == rows["swe_Latn"].token_premium == 1.0
+    assert russian.byte_premium == n_bytes / rows["swe_Latn"].n_bytes
+
+
+def test_premiums_are_missing_where_the_text_is_not_aligned(tmp_path, tokenizer):
+    spec = FolderSpec(source="folder", path=write_texts(tmp_path / "text"))
+    corpus = build_corpus(spec, ["swe_Latn", "rus_Cyrl"], cache=tmp_path / "cache")
+    report = fertility_report(corpus, tokenizer)
+    assert {row.byte_premium for row in report.languages} == {None}
+    with pytest.raises(InputError):
+        fertility_report(corpus, tokenizer, reference="fin_Latn")

@@ -1,0 +1,166 @@
+import errno
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra [train]")
+
+from atlas_scaling.errors import InputError, RunError  # noqa: E402
+from atlas_scaling.runs.record import LrState, RunState  # noqa: E402
+from atlas_scaling.runs.store import read_run, read_runs, value_of  # noqa: E402
+from atlas_scaling.study.evaluate import Evaluator  # noqa: E402
+from atlas_scaling.study.model import Transformer  # noqa: E402
+from atlas_scaling.study.train import train  # noqa: E402
+from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
+
+
+def carry_out(run_dir: Path, *, config=CONFIG, run=None, **options):
+    run = run or record()
+    return train(run_dir, run, MODEL, config, texts=TEXTS, evals=EVALS, **options)
+
+
+def stop_after(calls: int):
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
+def test_a_run_learns_and_writes_every_evaluation_of_every_language(tmp_path):
+    status = carry_out(tmp_path)
+    assert status.state is RunState.DONE
+    frame = read_runs(tmp_path).frame
+    assert set(frame["language"]) == set(EVALS)
+    swedish = frame.filter(frame["language"] == "swe_Latn").sort("step")
+    assert swedish["loss"][-1] < swedish["loss"][0] < math.log(32)
+    assert swedish["tokens"][-1] == 2048
+    assert swedish["lr_state"][-1] == LrState.DECAYED
+    assert value_of(swedish, "tokens_by_language", "swe_Latn")[-1] == 1024
+
+
+@pytest.mark.parametrize("stop", [1, 9, 40])
+def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(tmp_path, stop):
+    carry_out(tmp_path / "whole")
+    status = carry_out(tmp_path / "cut", should_stop=stop_after(stop))
+    assert status.state is RunState.STOPPED
+    assert carry_out(tmp_path / "cut").state is RunState.DONE
+    assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
+
+
+def test_evaluations_after_the_last_checkpoint_are_not_written_twice(tmp_path):
+    never = CONFIG.model_copy(update={"checkpoint_seconds": 1e9})
+    carry_out(tmp_path / "whole", config=never)
+    carry_out(tmp_path / "cut", config=never)
+    (tmp_path / "cut" / "checkpoints" / "last.safetensors").unlink()  # as if killed before the end
+    carry_out(tmp_path / "cut", config=never)
+    assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
+
+
+def test_a_torn_line_is_cut_off_and_its_evaluation_written_again(tmp_path):
+    carry_out(tmp_path / "whole")
+    carry_out(tmp_path / "cut", should_stop=stop_after(20))
+    with (tmp_path / "cut" / "evals.jsonl").open("a") as file:
+        file.write('{"step": 25, "tok')
+    carry_out(tmp_path / "cut")
+    assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
+    assert read_run(tmp_path / "cut").notes == ()
+
+
+def test_a_killed_process_goes_on_with_the_losses_of_an_unbroken_one(tmp_path):
+    code = (
+        "import sys, pathlib; from tests.study.test_train import carry_out, long_run;"
+        "carry_out(pathlib.Path(sys.argv[1]), run=long_run())"
+    )
+    run_dir = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", code, str(run_dir)])
+    deadline = time.monotonic() + 60
+    while not (run_dir / "evals.jsonl").exists() or len(eval_lines(run_dir)) < 9:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert read_run(run_dir).status.state is RunState.RUNNING  # it had no time to say otherwise
+    carry_out(run_dir, run=long_run())
+    carry_out(tmp_path / "whole", run=long_run())
+    assert eval_lines(run_dir) == eval_lines(tmp_path / "whole")
+
+
+def long_run():
+    return record(tokens=40_000)
+
+
+def test_a_continued_run_starts_from_the_weights_of_its_base(tmp_path):
+    carry_out(tmp_path / "base")
+    base_end = [row for row in read_run(tmp_path / "base").rows if row.step == 64]
+    gentle = CONFIG.model_copy(update={"lr": 1e-9, "warmup_tokens": 0})
+    run = record("next", base_run="tiny")
+    carry_out(tmp_path / "next", run=run, config=gentle, init_from=tmp_path / "base")
+    first = read_run(tmp_path / "next").rows[: len(EVALS)]
+    assert {r.language: r.loss for r in first} == pytest.approx(
+        {r.language: r.loss for r in base_end}, rel=1e-5
+    )
+    assert first[0].tokens == 128
+
+
+def test_a_base_without_checkpoint_is_refused(tmp_path):
+    with pytest.raises(RunError, match="no checkpoint"):
+        carry_out(tmp_path / "next", init_from=tmp_path / "nowhere")
+
+
+def test_a_run_that_diverges_is_failed_with_the_reason_and_no_exception(tmp_path):
+    wild = CONFIG.model_copy(update={"lr": 1e4, "warmup_tokens": 0})
+    status = carry_out(tmp_path, config=wild)
+    assert status.state is RunState.FAILED
+    assert "diverged" in status.reason
+
+
+def test_another_run_in_the_directory_is_refused_with_the_difference(tmp_path):
+    carry_out(tmp_path, should_stop=stop_after(1))
+    with pytest.raises(RunError, match="another run") as caught:
+        carry_out(tmp_path, run=record(seed=1))
+    assert caught.value.value == "seed 1, was 0"
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeypatch):
+    carry_out(tmp_path, should_stop=stop_after(5))
+    kept = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="disk is full"):
+        carry_out(tmp_path)
+    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == kept
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["last.safetensors"]
+
+
+def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
+    carry_out(tmp_path, should_stop=stop_after(5))
+    (tmp_path / "checkpoints" / "last.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match="cannot be read"):
+        carry_out(tmp_path)
+
+
+def test_a_run_too_short_for_its_schedule_leaves_nothing_behind(tmp_path):
+    with pytest.raises(InputError, match="no room"):
+        carry_out(tmp_path / "run", run=record(tokens=64))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_evaluation_is_the_mean_over_all_tokens_of_the_text():
+    model = Transformer(MODEL, seed=0)
+    score = Evaluator(EVALS, sequence_length=16).scores(model)["swe_Latn"]
+    ids = torch.tensor(EVALS["swe_Latn"].tokens.astype("int64"))
+    context = torch.cat([ids[-1:], ids[:-1]])  # the text ends with EOS
+    nats = 0.0
+    for begin in range(0, 200, 16):
+        logits = model.logits(context[None, begin : begin + 16])[0]
+        chosen = logits.log_softmax(-1).gather(1, ids[begin : begin + 16, None])
+        nats -= chosen.sum().item()
+    assert score.nats_per_token == pytest.approx(nats / 200, rel=1e-5)
+    assert score.bits_per_byte == pytest.approx(nats / 800 / math.log(2), rel=1e-5)
