@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
-from atlas_scaling.cli import doctor, runs, study
+from atlas_scaling.cli import corpus, doctor, fit, languages, plan, runs, study, transfer
 from atlas_scaling.cli.output import print_error
 from atlas_scaling.errors import AtlasError, InputError
 
@@ -37,8 +37,14 @@ def root(
     """Scaling laws for multilingual language models."""
 
 
+app.add_typer(plan.app, name="plan")
+app.add_typer(transfer.app, name="transfer")
+app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
+app.command("compare", epilog=fit.COMPARE_EXAMPLE)(fit.compare_command)
 app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(languages.app)
 app.command(epilog="Example: atlas doctor --json")(doctor.doctor)
 
 

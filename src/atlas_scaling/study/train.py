@@ -164,7 +164,7 @@ class _Run:
             group["lr"] = self.schedule.rate(self.step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
-        return float(loss)
+        return float(loss.detach())
 
     def evaluate(self) -> None:
         """Evaluate every language; what an earlier process wrote of this step is not repeated."""

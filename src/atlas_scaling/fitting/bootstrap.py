@@ -1,0 +1,127 @@
+"""How far the parameters move when the data is drawn again: bootstrap refits, all at once.
+
+- ``run`` (the default): whole runs are drawn, because points of one run are correlated;
+- ``pairs``: single rows are drawn;
+- ``wild``: rows stay, and the log residuals of each run keep or change their sign (Wu 1986, by
+  cluster as Cameron, Gelbach and Miller 2008).
+
+A resample is a row of weights or of targets over the same arrays: nothing is copied. Every refit
+starts from the optimum of the full data, and from the other optima found where there are any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.objective import Estimator, Problem
+from atlas_scaling.fitting.solver import refine
+from atlas_scaling.laws.base import FloatArray
+
+RESAMPLES: Final = ("run", "pairs", "wild")
+
+_RIVALS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Refits on resamples.
+
+    Attributes:
+        theta: free coordinates of the refits that converged, (R, p).
+        value: their objectives, (R,).
+        failed: refits that did not converge and are left out.
+        resample: how the data was drawn.
+    """
+
+    theta: FloatArray
+    value: FloatArray
+    failed: int
+    resample: str
+
+
+def bootstrap(
+    problem: Problem,
+    best: FloatArray,
+    unit: NDArray[np.intp],
+    *,
+    n: int,
+    resample: str,
+    estimator: Estimator,
+    seed: int,
+    rivals: FloatArray | None = None,
+) -> Draws:
+    """Refit ``n`` times.
+
+    Args:
+        problem: the law on the full data.
+        best: its optimum, (p,).
+        unit: the run of each row, (n_rows,).
+        n: number of resamples.
+        resample: ``run``, ``pairs`` or ``wild``.
+        estimator: what is minimised.
+        seed: of the draws.
+        rivals: other optima to start from, best first, (q, p).
+
+    Raises:
+        InputError: ``resample`` is unknown, or there is one run only.
+    """
+    drawn = resampled(problem, best, unit, n=n, resample=resample, seed=seed)
+    starts = best[None] if rivals is None else np.concatenate([best[None], rivals[:_RIVALS]])
+    k = len(starts)
+    rows = np.repeat(np.arange(n), k)
+    solution = refine(drawn, np.tile(starts, (n, 1)), rows, deltas=estimator.stages())
+    winner = np.arange(n) * k + solution.value.reshape(n, k).argmin(axis=1)
+    solution = solution.take(winner)
+    good = solution.converged & np.isfinite(solution.value)
+    return Draws(solution.theta[good], solution.value[good], int((~good).sum()), resample)
+
+
+def resampled(
+    problem: Problem,
+    best: FloatArray,
+    unit: NDArray[np.intp],
+    *,
+    n: int,
+    resample: str,
+    seed: int,
+) -> Problem:
+    """``problem`` with ``n`` resamples of its data."""
+    if resample not in RESAMPLES:
+        raise InputError(
+            "there is no such way to resample",
+            value=resample,
+            where="resample",
+            remedy=f"one of {', '.join(RESAMPLES)}",
+        )
+    rng = np.random.Generator(np.random.PCG64(seed))
+    present, unit = np.unique(unit, return_inverse=True)
+    n_units = problem.n_rows if resample == "pairs" else len(present)
+    if n_units < 2:
+        raise InputError(
+            "intervals need more than one run: points of one run are not independent",
+            value=n_units,
+            where=f"resample={resample}",
+            remedy="add runs, or resample='pairs' if the points are independent",
+        )
+    if resample == "wild":
+        log_fitted = problem.log_prediction(best[None])[0]
+        signs = rng.choice(np.array([-1.0, 1.0]), size=(n, n_units))
+        targets = log_fitted + (problem.log_loss - log_fitted) * signs[:, unit]
+        return Problem(
+            problem.coordinates, problem.x, targets, weights=problem.weights, prior=problem.prior
+        )
+    counts = rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n).astype(np.float64)
+    return Problem(
+        problem.coordinates,
+        problem.x,
+        problem.log_loss,
+        weights=problem.weights,
+        counts=counts,
+        unit=None if resample == "pairs" or n_units == problem.n_rows else unit,
+        prior=problem.prior,
+    )

@@ -1,0 +1,403 @@
+"""From run records to the arrays a law names: which rows enter, and why the others do not.
+
+One fit sees one loss unit, one target language, one learning-rate state and runs from scratch,
+unless the user says otherwise; every row left out is counted with its reason.
+
+A table needs ``n_params``, ``tokens`` and ``loss``; it may have ``run_id``, ``step``,
+``language``, ``bits_per_byte``, ``lr_state``, ``base_run``, ``flops``, ``tokenizer`` and, by
+language, ``mixture``, ``tokens_by_language`` and ``unique_tokens`` (as in ``RunTable.frame``, or
+shares as columns ``w_<language>`` and one ``unique_tokens`` number). Any other numeric column can
+be an input of a user's law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.fitting.inputs import Mixtures, build_inputs
+from atlas_scaling.fitting.observations import Dropped, Observations
+from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+from atlas_scaling.units import LossUnit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+REQUIRED: Final = ("n_params", "tokens", "loss")
+LOSS_COLUMN: Final = {
+    LossUnit.NATS_PER_TOKEN: "loss",
+    LossUnit.BITS_PER_BYTE: "bits_per_byte",
+    LossUnit.UNIGRAM_NORMALISED: "unigram_normalised",
+    LossUnit.CONTENT_ADJUSTED_BITS: "content_adjusted_bits",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of a table enter a fit.
+
+    Attributes:
+        target: the language whose loss is fitted; needed where the table has several.
+        unit: the loss unit; a fit never mixes two.
+        lr_state: ``stable``, ``decayed`` …, or ``all``; None takes the more frequent of stable and
+            decayed where the table says the state.
+        continued: let runs in that continue from another run's checkpoint.
+        zero_shot: let evaluations in of languages that the run was not trained on.
+        weights: name of a numeric column that weighs the rows.
+    """
+
+    target: str | None = None
+    unit: LossUnit = LossUnit.NATS_PER_TOKEN
+    lr_state: str | None = None
+    continued: bool = False
+    zero_shot: bool = False
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit", loss_unit(self.unit))
+
+
+def loss_unit(name: LossUnit | str) -> LossUnit:
+    """The loss unit called ``name``.
+
+    Raises:
+        InputError: there is no such unit.
+    """
+    try:
+        return LossUnit(name)
+    except ValueError:
+        known = [unit.value for unit in LossUnit]
+        raise InputError(
+            "there is no such loss unit",
+            value=name,
+            where="unit",
+            remedy=nearest(str(name), known) or f"one of {', '.join(known)}",
+        ) from None
+
+
+def as_frame(data: Any) -> pl.DataFrame:
+    """A polars frame of a ``RunTable``, a polars or pandas frame, or a mapping of columns."""
+    import polars as pl
+
+    frame = getattr(data, "frame", data)
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, Mapping):
+        return pl.DataFrame(dict(frame))
+    if hasattr(frame, "columns") and hasattr(frame, "to_numpy"):  # pandas, without importing it
+        return pl.DataFrame({str(c): frame[c].tolist() for c in frame.columns}, strict=False)
+    raise InputError(
+        "this is no table of runs",
+        value=type(frame).__name__,
+        where="data",
+        remedy="give a RunTable, a polars or pandas frame, or a path",
+    )
+
+
+def facts_of(frame: pl.DataFrame, target: str | None) -> DataFacts:
+    """Target language and what it was trained with."""
+    mixtures = Mixtures.of(frame)
+    if mixtures is None:
+        return DataFacts(target=target)
+    return DataFacts(
+        target=target,
+        co_sampled=mixtures.co_sampled(target, _run_ids(frame)) if target else (),
+        languages=mixtures.languages,
+    )
+
+
+def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[Law, Observations]:
+    """The rows that enter, as the arrays ``law`` names; and ``law`` adapted to them.
+
+    Raises:
+        InputError: a column is missing or no numbers, the target is not clear, a loss is not
+            positive, rows contradict one another, or no row is left.
+    """
+    import polars as pl
+
+    selection = selection or Selection()
+    frame = as_frame(data)
+    if not frame.height:
+        raise InputError("the table has no rows", where="data")
+    if "language" not in frame.columns and "eval_domain" in frame.columns:
+        frame = frame.rename({"eval_domain": "language"})
+    column = LOSS_COLUMN[selection.unit]
+    _check_columns(frame, ("n_params", "tokens", column))
+    sieve = _Sieve(frame.with_columns(pl.col(column).alias("_loss")))
+    target = _pick_target(sieve, selection)
+    _one_tokenizer(sieve.frame, selection.unit)
+    _pick_schedule(sieve, selection)
+    _drop_bad_numbers(sieve, column)
+    _drop_repeats(sieve)
+    if target is not None and not selection.zero_shot:
+        _drop_zero_shot(sieve, target)
+    frame = sieve.frame
+    if not frame.height:
+        raise InputError(
+            "no row is left to fit",
+            value=[f"{d.rows} rows: {d.reason}" for d in sieve.dropped],
+            where="data",
+        )
+    facts = facts_of(frame, target)
+    law = law.adapted(facts)
+    x, notes = build_inputs(frame, law, facts)
+    run_ids, run = np.unique(_run_ids(frame), return_inverse=True)
+    observations = Observations(
+        x=x,
+        loss=frame["_loss"].to_numpy().astype(np.float64),
+        run=run.reshape(-1).astype(np.intp),
+        run_ids=tuple(map(str, run_ids)),
+        weights=_weights(frame, selection.weights),
+        facets=_facets(frame),
+        facts=facts,
+        unit=selection.unit,
+        notes=(*sieve.notes, *notes),
+        dropped=tuple(sieve.dropped),
+    )
+    return law, observations
+
+
+class _Sieve:
+    """A frame that loses rows, with a count of why."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame.with_row_index("_row")
+        self.dropped: list[Dropped] = []
+        self.notes: list[str] = []
+
+    def drop(self, condition: pl.Expr, reason: str) -> None:
+        """Drop the rows where ``condition`` holds; missing counts as not."""
+        n = self.frame.select(condition.fill_null(False).sum()).item()
+        if n:
+            self.frame = self.frame.filter(~condition.fill_null(False))
+            self.dropped.append(Dropped(int(n), reason))
+
+
+def _check_columns(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
+    for name in needed:
+        if name not in frame.columns:
+            raise InputError(
+                f"the table has no column {name}",
+                value=frame.columns,
+                where="columns",
+                remedy=nearest(name, frame.columns) or f"say which it is: --column {name}=THEIRS",
+            )
+        if not frame.schema[name].is_numeric():
+            raise InputError(
+                f"the column {name} is not numbers",
+                value=frame[name].drop_nulls().head(3).to_list(),
+                where=f"column {name}",
+                remedy="write plain numbers such as 1.4e9",
+            )
+
+
+def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
+    import polars as pl
+
+    if "language" not in sieve.frame.columns:
+        if selection.target is not None:
+            raise InputError(
+                "the table does not say which language a loss is of",
+                value=selection.target,
+                where="target",
+                remedy="add a column language, or leave the target out",
+            )
+        return None
+    present = sorted(sieve.frame["language"].drop_nulls().cast(pl.String).unique().to_list())
+    if selection.target is None:
+        if len(present) == 1:
+            return str(present[0])
+        raise InputError(
+            "the table has losses of several languages; one fit is of one",
+            value=present,
+            where="target",
+            remedy=f"name one: --target {present[0] if present else 'swe_Latn'}",
+        )
+    target = _known_as(selection.target, present)
+    sieve.drop(
+        pl.col("language").cast(pl.String) != target, f"loss of a language other than {target}"
+    )
+    return target
+
+
+def _known_as(target: str, present: list[str]) -> str:
+    if target in present:
+        return target
+    from atlas_scaling.languages import normalise
+
+    try:
+        code = normalise(target)
+    except InputError:
+        code = target
+    if code in present:
+        return code
+    raise InputError(
+        "no loss of this language in the table",
+        value=target,
+        where="target",
+        remedy=nearest(code, present) or f"one of {', '.join(present[:12])}",
+    )
+
+
+def _one_tokenizer(frame: pl.DataFrame, unit: LossUnit) -> None:
+    if unit is not LossUnit.NATS_PER_TOKEN or "tokenizer" not in frame.columns:
+        return
+    tokenizers = frame["tokenizer"].drop_nulls().unique().to_list()
+    if len(tokenizers) > 1:
+        raise InputError(
+            "losses per token of different tokenizers are different units; a fit never mixes units",
+            value=[str(t)[:12] for t in sorted(tokenizers)],
+            where="tokenizer",
+            remedy="fit bits per byte: --unit bits_per_byte",
+        )
+
+
+def _pick_schedule(sieve: _Sieve, selection: Selection) -> None:
+    """One learning-rate state, and runs from scratch."""
+    import polars as pl
+
+    if "base_run" in sieve.frame.columns and not selection.continued:
+        sieve.drop(
+            pl.col("base_run").is_not_null() & (pl.col("base_run").cast(pl.String) != ""),
+            "of a run that continues another (their tokens count from zero)",
+        )
+    if "lr_state" not in sieve.frame.columns or selection.lr_state == "all":
+        return
+    count = dict(sieve.frame.group_by("lr_state").len().iter_rows())
+    stated = {state: n for state, n in count.items() if state not in (None, "", "unknown")}
+    if not stated:
+        return
+    state = selection.lr_state
+    if state is None:
+        settled = {s: stated.get(s, 0) for s in ("stable", "decayed")}
+        state = max(settled, key=lambda s: settled[s]) if any(settled.values()) else None
+    if state is None or state not in stated:
+        raise InputError(
+            "no row was evaluated in this learning-rate state",
+            value=state or sorted(stated),
+            where="lr_state",
+            remedy=f"one of {', '.join(sorted(stated))}, or all",
+        )
+    others = {s: n for s, n in stated.items() if s != state}
+    sieve.drop(
+        pl.col("lr_state").fill_null("unknown") != state,
+        f"learning rate not {state}: a fit compares one state only",
+    )
+    if others:
+        sieve.notes.append(
+            f"fitted on evaluations at the {state} learning rate; left out: "
+            + ", ".join(f"{n} {s}" for s, n in sorted(others.items()))
+        )
+
+
+def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
+    import polars as pl
+
+    loss = pl.col("_loss")
+    sieve.drop(
+        loss.is_null() | loss.is_nan() | loss.is_infinite(), f"{column} missing or not finite"
+    )
+    for name in ("n_params", "tokens"):
+        value = pl.col(name)
+        sieve.drop(value.is_null() | value.is_nan() | value.is_infinite(), f"{name} missing")
+    sieve.drop(pl.col("tokens") == 0, "before any training (tokens = 0)")
+    for name, what in (("_loss", column), ("n_params", "n_params"), ("tokens", "tokens")):
+        bad = sieve.frame.filter(pl.col(name) <= 0)
+        if bad.height:
+            raise InputError(
+                f"{what} must be above zero",
+                value=bad[name][0],
+                where=f"row {bad['_row'][0] + 1} of the table, column {what} "
+                f"({bad.height} rows in all)",
+                remedy="losses are nats per token or bits per byte, counts are plain numbers",
+            )
+
+
+def _drop_repeats(sieve: _Sieve) -> None:
+    """Equal rows count once; rows that contradict one another are an error."""
+    import polars as pl
+
+    frame = sieve.frame
+    if "run_id" not in frame.columns:
+        return
+    key = ["run_id", "step" if "step" in frame.columns else "tokens"]
+    twice = frame.group_by(key).agg(
+        pl.len().alias("n"), pl.col("_loss").n_unique().alias("losses"), pl.col("_row").first()
+    )
+    contradicting = twice.filter(pl.col("losses") > 1).sort("_row")
+    if contradicting.height:
+        first = contradicting.row(0, named=True)
+        raise InputError(
+            "one run has two different losses at one point",
+            value={k: first[k] for k in key},
+            where=f"{contradicting.height} points of column {', '.join(key)}",
+            remedy="keep one row per run, step and language; runs need different run ids",
+        )
+    repeats = int((twice["n"] - 1).sum())
+    if repeats:
+        sieve.frame = frame.unique(subset=key, keep="first", maintain_order=True)
+        sieve.dropped.append(Dropped(repeats, "the same evaluation again"))
+
+
+def _drop_zero_shot(sieve: _Sieve, target: str) -> None:
+    mixtures = Mixtures.of(sieve.frame)
+    if mixtures is None or target not in mixtures.languages:
+        return
+    seen = mixtures.shares(target) > 0
+    n = int((~seen).sum())
+    if n:
+        import polars as pl
+
+        sieve.frame = sieve.frame.filter(pl.Series(seen))
+        sieve.dropped.append(Dropped(n, f"of a run not trained on {target}"))
+
+
+def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
+    """Run of each row; without a column every row is a run of its own."""
+    import polars as pl
+
+    if "run_id" not in frame.columns:
+        return np.array([f"row {i + 1}" for i in frame["_row"].to_list()])
+    return np.asarray(frame["run_id"].cast(pl.String).fill_null("?").to_list())
+
+
+def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
+    if column is None:
+        return None
+    _check_columns(frame, (column,))
+    weights = frame[column].to_numpy().astype(np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            "a weight must be a number, zero or above",
+            value=weights[row],
+            where=f"row {frame['_row'][row] + 1} of the table, column {column}",
+        )
+    return weights
+
+
+def _facets(frame: pl.DataFrame) -> dict[str, FloatArray]:
+    n_params = frame["n_params"].to_numpy().astype(np.float64)
+    tokens = frame["tokens"].to_numpy().astype(np.float64)
+    facets = {"n_params": n_params, "tokens": tokens, "flops": 6.0 * n_params * tokens}
+    if "flops" in frame.columns and frame.schema["flops"].is_numeric():
+        flops = frame["flops"].to_numpy().astype(np.float64)
+        facets["flops"] = np.where(np.isfinite(flops), flops, facets["flops"])
+    mixtures = Mixtures.of(frame)
+    if mixtures is not None:
+        unimax = np.zeros(frame.height, dtype=bool)
+        if "group" in frame.columns:
+            unimax = (
+                frame["group"].str.to_lowercase().str.contains("unimax").fill_null(False).to_numpy()
+            )
+        kind = np.where(mixtures.n_languages() >= 3, 4.0, mixtures.n_languages())
+        facets["mixture_kind"] = np.where(unimax, 3.0, kind)
+    return facets

@@ -1,0 +1,246 @@
+"""What the data can tell: standard errors, spreads and a verdict in words for each parameter.
+
+A parameter is not identified when its standard error exceeds the tolerance its law states, or when
+the fit ended at one of its bounds. The standard error is that of
+the bootstrap draws where there are any, else the sandwich ``H^-1 (sum_runs g g') H^-1``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.fitting.objective import Problem
+from atlas_scaling.laws.base import FloatArray, Parameter
+from atlas_scaling.units import format_count
+
+ENOUGH_SPREAD: Final = 30.0
+_WEAK: Final = 0.5
+_LETTER: Final = {"n_params": "N", "tokens": "D", "target_tokens": "D_t", "n_languages": "K"}
+_MAD_TO_SD: Final = 1.4826
+_FLAT: Final = 1e-11
+_LOADING: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How trustworthy an optimum is.
+
+    Attributes:
+        n_starts: starting points looked at.
+        n_descended: of those, followed to the end.
+        share_at_optimum: share of the followed that ended there.
+        converged: the solver reached its tolerance.
+        scaled_gradient: largest gradient component over the objective, in standard errors.
+        condition_number: of the Gauss-Newton matrix scaled to a unit diagonal.
+        at_bound: parameters that ended at a bound.
+        spread: largest over smallest value of each input.
+        guards: safeguards of the law that decided some rows, and on how many.
+        residual_scale: robust standard deviation of the log residuals.
+        r2: share of the variance of the loss explained, in the loss.
+        mean_error: mean absolute error, in the loss unit.
+        mean_error_reducible_percent: the same in per cent of the reducible loss.
+        bootstrap_failed: refits that did not converge.
+        resample: what the bootstrap drew, or None.
+    """
+
+    n_starts: int
+    n_descended: int
+    share_at_optimum: float
+    converged: bool
+    scaled_gradient: float
+    condition_number: float
+    at_bound: tuple[str, ...]
+    spread: dict[str, float]
+    guards: dict[str, int]
+    residual_scale: float
+    r2: float | None
+    mean_error: float
+    mean_error_reducible_percent: float | None
+    bootstrap_failed: int = 0
+    resample: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """The objective around its optimum.
+
+    Attributes:
+        covariance: of the coordinates, (p, p), flat directions left out.
+        standard_error: of each coordinate, (p,); infinite along flat directions.
+        blind: coordinates that no row depends on, (p,).
+        condition_number: of the matrix scaled to a unit diagonal.
+        scaled_gradient: what is left of the gradient.
+    """
+
+    covariance: FloatArray
+    standard_error: FloatArray
+    blind: NDArray[np.bool_]
+    condition_number: float
+    scaled_gradient: float
+
+
+def curvature(
+    problem: Problem, theta: FloatArray, unit: NDArray[np.intp], delta: float
+) -> Curvature:
+    """Sandwich covariance at ``theta`` (p,), summed by run, and the condition number.
+
+    The share of rows within ``delta`` is smoothed: a handful of rows within 1e-3 says little about
+    the density of the residuals there.
+    """
+    predicted, J = problem.log_jacobian(theta[None])
+    J, residual = J[0], problem.targets_of(np.zeros(1, np.intp)).reshape(-1) - predicted[0]
+    weights = np.ones(problem.n_rows) if problem.weights is None else problem.weights
+    H = (J * (weights * share_within(residual, delta))) @ J.T
+    pull = J * (weights * np.clip(residual, -delta, delta))
+    by_run = np.zeros((len(theta), int(unit.max()) + 1))
+    for k in range(len(theta)):
+        by_run[k] = np.bincount(unit, weights=pull[k], minlength=by_run.shape[1])
+    blind = np.diag(H) <= 1e-300
+    diagonal = np.sqrt(np.where(blind, 1.0, np.diag(H)))
+    unit_H = H / np.outer(diagonal, diagonal)
+    eigenvalues, directions = np.linalg.eigh(unit_H)
+    flat = eigenvalues <= _FLAT * eigenvalues[-1]
+    inverse = (directions[:, ~flat] / eigenvalues[~flat]) @ directions[:, ~flat].T
+    inverse /= np.outer(diagonal, diagonal)
+    covariance = inverse @ (by_run @ by_run.T) @ inverse
+    # along a flat direction the data sets no limit at all: infinite, not zero, variance
+    loose = np.abs(directions[:, flat]).max(axis=1, initial=0.0) > _LOADING
+    error = np.where(loose, np.inf, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+    gradient = pull.sum(axis=1)
+    value = float((weights * np.abs(residual)).sum()) + 1e-300
+    return Curvature(
+        covariance=covariance,
+        standard_error=error,
+        condition_number=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
+        blind=blind,
+        scaled_gradient=float(
+            np.max(np.abs(gradient / diagonal)) / (value / np.sqrt(problem.n_rows))
+        ),
+    )
+
+
+def share_within(residual: FloatArray, delta: float) -> float:
+    """Share of rows within ``delta``, smoothed over the residual scale; never below one row."""
+    if math.isinf(delta):
+        return 1.0
+    width = max(delta, 0.5 * robust_scale(residual))
+    share = delta / width * float((np.abs(residual) <= width).mean())
+    return max(share, 1.0 / len(residual))
+
+
+def dispersion(residual: FloatArray, delta: float) -> float:
+    """What one unit of log likelihood is worth in the objective: ``E psi^2 / E psi'``.
+
+    The variance for least squares; ``delta b`` for residuals of a Laplace distribution of scale b.
+    """
+    pull = np.clip(residual, -delta, delta)
+    return float((pull**2).mean()) / share_within(residual, delta)
+
+
+def robust_scale(residual: FloatArray) -> float:
+    """Standard deviation of normal residuals with this median absolute value."""
+    return _MAD_TO_SD * float(np.median(np.abs(residual)))
+
+
+def spreads(x: dict[str, FloatArray]) -> dict[str, float]:
+    """Largest over smallest positive finite value of each input of one row."""
+    out: dict[str, float] = {}
+    for name, values in x.items():
+        usable = values[np.isfinite(values) & (values > 0)]
+        if values.ndim == 1 and len(usable):
+            out[name] = float(usable.max() / usable.min())
+    return out
+
+
+def bounds_reached(problem: Problem, theta: FloatArray) -> dict[str, str]:
+    """Parameters at a bound, with the words for it."""
+    coordinates = problem.coordinates
+    width = coordinates.high - coordinates.low
+    reached: dict[str, str] = {}
+    for k, parameter in enumerate(coordinates.free):
+        for which, bound in zip(
+            ("lower", "upper"), (coordinates.low, coordinates.high), strict=True
+        ):
+            if abs(theta[k] - bound[k]) <= 1e-6 * width[k]:
+                value = parameter.bounds[0 if which == "lower" else 1]
+                reached[parameter.name] = f"at its {which} bound {value:g}"
+    return reached
+
+
+def verdicts(
+    problem: Problem,
+    theta: FloatArray,
+    standard_error: FloatArray,
+    blind: NDArray[np.bool_],
+    evidence: dict[str, str],
+    spread: dict[str, float],
+) -> dict[str, str]:
+    """``identified``, or ``weak: …``, ``not identified: …``, ``not seen: …``, by parameter."""
+    coordinates = problem.coordinates
+    bound = bounds_reached(problem, theta)
+    said: dict[str, str] = {}
+    for parameter, k in zip(coordinates.parameters, coordinates.index, strict=True):
+        if k is None:
+            said[parameter.name] = "given"
+            continue
+        lead = coordinates.free[k]
+        reason = _reason(lead, evidence, spread)
+        because = f"; {reason}" if reason else ""
+        if blind[k]:
+            said[parameter.name] = "not seen: no row depends on it" + because
+        elif lead.name in bound:
+            said[parameter.name] = f"not identified: {bound[lead.name]}" + because
+        else:
+            verdict = _verdict(lead, float(theta[k]), float(standard_error[k]))
+            said[parameter.name] = verdict + ("" if verdict == "identified" else because)
+    return said
+
+
+def _verdict(parameter: Parameter, value: float, error: float) -> str:
+    if math.isinf(error):
+        return "not identified: other parameters can take its place"
+    relative = parameter.transform == "identity" and parameter.bounds[0] >= 0
+    size = error / max(abs(value), 1e-300) if relative else error
+    if size <= _WEAK * parameter.tolerance:
+        return "identified"
+    of_value = relative or parameter.transform == "log"
+    how_much = f"standard error {100 * size:.2g} %" if of_value else f"standard error {size:.2g}"
+    words = "weak" if size <= parameter.tolerance else "not identified"
+    return f"{words}: {how_much}"
+
+
+def _reason(parameter: Parameter, evidence: dict[str, str], spread: dict[str, float]) -> str:
+    if parameter.name in evidence:
+        return evidence[parameter.name]
+    narrow = [
+        f"the {_LETTER.get(name, name)} range is {_times(spread[name])}, aim for {ENOUGH_SPREAD:g}x"
+        for name in parameter.learns_from
+        if name in spread and spread[name] < ENOUGH_SPREAD
+    ]
+    return " and ".join(narrow)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g}x" if ratio < 1000 else f"{format_count(ratio)}x"
+
+
+def goodness(
+    observed: FloatArray, predicted: FloatArray, reducible: Any, weights: FloatArray | None = None
+) -> tuple[float | None, float, float | None]:
+    """R², mean absolute error, and the same in per cent of the mean reducible loss.
+
+    R² is null for fewer than two rows or equal losses; so is the share where nothing is reducible.
+    """
+    w = np.ones_like(observed) if weights is None else weights
+    error = observed - predicted
+    total = float(w.sum())
+    spread = float((w * (observed - (w * observed).sum() / total) ** 2).sum())
+    r2 = None if len(observed) < 2 or spread <= 0 else 1.0 - float((w * error**2).sum()) / spread
+    mean_error = float((w * np.abs(error)).sum()) / total
+    part = float((w * np.broadcast_to(reducible, observed.shape)).sum()) / total
+    return r2, mean_error, 100.0 * mean_error / part if part > 0 else None

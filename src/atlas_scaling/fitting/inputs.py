@@ -1,0 +1,313 @@
+"""The input arrays a law may name, each built from the columns of a run table.
+
+- ``n_params``, ``n_params_non_embedding``, ``tokens``, ``flops``, ``n_languages``;
+- ``target_tokens`` ``D_t``, ``target_unique`` ``U_t``: of the target language;
+- ``source_tokens``, ``source_unique``: one row a source of the law, (k, n);
+- ``other_tokens`` ``D_other``, ``other_unique`` ``U_other``: everything else, unique tokens summed;
+- ``family_share`` ``p_f``: share of the target's language family in the mixture;
+- ``shares``: one row a domain of the law, (k, n);
+- any other numeric column of the table, by its own name.
+
+Where unique tokens are not recorded nothing counts as repeated (``U = inf``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SHARE_PREFIX: Final = "w_"
+_NOT_SHARES: Final = frozenset({"w_sum"})
+
+
+@dataclass(frozen=True, eq=False)
+class Mixtures:
+    """Tokens, shares and unique tokens by language, each (k languages, n rows)."""
+
+    languages: tuple[str, ...]
+    tokens: FloatArray
+    unique: FloatArray | None
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Mixtures | None:
+        """The mixtures of a table, or None where it says nothing of them."""
+        total = frame["tokens"].to_numpy().astype(np.float64)
+        read = None
+        if "tokens_by_language" in frame.columns:
+            read = _by_language(frame, "tokens_by_language")
+        if read is None and "mixture" in frame.columns:
+            read = _scaled(_by_language(frame, "mixture"), total)
+        if read is None:
+            read = _scaled(_share_columns(frame), total)
+        if read is None:
+            return None
+        languages, tokens = read
+        unique = None
+        if "unique_tokens" in frame.columns:
+            known = _by_language(frame, "unique_tokens")
+            if known is not None:
+                row = {language: i for i, language in enumerate(known[0])}
+                missing = np.full(frame.height, np.nan)
+                unique = np.array(
+                    [known[1][row[lang]] if lang in row else missing for lang in languages]
+                )
+        return cls(tuple(languages), tokens, unique)
+
+    def row(self, language: str) -> int | None:
+        """Row of a language; None where no mixture has it."""
+        return self.languages.index(language) if language in self.languages else None
+
+    def shares(self, language: str) -> FloatArray:
+        """Share of a language in the tokens so far, (n,)."""
+        i = self.row(language)
+        if i is None:
+            return np.zeros(self.tokens.shape[1])
+        share: FloatArray = self.tokens[i] / np.maximum(self.tokens.sum(axis=0), 1e-300)
+        return share
+
+    def n_languages(self) -> FloatArray:
+        """Languages with any tokens, (n,)."""
+        return np.asarray((self.tokens > 0).sum(axis=0), dtype=np.float64)
+
+    def co_sampled(self, target: str, run_ids: NDArray[np.str_]) -> tuple[str, ...]:
+        """The other languages, most co-sampled with ``target`` first.
+
+        A language counts with its share in every run that trains on the target; runs, not rows,
+        are summed, and equals are ordered by code.
+        """
+        _, first = np.unique(run_ids, return_index=True)
+        with_target = first[self.shares(target)[first] > 0]
+        weight = {
+            language: float(self.shares(language)[with_target].sum())
+            for language in self.languages
+            if language != target
+        }
+        met = [language for language in weight if weight[language] > 0]
+        return tuple(sorted(met, key=lambda language: (-round(weight[language], 9), language)))
+
+
+def build_inputs(
+    frame: pl.DataFrame, law: Law, facts: DataFacts
+) -> tuple[dict[str, FloatArray], list[str]]:
+    """The arrays ``law`` names, and notes on what had to be assumed.
+
+    Raises:
+        InputError: an input cannot be had from this table.
+    """
+    builder = _Builder(frame, law, facts)
+    return {name: builder.build(name) for name in law.inputs}, builder.notes
+
+
+class _Builder:
+    def __init__(self, frame: pl.DataFrame, law: Law, facts: DataFacts) -> None:
+        self.frame = frame
+        self.law = law
+        self.facts = facts
+        self.mixtures = Mixtures.of(frame)
+        self.notes: list[str] = []
+
+    def build(self, name: str) -> FloatArray:
+        make = getattr(self, f"_{name}", None)
+        array: FloatArray = make() if make is not None else self._column(name)
+        return array
+
+    def _column(self, name: str) -> FloatArray:
+        if name not in self.frame.columns or not self.frame.schema[name].is_numeric():
+            raise InputError(
+                f"the law {self.law.name} needs {name}: the table has no such column of numbers",
+                value=self.frame.columns,
+                where=name,
+                remedy=f"say which column it is: --column {name}=THEIRS",
+            )
+        values = self.frame[name].to_numpy().astype(np.float64)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            row = self.frame["_row"][int(bad[0])] + 1 if "_row" in self.frame.columns else bad[0]
+            raise InputError(
+                f"{name} is missing or not finite",
+                value=values[bad[0]],
+                where=f"row {row} of the table, column {name} ({len(bad)} rows in all)",
+                remedy="drop these rows, or choose a law that does without it",
+            )
+        return values
+
+    def _flops(self) -> FloatArray:
+        if "flops" in self.frame.columns:
+            return self._column("flops")
+        return 6.0 * self._column("n_params") * self._column("tokens")
+
+    def _unique_tokens(self) -> FloatArray:
+        if self.mixtures is None or self.mixtures.unique is None:
+            return self._single_unique()
+        known = np.where(self.mixtures.tokens > 0, self.mixtures.unique, 0.0).sum(axis=0)
+        return np.where(known > 0, known, np.inf)
+
+    def _n_languages(self) -> FloatArray:
+        return self._column("n_languages") if self.mixtures is None else self.mixtures.n_languages()
+
+    def _target_tokens(self) -> FloatArray:
+        if self.mixtures is None:
+            self._note("the table has no mixture: all tokens count as the target's")
+            return self._column("tokens")
+        tokens = self._tokens_of(self.facts.target)
+        if not tokens.any():
+            raise InputError(
+                f"no run here was trained on {self.facts.target}, and the law {self.law.name} "
+                "needs its tokens",
+                value=self.mixtures.languages[:12],
+                where="target",
+                remedy="a law of all tokens (chinchilla), or a target of the mixtures",
+            )
+        return tokens
+
+    def _target_unique(self) -> FloatArray:
+        if self.mixtures is None or self.mixtures.unique is None:
+            return self._single_unique()
+        return self._unique_of(self.facts.target)
+
+    def _source_tokens(self) -> FloatArray:
+        return self._stack([self._tokens_of(source) for source in self._sources()])
+
+    def _source_unique(self) -> FloatArray:
+        return self._stack([self._unique_of(source) for source in self._sources()])
+
+    def _other_tokens(self) -> FloatArray:
+        if self.mixtures is None:
+            return np.zeros(self.frame.height)
+        return np.asarray(self.mixtures.tokens[self._other_rows()].sum(axis=0))
+
+    def _other_unique(self) -> FloatArray:
+        if self.mixtures is None:
+            return np.zeros(self.frame.height)
+        rows = self._other_rows()
+        if self.mixtures.unique is None:
+            return np.full(self.frame.height, np.inf)
+        trained = self.mixtures.tokens[rows] > 0
+        return np.asarray(np.where(trained, self.mixtures.unique[rows], 0.0).sum(axis=0))
+
+    def _shares(self) -> FloatArray:
+        mixtures = self._needed_mixtures("shares")
+        return self._stack([mixtures.shares(domain) for domain in getattr(self.law, "domains", ())])
+
+    def _family_share(self) -> FloatArray:
+        from atlas_scaling.languages import language
+
+        mixtures = self._needed_mixtures("family_share")
+        family = language(self._needed_target()).family
+        kin = [code for code in mixtures.languages if language(code).family == family]
+        return np.asarray(np.sum([mixtures.shares(code) for code in kin], axis=0))
+
+    def _sources(self) -> tuple[str, ...]:
+        return tuple(getattr(self.law, "sources", None) or ())
+
+    def _other_rows(self) -> list[int]:
+        assert self.mixtures is not None
+        named = {self.facts.target, *self._sources()}
+        return [i for i, lang in enumerate(self.mixtures.languages) if lang not in named]
+
+    def _tokens_of(self, language: str | None) -> FloatArray:
+        mixtures = self._needed_mixtures("tokens by language")
+        i = mixtures.row(language or self._needed_target())
+        return np.zeros(self.frame.height) if i is None else mixtures.tokens[i]
+
+    def _unique_of(self, language: str | None) -> FloatArray:
+        mixtures = self._needed_mixtures("unique tokens")
+        i = mixtures.row(language or self._needed_target())
+        if i is None:
+            return np.zeros(self.frame.height)
+        if mixtures.unique is None:
+            self._note("unique tokens are not recorded: nothing counts as repeated")
+            return np.full(self.frame.height, np.inf)
+        known = mixtures.unique[i]
+        lacking = np.isnan(known) | ((known <= 0) & (mixtures.tokens[i] > 0))
+        if lacking.any():
+            self._note(
+                f"unique tokens of {language} are not recorded everywhere: not repeated there"
+            )
+        return np.where(lacking, np.inf, known)
+
+    def _single_unique(self) -> FloatArray:
+        if (
+            "unique_tokens" in self.frame.columns
+            and self.frame.schema["unique_tokens"].is_numeric()
+        ):
+            values = self.frame["unique_tokens"].to_numpy().astype(np.float64)
+            if np.isfinite(values).any():
+                return np.where(np.isfinite(values), values, np.inf)
+        self._note("unique tokens are not recorded: nothing counts as repeated")
+        return np.full(self.frame.height, np.inf)
+
+    def _stack(self, rows: list[FloatArray]) -> FloatArray:
+        return np.array(rows) if rows else np.zeros((0, self.frame.height))
+
+    def _needed_mixtures(self, what: str) -> Mixtures:
+        if self.mixtures is None:
+            raise InputError(
+                f"the law {self.law.name} needs {what}, and the table says nothing of mixtures",
+                value=self.frame.columns,
+                where="mixture",
+                remedy="add a column mixture, or shares as columns w_<language>",
+            )
+        return self.mixtures
+
+    def _needed_target(self) -> str:
+        if self.facts.target is None:
+            raise InputError(
+                f"the law {self.law.name} is of one target language",
+                where="target",
+                remedy="name it: --target swe_Latn",
+            )
+        return self.facts.target
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArray] | None:
+    """A list-of-structs column as (languages, (k, n)); None where it is something else."""
+    import polars as pl
+
+    if not isinstance(frame.schema[column], pl.List):
+        return None
+    long = (
+        frame.select(pl.int_range(pl.len()).alias("i"), pl.col(column).alias("entry"))
+        .explode("entry", empty_as_null=True)
+        .drop_nulls("entry")
+        .unnest("entry")
+    )
+    if not long.height:
+        return None
+    languages = sorted(long["language"].unique().to_list())
+    number = {language: k for k, language in enumerate(languages)}
+    values = np.zeros((len(languages), frame.height))
+    row = long["language"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
+    values[row, long["i"].to_numpy()] = long["value"].to_numpy()
+    return languages, values
+
+
+def _share_columns(frame: pl.DataFrame) -> tuple[list[str], FloatArray] | None:
+    """Columns ``w_<language>`` as shares."""
+    columns = [
+        c
+        for c in frame.columns
+        if c.startswith(SHARE_PREFIX) and c not in _NOT_SHARES and frame.schema[c].is_numeric()
+    ]
+    if not columns:
+        return None
+    values = np.array([frame[c].fill_null(0.0).to_numpy().astype(np.float64) for c in columns])
+    return [c.removeprefix(SHARE_PREFIX) for c in columns], values
+
+
+def _scaled(read: tuple[list[str], Any] | None, total: FloatArray) -> tuple[list[str], Any] | None:
+    """Shares as tokens."""
+    return None if read is None else (read[0], read[1] * total)

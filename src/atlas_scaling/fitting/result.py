@@ -1,0 +1,251 @@
+"""The result of a fit: a frozen value that holds its law, its data and its uncertainty.
+
+``saved.py`` writes and reads it as ``fit.json`` with its arrays beside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atlas_scaling._version import __version__
+from atlas_scaling.answers import Answer, Estimate, jsonable
+from atlas_scaling.fitting.identify import Diagnostics
+from atlas_scaling.fitting.objective import Estimator, as_inputs
+from atlas_scaling.fitting.observations import Observations
+from atlas_scaling.laws.base import FloatArray, Law
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+
+class FitStatus(StrEnum):
+    """How a fit ended. Only ``ok`` means that every number in it may be read as it stands."""
+
+    OK = "ok"
+    WEAK = "weak"
+    NOT_IDENTIFIED = "not_identified"
+    NOT_CONVERGED = "not_converged"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedParameter(Answer):
+    """A parameter with its interval and what the data can tell of it.
+
+    ``value`` is None where the data does not identify it: digits would pretend that it does.
+    ``Fit.values`` has the optimum's value for drawing the curve.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    verdict: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Answer):
+    """A law fitted to data.
+
+    Attributes:
+        law: the law, with its options, ties and fixed values.
+        values: parameter name -> value, in the order of ``law.parameters``.
+        verdicts: parameter name -> ``identified``, ``weak: …``, ``not identified: …``, ``given``.
+        estimator: what was minimised.
+        objective: its value at the optimum.
+        status: how it ended.
+        diagnostics: starts, conditioning, bounds, spreads, errors.
+        observations: the rows that entered, as arrays.
+        draws: bootstrap refits, (R, m) in the order of ``law.parameters``; None without any.
+        level: of all intervals.
+        seed: of starts and draws.
+        priors: penalties that pulled parameters, name -> (value, standard deviation).
+        version: of this package.
+    """
+
+    law: Law
+    values: dict[str, float]
+    verdicts: dict[str, str]
+    estimator: Estimator
+    objective: float
+    status: FitStatus
+    diagnostics: Diagnostics
+    observations: Observations
+    draws: FloatArray | None
+    level: float
+    seed: int
+    priors: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    version: str = __version__
+
+    @property
+    def parameters(self) -> dict[str, FittedParameter]:
+        """Value, interval and verdict of each parameter."""
+        return {
+            name: FittedParameter(
+                value if identified(self.verdicts[name]) else None,
+                self.interval(name),
+                self.verdicts[name],
+            )
+            for name, value in self.values.items()
+        }
+
+    @property
+    def n_rows(self) -> int:
+        """Rows fitted."""
+        return self.observations.n_rows
+
+    @property
+    def n_runs(self) -> int:
+        """Runs they come from."""
+        return len(np.unique(self.observations.run))
+
+    @property
+    def target(self) -> str | None:
+        """The language whose loss this is."""
+        return self.observations.facts.target
+
+    @property
+    def data_hash(self) -> str:
+        """Of the arrays that were fitted."""
+        return self.observations.hash
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before using a number of this fit."""
+        return _warnings(self)
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """Percentile interval of a parameter at ``level``; None where the data gives none."""
+        if self.draws is None or self.verdicts[name].startswith(("given", "not seen")):
+            return None
+        column = self.draws[:, list(self.values).index(name)]
+        return _percentiles(column, self.level)
+
+    def predict(self, **inputs: Any) -> FloatArray:
+        """Loss at inputs given by name, for example ``fit.predict(n_params=2e9, tokens=1e11)``."""
+        return self.law.predict(self.values, **inputs)
+
+    def predict_draws(self, **inputs: Any) -> FloatArray:
+        """Loss at the inputs for every bootstrap draw, (R, n); one row where there are no draws."""
+        x = as_inputs(inputs)
+        draws = np.array([list(self.values.values())]) if self.draws is None else self.draws
+        p = self.law.namespace([column[:, None] for column in draws.T])
+        return np.asarray(self.law.loss(p, x), dtype=np.float64)
+
+    def estimate(self, **inputs: Any) -> list[Estimate]:
+        """Loss at the inputs with its interval (of the law, not of a single run's noise)."""
+        values = np.atleast_1d(self.predict(**inputs))
+        if self.draws is None:
+            return [Estimate(float(v)) for v in values]
+        draws = self.predict_draws(**inputs)
+        return [
+            Estimate(float(v), _percentiles(draws[:, i], self.level)) for i, v in enumerate(values)
+        ]
+
+    @property
+    def predicted(self) -> FloatArray:
+        """Fitted loss of each row."""
+        x = SimpleNamespace(**self.observations.x)
+        loss = self.law.loss(self.law.namespace(self.values), x)
+        return np.broadcast_to(np.asarray(loss, dtype=np.float64), (self.n_rows,))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of DESIGN section 11."""
+        return {
+            "law": self.law.name,
+            "formula": self.law.formula,
+            "law_options": jsonable(self.law.options()),
+            "target": self.target,
+            "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
+            "level": self.level,
+            "objective": self.objective,
+            "estimator": jsonable(self.estimator),
+            "priors": jsonable(self.priors),
+            "n_rows": self.n_rows,
+            "n_runs": self.n_runs,
+            "loss_unit": self.observations.unit.value,
+            "dropped": [jsonable(d) for d in self.observations.dropped],
+            "notes": list(self.observations.notes),
+            "status": self.status.value,
+            "diagnostics": jsonable(self.diagnostics),
+            "warnings": self.warnings,
+            "source": f"fitted to {self.n_rows} rows of {self.n_runs} runs; "
+            f"law: {self.law.source or 'own'}",
+            "seed": self.seed,
+            "data_hash": self.data_hash,
+            "version": self.version,
+        }
+
+    def save(self, path: Path | str) -> Path:
+        """Write ``path`` (JSON) and the arrays beside it (``.npz``); returns the JSON path."""
+        from atlas_scaling.fitting.saved import save_fit
+
+        return save_fit(self, Path(path))
+
+    @classmethod
+    def load(cls, path: Path | str, *, law: Law | None = None) -> Fit:
+        """Read a saved fit.
+
+        Args:
+            path: the JSON file.
+            law: the law, where it is not one of the built-in ones.
+
+        Raises:
+            InputError: the file is missing, is no fit, or its arrays are gone.
+        """
+        from atlas_scaling.fitting.saved import load_fit
+
+        return load_fit(Path(path), law=law)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from atlas_scaling.fitting.show import fit_text
+
+        yield fit_text(self)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value:.5g}" for name, value in self.values.items())
+        return (
+            f"Fit({self.law.name}: {inside}; {self.n_rows} rows, {self.n_runs} runs, "
+            f"{self.status.value})"
+        )
+
+
+def identified(verdict: str) -> bool:
+    """Whether a verdict lets the value stand, weakly at least."""
+    return not verdict.startswith(("not identified", "not seen"))
+
+
+def _percentiles(values: FloatArray, level: float) -> tuple[float, float] | None:
+    if len(values) < 2:
+        return None
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def _warnings(fit: Fit) -> list[str]:
+    said = []
+    d = fit.diagnostics
+    if not d.converged:
+        said.append("the solver did not reach its tolerance: treat every number as provisional")
+    if d.share_at_optimum < 0.1:
+        said.append(
+            f"only {d.share_at_optimum:.0%} of the starts found this optimum; more starts may "
+            "find a better one"
+        )
+    for name, verdict in fit.verdicts.items():
+        if not identified(verdict):
+            said.append(f"{name} is {verdict}")
+    for reason, rows in d.guards.items():
+        said.append(f"{reason} ({rows} rows)")
+    if d.bootstrap_failed:
+        said.append(f"{d.bootstrap_failed} bootstrap refits did not converge and are left out")
+    if fit.priors:
+        said.append("pulled towards given values: " + ", ".join(fit.priors))
+    if fit.n_runs == 1:
+        said.append("one run only: nothing here says how much runs differ")
+    return said

@@ -1,0 +1,104 @@
+"""A fit for people: a table of parameters, then what to know before using them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from atlas_scaling.answers import Estimate
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.result import Fit
+
+
+def fit_text(fit: Fit) -> RenderableType:
+    """The fit as a rich table with a heading and notes."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("parameter", "value", f"{fit.level:.0%} interval", "verdict", box=None)
+    for name, p in fit.parameters.items():
+        table.add_row(
+            Text(name), number(p.value), interval(Estimate(p.value, p.interval)), Text(p.verdict)
+        )
+    return Group(
+        Text(_heading(fit), style="bold"),
+        Text(fit.law.formula),
+        table,
+        Text("\n".join(_notes(fit))),
+    )
+
+
+def comparison_text(comparison: Comparison) -> RenderableType:
+    """Laws side by side on held-out data, then what is missing and why."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("law", "params", "R²", "R²(N)", "R²(D)", "R²(C)", "R²(M)", "error", "%", box=None)
+    for row in comparison.rows:
+        name = f"{row.law} ({row.variant})" if row.variant else row.law
+        scores = (row.r2, row.r2_n, row.r2_d, row.r2_c, row.r2_m)
+        share = row.errors_reducible_percent["r2"]
+        table.add_row(
+            Text(name),
+            "-" if row.n_parameters is None else str(row.n_parameters),
+            *("-" if v is None else f"{v:.3f}" for v in scores),
+            "-" if row.errors["r2"] is None else f"{row.errors['r2']:.4f}",
+            "-" if share is None else f"{share:.2f}",
+        )
+    languages = ", ".join(t for t in comparison.targets if t) or "one unnamed target"
+    lines = [
+        "R² on held-out data: random 20 %; largest and a middle model size; top 20 % of tokens; "
+        "top 20 % of compute; mixtures of three languages or more. Mean over "
+        f"{languages}; {comparison.n_rows} rows in all.",
+        f"error: mean on the random cut, in {comparison.loss_unit}; %: of the reducible loss.",
+        *(f"{name}: {said}" for name, said in comparison.cuts.items() if "not made" in said),
+        *comparison.notes,
+        *(f"missing: {w}" for w in comparison.warnings),
+    ]
+    return Group(table, Text("\n".join(lines)))
+
+
+def number(value: float | None) -> str:
+    """Five significant digits; ``-`` where missing."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def interval(estimate: Estimate) -> str:
+    """``low … high``, or ``-`` where not known."""
+    if estimate.interval is None:
+        return "-"
+    low, high = estimate.interval
+    return f"{low:.4g} … {high:.4g}"
+
+
+def _heading(fit: Fit) -> str:
+    title = fit.law.title or fit.law.name
+    options = [str(v) for k, v in fit.law.options().items() if k == "variant"]
+    variant = f" ({options[0]})" if options else ""
+    target = "" if fit.target is None else f" for {fit.target}"
+    return f"{title}{variant}{target}: {fit.n_rows} rows of {fit.n_runs} runs, {fit.status.value}"
+
+
+def _notes(fit: Fit) -> list[str]:
+    d = fit.diagnostics
+    r2 = "" if d.r2 is None else f", R² {d.r2:.4f}"
+    share = (
+        ""
+        if d.mean_error_reducible_percent is None
+        else f" ({d.mean_error_reducible_percent:.2g} % of the reducible loss)"
+    )
+    lines = [
+        f"objective {fit.objective:.8g} ({fit.estimator.name}){r2}, mean error "
+        f"{d.mean_error:.3g}{share}",
+        f"{d.share_at_optimum:.0%} of {d.n_descended} descents ended here; intervals from "
+        + ("no resamples" if fit.draws is None else f"{len(fit.draws)} resamples by {d.resample}"),
+    ]
+    lines += [f"left out: {x.rows} rows, {x.reason}" for x in fit.observations.dropped]
+    lines += list(fit.observations.notes)
+    lines += [f"warning: {w}" for w in fit.warnings]
+    return lines

@@ -1,0 +1,265 @@
+"""Levenberg-Marquardt on Huber's function, for many problems in step.
+
+Each iteration solves ``(H_newton + mu H_irls) s = -g`` for all problems that are not done.
+``H_newton`` alone is Newton's step for the piecewise quadratic objective; adding ``H_irls``, the
+majoriser, turns it into the cautious reweighted-least-squares step. Damping by a matrix of the
+problem rather than by its diagonal makes the path independent of how parameters are scaled and
+correlated, so nothing needs to be centred. Problems that are done are dropped from the batch.
+
+Huber's delta goes from wide to narrow (0.3 ... delta): at a wide delta the objective is least
+squares, which has few minima.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.fitting.objective import Local
+from atlas_scaling.laws.base import FloatArray
+
+BLOCK_BYTES: Final = 2_000_000
+"""Size of one (problems, parameters, rows) block; a few fit into a core's cache."""
+
+_RIDGE: Final = 1e-10
+_MU_MIN: Final = 1e-9
+_MU_MAX: Final = 1e9
+_NOISE: Final = 1e-28
+
+
+class Box(Protocol):
+    """Where coordinates may go: bounds and start ranges, each (p,)."""
+
+    low: FloatArray
+    high: FloatArray
+    start_low: FloatArray
+    start_high: FloatArray
+
+
+class Descendable(Protocol):
+    """What the solver needs of a problem."""
+
+    n_rows: int
+
+    @property
+    def coordinates(self) -> Box:
+        """Bounds and start ranges."""
+
+    @property
+    def bytes_per_problem(self) -> int:
+        """Size of the largest array that one problem of a batch needs."""
+
+    def local(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
+        """The objective around ``theta`` (B, p) for problems of resamples ``rows`` (B,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where B problems ended. Axes: B problems, p coordinates."""
+
+    theta: FloatArray  # B, p
+    value: FloatArray  # B
+    converged: NDArray[np.bool_]  # B
+    iterations: NDArray[np.intp]  # B
+
+    def ordered(self) -> Solution:
+        """Best first."""
+        order = np.argsort(self.value, kind="stable")
+        return self.take(order)
+
+    def take(self, index: NDArray[np.intp]) -> Solution:
+        """Some of the problems."""
+        return Solution(
+            self.theta[index], self.value[index], self.converged[index], self.iterations[index]
+        )
+
+
+def minimise(
+    problem: Descendable,
+    theta: FloatArray,
+    rows: NDArray[np.intp] | None = None,
+    *,
+    delta: float,
+    tolerance: float = 1e-13,
+    max_iterations: int = 200,
+    held: NDArray[np.bool_] | None = None,
+    mu: float = 1.0,
+) -> Solution:
+    """Descend from every row of ``theta``, in blocks that fit the cache.
+
+    Args:
+        problem: law, data and weights.
+        theta: starting points, (B, p).
+        rows: the resample each problem belongs to, (B,); all 0 where None.
+        delta: Huber's delta.
+        tolerance: stop when the decrease still to be had is below this share of the objective.
+        max_iterations: stop there, not converged.
+        held: coordinates that stay where they are, (p,) or (B, p); for profiles.
+        mu: first damping; 1 is cautious, 0.01 trusts the start.
+    """
+    B, p = theta.shape
+    rows = np.zeros(B, dtype=np.intp) if rows is None else rows
+    fixed = np.zeros((B, p), dtype=bool) if held is None else np.broadcast_to(held, (B, p))
+    size = max(1, BLOCK_BYTES // problem.bytes_per_problem)
+    parts = [
+        _minimise_block(
+            problem,
+            theta[i : i + size],
+            rows[i : i + size],
+            fixed[i : i + size],
+            (delta, tolerance, max_iterations, mu),
+        )
+        for i in range(0, B, size)
+    ]
+    return Solution(
+        np.concatenate([s.theta for s in parts]),
+        np.concatenate([s.value for s in parts]),
+        np.concatenate([s.converged for s in parts]),
+        np.concatenate([s.iterations for s in parts]),
+    )
+
+
+def refine(
+    problem: Descendable, theta: FloatArray, rows: NDArray[np.intp], *, deltas: list[float]
+) -> Solution:
+    """Descend from good starts, such as the optimum of the full data, to full precision.
+
+    Most arrive directly at the last delta. The few that do not (a misspecified law whose residuals
+    are wide against delta) go once more through ``deltas``, wide to narrow.
+    """
+    direct = minimise(problem, theta, rows, delta=deltas[-1], max_iterations=60, mu=0.1)
+    slow = np.flatnonzero(~direct.converged & np.isfinite(direct.value))
+    if not len(slow) or len(deltas) == 1:
+        return direct
+    again = direct.take(slow)
+    for delta in deltas:
+        last = delta == deltas[-1]
+        again = minimise(
+            problem,
+            again.theta,
+            rows[slow],
+            delta=delta,
+            tolerance=1e-13 if last else 1e-6,
+            max_iterations=200 if last else 40,
+            mu=0.1,
+        )
+    better = again.converged | (again.value < direct.value[slow])
+    kept = slow[better]
+    for mine, theirs in (
+        (direct.theta, again.theta),
+        (direct.value, again.value),
+        (direct.converged, again.converged),
+        (direct.iterations, again.iterations),
+    ):
+        mine[kept] = theirs[better]
+    return direct
+
+
+def _minimise_block(
+    problem: Descendable,
+    theta: FloatArray,
+    rows: NDArray[np.intp],
+    held: NDArray[np.bool_],
+    control: tuple[float, float, int, float],
+) -> Solution:
+    delta, tolerance, max_iterations, first_mu = control
+    coordinates = problem.coordinates
+    low, high = coordinates.low, coordinates.high
+    longest = 0.5 * (coordinates.start_high - coordinates.start_low)
+    theta = np.clip(theta, low, high)
+    B = len(theta)
+    out = Solution(theta.copy(), np.full(B, np.inf), np.zeros(B, bool), np.zeros(B, np.intp))
+    at = problem.local(theta, rows, delta)
+    active = np.flatnonzero(np.isfinite(at.value))
+    if len(active) < B:
+        theta, rows, held, at = theta[active], rows[active], held[active], _take(at, active)
+    mu = np.full(len(active), first_mu)
+    for iteration in range(1, max_iterations + 1):
+        if not len(active):
+            return out
+        step, promised = _step(at, theta, mu, held, (low, high, longest))
+        trial = np.clip(theta + step, low, high)
+        there = problem.local(trial, rows, delta)
+        gained = at.value - there.value
+        better = gained > 0
+        theta = np.where(better[:, None], trial, theta)
+        # a damped step promises less than there is to gain: about mu times less
+        left = np.abs(promised) * np.maximum(mu, 1.0)
+        done = left <= 0.5 * tolerance * at.value + _NOISE * problem.n_rows
+        at = there if better.all() else _choose(better, there, at)
+        quality = gained / np.maximum(promised, 1e-300)
+        mu = _adapted(mu, better, quality)
+        stuck = mu > _MU_MAX
+        stop = done | stuck
+        if stop.any() or iteration == max_iterations:
+            over = stop if iteration < max_iterations else np.ones(len(active), bool)
+            k = active[over]
+            out.theta[k], out.value[k] = theta[over], at.value[over]
+            out.converged[k], out.iterations[k] = done[over], iteration
+            on = np.flatnonzero(~over)
+            active, theta, rows, held = active[on], theta[on], rows[on], held[on]
+            mu, at = mu[on], _take(at, on)
+    return out
+
+
+def _step(
+    at: Local,
+    theta: FloatArray,
+    mu: FloatArray,
+    held: NDArray[np.bool_],
+    limits: tuple[FloatArray, FloatArray, FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """The step of each problem and the decrease it promises, (B, p) and (B,).
+
+    A coordinate that would cross its bound goes to the bound, and the others are solved for again
+    with that displacement given.
+    """
+    low, high, longest = limits
+    stays = held | ((theta <= low) & (at.gradient > 0)) | ((theta >= high) & (at.gradient < 0))
+    M = at.H_newton + mu[:, None, None] * at.H_irls
+    step = _solved(M, at.gradient, ~stays)
+    reached = theta + step
+    crosses = (reached < low) | (reached > high)
+    if crosses.any():
+        given = np.where(crosses, np.clip(reached, low, high) - theta, 0.0)
+        pull = at.gradient + np.einsum("bij,bj->bi", M, given)
+        step = np.where(crosses, given, _solved(M, pull, ~(stays | crosses)))
+    ratio = np.max(np.abs(step) / longest, axis=1)
+    step /= np.maximum(ratio, 1.0)[:, None]
+    bend = np.einsum("bi,bij,bj->b", step, M, step)
+    return step, -(at.gradient * step).sum(axis=1) - 0.5 * bend
+
+
+def _solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> FloatArray:
+    """``-M^-1 g`` over the coordinates that move, 0 for the others."""
+    M = M * (moves[:, :, None] & moves[:, None, :])
+    diagonal = np.einsum("bii->bi", M)
+    # unit diagonal: the ridge then means the same for every coordinate
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    M *= scale[:, :, None] * scale[:, None, :]
+    np.einsum("bii->bi", M)[:] = 1.0 + _RIDGE
+    wanted = np.where(moves, -gradient, 0.0) * scale
+    solved: FloatArray = np.linalg.solve(M, wanted[:, :, None])[:, :, 0] * scale
+    return solved
+
+
+def _adapted(mu: FloatArray, better: NDArray[np.bool_], quality: FloatArray) -> FloatArray:
+    """More trust after a step that kept its promise, less after one that did not."""
+    factor = np.where(quality > 0.8, 0.2, np.where(quality < 0.3, 2.0, 0.5))
+    return np.maximum(mu * np.where(better, factor, 5.0), _MU_MIN)
+
+
+def _take(at: Local, index: NDArray[np.intp]) -> Local:
+    return Local(*(array[index] for array in at))
+
+
+def _choose(first: NDArray[np.bool_], a: Local, b: Local) -> Local:
+    return Local(
+        np.where(first, a.value, b.value),
+        np.where(first[:, None], a.gradient, b.gradient),
+        np.where(first[:, None, None], a.H_newton, b.H_newton),
+        np.where(first[:, None, None], a.H_irls, b.H_irls),
+    )

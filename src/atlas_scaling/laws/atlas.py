@@ -1,0 +1,187 @@
+"""ATLAS: Chinchilla on effective data that counts transfer and repetition (eqs. 1-3).
+
+``L = E + A / N^alpha + B / D_eff^beta`` with
+``D_eff = S(D_t; U_t) + sum_i tau_i S(D_i; U_i) + tau_other S(D_other; U_other)`` over the sources
+``K_t`` (the three languages most co-sampled with the target unless chosen) and everything else.
+
+Variants, the ablations of Table 1: ``target`` (``D_t`` only), ``other`` (``D_t`` and all other
+tokens as one source) and ``full``.
+
+A transfer weight may be negative, so ``D_eff`` could reach zero, where the law has no value. It is
+held at ``FLOOR * D_tot``; rows where that decides are reported by ``guards``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.laws.base import DataFacts, Law, Parameter
+from atlas_scaling.laws.repetition import saturated, too_few_epochs
+from atlas_scaling.laws.terms import (
+    CAPACITY_AMPLITUDE,
+    CAPACITY_EXPONENT,
+    DATA_AMPLITUDE,
+    DATA_EXPONENT,
+    IRREDUCIBLE,
+)
+
+Variant = Literal["target", "other", "full"]
+
+N_SOURCES: Final = 3
+FLOOR: Final = 1e-6
+ENOUGH_SHARES: Final = 3
+
+_OTHER: Final = "other"
+
+
+def _transfer_weight(name: str, description: str) -> Parameter:
+    """A transfer weight: 1 is worth as much as the target's own text, 0 nothing, < 0 harms."""
+    return Parameter(
+        name,
+        start=(-0.3, 0.7),
+        bounds=(-2.0, 4.0),
+        transform="identity",
+        tolerance=0.3,
+        symbol="τ",
+        description=description,
+    )
+
+
+def _repetition(label: str | None) -> Parameter:
+    of_what = "repeated tokens" if label is None else f"repeated tokens of {label}"
+    return Parameter(
+        "lam" if label is None else f"lam[{label}]",
+        start=(0.02, 3.0),
+        bounds=(1e-4, 1e3),
+        tolerance=1.0,
+        symbol="λ",
+        description=f"how fast {of_what} lose their worth",
+    )
+
+
+@dataclass(frozen=True)
+class ATLAS(Law):
+    """The law of the ATLAS paper for one target language.
+
+    Attributes:
+        variant: ``full``, or one of its ablations ``target`` and ``other``.
+        sources: the languages that get a transfer weight of their own; None lets the data decide.
+        shared_lambda: one repetition constant for all sources, as in the paper, or one each.
+        others: whether tokens of languages that are no source count, with ``tau_other``; the data
+            decides where the sources were left to it.
+    """
+
+    variant: Variant = "full"
+    sources: tuple[str, ...] | None = None
+    shared_lambda: bool = True
+    others: bool = True
+
+    name: ClassVar[str] = "atlas"
+    title: ClassVar[str] = "ATLAS"
+    formula: ClassVar[str] = (
+        "L = E + A/N^alpha + B/D_eff^beta, "
+        "D_eff = S(D_t;U_t) + sum_i tau_i S(D_i;U_i) + tau_other S(D_other;U_other)"
+    )
+    source: ClassVar[str] = "ATLAS, arXiv 2510.22037v2, eqs. 1-3"
+
+    def __post_init__(self) -> None:
+        if self.variant not in ("target", "other", "full"):
+            raise InputError(
+                "there is no such variant of ATLAS",
+                value=self.variant,
+                where="variant",
+                remedy="one of target, other, full",
+            )
+        if self.sources is not None:
+            object.__setattr__(self, "sources", tuple(self.sources))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Arrays of the variant; ``source_*`` have one row a source, in the order of sources."""
+        names = ["n_params", "tokens", "target_tokens", "target_unique"]
+        if self._sources:
+            names += ["source_tokens", "source_unique"]
+        if self._with_others:
+            names += ["other_tokens", "other_unique"]
+        return tuple(names)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The five of Chinchilla, then repetition, then a transfer weight a source."""
+        weights = [_transfer_weight(f"tau[{s}]", f"worth of a {s} token") for s in self._sources]
+        if self._with_others:
+            weights.append(_transfer_weight("tau_other", "worth of a token of any other language"))
+        return (
+            IRREDUCIBLE,
+            CAPACITY_AMPLITUDE,
+            DATA_AMPLITUDE,
+            CAPACITY_EXPONENT,
+            DATA_EXPONENT,
+            *(_repetition(label) for label in self._repetition_labels),
+            *weights,
+        )
+
+    def adapted(self, facts: DataFacts) -> Law:
+        """Take the three most co-sampled languages as sources where none were chosen."""
+        if self.variant != "full" or self.sources is not None:
+            return self
+        others = len(facts.co_sampled) > N_SOURCES
+        return replace(self, sources=facts.co_sampled[:N_SOURCES], others=others)
+
+    def loss(self, p: Any, x: Any) -> Any:
+        """``E + A / N^alpha + B / D_eff^beta`` with ``D_eff`` held above its floor."""
+        D_eff = np.maximum(self.effective_tokens(p, x), FLOOR * x.tokens)
+        return p.E + p.A / x.n_params**p.alpha + p.B / D_eff**p.beta
+
+    def effective_tokens(self, p: Any, x: Any) -> Any:
+        """``D_eff`` of eq. 2, before the floor, shape (..., n)."""
+        total = saturated(x.target_tokens, x.target_unique, self._lam(p, "target"))
+        for i, source in enumerate(self._sources):
+            worth = saturated(x.source_tokens[i], x.source_unique[i], self._lam(p, source))
+            total = total + p.tau[source] * worth
+        if self._with_others:
+            worth = saturated(x.other_tokens, x.other_unique, self._lam(p, _OTHER))
+            total = total + p.tau_other * worth
+        return total
+
+    def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
+        """Rows where the floor of ``D_eff`` decided the loss."""
+        bound = np.asarray(self.effective_tokens(p, x)) <= FLOOR * x.tokens
+        return {"effective data reached its floor: the transfer weights cancel the target": bound}
+
+    def evidence(self, x: Any) -> dict[str, str]:
+        """Repetition needs repeated tokens; a transfer weight needs runs with its source."""
+        said: dict[str, str] = {}
+        few = too_few_epochs(x.target_tokens, x.target_unique)
+        if few is not None:
+            said["lam" if self.shared_lambda else "lam[target]"] = few
+        for i, source in enumerate(self._sources):
+            shares = np.unique(np.round(x.source_tokens[i] / x.tokens, 3))
+            if len(shares) < ENOUGH_SHARES:
+                said[f"tau[{source}]"] = (
+                    f"{source} comes in {len(shares)} different share(s), aim for {ENOUGH_SHARES}"
+                )
+        return said
+
+    @property
+    def _sources(self) -> tuple[str, ...]:
+        return (self.sources or ()) if self.variant == "full" else ()
+
+    @property
+    def _with_others(self) -> bool:
+        return self.others and self.variant != "target"
+
+    @property
+    def _repetition_labels(self) -> tuple[str | None, ...]:
+        if self.shared_lambda:
+            return (None,)
+        others = (_OTHER,) if self._with_others else ()
+        return ("target", *self._sources, *others)
+
+    def _lam(self, p: Any, label: str) -> Any:
+        return p.lam if self.shared_lambda else p.lam[label]

@@ -1,0 +1,58 @@
+"""What repeated tokens are worth: two curves of effective data, both ``D`` while data is fresh.
+
+- ATLAS, eq. 3: ``S(D; U) = D`` for ``D <= U``, else ``U (1 + (1 - exp(-lam (D/U - 1))) / lam)``.
+- Muennighoff et al. 2023, eq. 5: ``U + U R* (1 - exp(-R / R*))`` with ``R = max(D/U - 1, 0)``.
+
+They are one curve: ``lam = 1 / R*``. Value and slope are continuous at ``D = U``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+ENOUGH_EPOCHS: Final = 4.0
+"""Fewer epochs than this say little about how repetition loses its worth."""
+
+
+def saturated(D: Any, U: Any, lam: Any) -> Any:
+    """Effective tokens ``S(D; U)`` of ATLAS, eq. 3.
+
+    Args:
+        D: tokens seen, repetitions included.
+        U: distinct tokens available; infinite where nothing repeats. Where nothing was seen it may
+            be 0, and the result is 0.
+        lam: how fast repetition loses its worth, above 0.
+
+    >>> float(saturated(100.0, 400.0, 1.0)), round(float(saturated(800.0, 400.0, 1.0)), 1)
+    (100.0, 652.8)
+    """
+    # 0 / 0 is "nothing of nothing": no epochs
+    with np.errstate(divide="ignore", invalid="ignore"):
+        epochs = np.where(np.asarray(D) > 0, D / U, 0.0) if _is_data(D, U) else D / U
+    repeats = np.maximum(epochs - 1.0, 0.0)
+    fresh = np.minimum(D, U)
+    if _is_data(repeats) and not np.any(repeats):
+        return fresh
+    # -expm1 keeps the digits that 1 - exp loses while lam * repeats is small
+    worth = fresh * (-np.expm1(-lam * repeats) / lam)
+    return fresh + np.where(repeats > 0, worth, 0.0)
+
+
+def worth_of_repeats(D: Any, U: Any, r_star: Any) -> Any:
+    """The same curve in the constant of Muennighoff et al.: ``R*``, repeats that are worth much."""
+    return saturated(D, U, 1.0 / r_star)
+
+
+def too_few_epochs(D: Any, U: Any) -> str | None:
+    """A sentence where the most repeated data was seen too few times to say anything."""
+    most = float(np.max(np.where(np.asarray(D) > 0, D / U, 0.0), initial=0.0))
+    if most >= ENOUGH_EPOCHS:
+        return None
+    return f"at most {most:.2g} epochs were seen, aim for {ENOUGH_EPOCHS:g}"
+
+
+def _is_data(*arrays: Any) -> bool:
+    """Plain numbers, not values that carry derivatives of parameters."""
+    return all(isinstance(a, np.ndarray | float | int | np.number) for a in arrays)

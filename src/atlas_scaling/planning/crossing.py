@@ -1,0 +1,232 @@
+"""Where two loss curves cross, with an interval: the team's own evidence for ``start``.
+
+Both curves are smoothed as transfer scores are (``transfer.curves``: falling splines in log-log,
+with draws that carry evaluation noise and, where there are several runs, seeds). The crossing is
+the last point at which scratch goes below continuing. Where the curves do not cross in the tokens
+they share, the crossing is censored: at least the last of them, or at most the first.
+
+Beyond the last tokens both are carried on by ``L = E + B (D + D_0)^-b``, D_0 the head start of the
+checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: fitted to the points and to
+resamples of them, E and B by linear least squares, b and D_0 on a grid. That is a guess about runs
+nobody made, and is labelled as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.curves import LossCurve, LossPoints, fit_curve
+from atlas_scaling.units import format_count
+
+FloatArray = NDArray[np.float64]
+
+GRID: Final = 256
+REACH: Final = 30.0
+"""How far beyond the last tokens a crossing is looked for, as a factor."""
+
+EXPONENTS: Final = np.geomspace(0.02, 2.0, 41)
+HEAD_STARTS: Final = np.geomspace(0.01, 10.0, 13)
+"""Grids of ``b`` and of ``D_0``, the latter as a multiple of the curve's last tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """Where scratch overtakes continuing.
+
+    Attributes:
+        measured: tokens of the crossing, if it lies in the tokens both curves have.
+        extrapolated: tokens of the crossing beyond them, by the fitted laws; None where they do not
+            cross up to ``REACH`` times the last tokens, or where it is measured.
+        after: the crossing is at least this, where the curves end before it.
+        before: the crossing is at most this, where scratch is ahead from the first tokens on.
+        draws: the crossing in each draw; infinite where it has none up to ``REACH``, 0 where
+            scratch is ahead from the first; None where the points cannot tell their noise.
+    """
+
+    scratch: LossCurve
+    continued: LossCurve
+    measured: float | None
+    extrapolated: float | None
+    after: float | None
+    before: float | None
+    draws: FloatArray | None
+
+    @property
+    def first(self) -> float:
+        """First tokens that both curves have."""
+        return max(self.scratch.first, self.continued.first)
+
+    @property
+    def last(self) -> float:
+        """Last tokens that both curves have."""
+        return min(self.scratch.last, self.continued.last)
+
+    def interval(self, level: float) -> tuple[float, float] | None:
+        """Percentiles of the draws; an open end is infinite or 0."""
+        if self.draws is None:
+            return None
+        tail = (1 - level) / 2
+        low, high = np.quantile(self.draws, [tail, 1 - tail], method="nearest")
+        return float(low), float(high)
+
+    def probability_scratch_better(self, tokens: float) -> float | None:
+        """Share of draws whose crossing is below ``tokens``."""
+        return None if self.draws is None else float(np.mean(self.draws < tokens))
+
+
+def crossing(
+    scratch: LossPoints, continued: LossPoints, *, n_draws: int = 400, seed: int = 0
+) -> Crossing:
+    """Find where ``scratch`` goes below ``continued``.
+
+    Args:
+        scratch: losses on the target over its tokens, trained from nothing.
+        continued: losses over the tokens after the checkpoint, the checkpoint's own left out.
+        n_draws: of each curve.
+        seed: of the draws.
+
+    Raises:
+        InputError: the curves have no tokens in common, or one cannot be smoothed.
+    """
+    one = fit_curve(scratch, n_draws=n_draws, seed=seed)
+    other = fit_curve(continued, n_draws=n_draws, seed=seed + 1)
+    first, last = max(one.first, other.first), min(one.last, other.last)
+    if first >= last:
+        raise InputError(
+            "the two curves have no tokens in common",
+            value=f"{_span(one)} and {_span(other)}",
+            where="scratch, continued",
+            remedy="count both from their own start: tokens after the checkpoint for the second",
+        )
+    inside = np.linspace(np.log(first), np.log(last), GRID)
+    beyond = np.linspace(np.log(last), np.log(last * REACH), GRID)
+    measured = _read(inside, _gap(one, other, inside, draws=False)[0])
+    carried = _carried_gap(one.points, other.points, beyond, n_draws, seed + 2)
+    return Crossing(
+        scratch=one,
+        continued=other,
+        measured=measured if 0 < measured < np.inf else None,
+        extrapolated=_first_fall(beyond, carried[0]) if np.isposinf(measured) else None,
+        after=last if np.isposinf(measured) else None,
+        before=first if measured == 0 else None,
+        draws=_crossing_draws(one, other, inside, beyond, carried[1:]),
+    )
+
+
+def _crossing_draws(
+    one: LossCurve, other: LossCurve, inside: FloatArray, beyond: FloatArray, carried: FloatArray
+) -> FloatArray | None:
+    if one.draws is None or other.draws is None:
+        return None
+    gaps = _gap(one, other, inside, draws=True)
+    read = np.array([_read(inside, gap) for gap in gaps])
+    for i in np.flatnonzero(np.isposinf(read)):
+        further = _first_fall(beyond, carried[i])
+        read[i] = np.inf if further is None else further
+    return read
+
+
+def _gap(one: LossCurve, other: LossCurve, x: FloatArray, *, draws: bool) -> FloatArray:
+    """Log loss of scratch over that of continuing, shape (R, len(x)); below 0 scratch is ahead."""
+    curves = []
+    for curve in (one, other):
+        values = curve.draws if draws else curve.log_loss[None]
+        assert values is not None
+        curves.append(np.array([np.interp(x, curve.log_tokens, row) for row in values]))
+    return np.asarray(curves[0] - curves[1])
+
+
+def _read(x: FloatArray, gap: FloatArray) -> float:
+    """Tokens of the last fall through 0; infinite if scratch ends behind, 0 if never behind."""
+    if gap[-1] > 0:
+        return np.inf
+    behind = np.flatnonzero(gap > 0)
+    if not len(behind):
+        return 0.0
+    i = int(behind[-1])
+    return float(np.exp(x[i] + (x[i + 1] - x[i]) * gap[i] / (gap[i] - gap[i + 1])))
+
+
+def _first_fall(x: FloatArray, gap: FloatArray) -> float | None:
+    """Tokens of the first point at or below 0, or None."""
+    ahead = np.flatnonzero(gap <= 0)
+    if not len(ahead):
+        return None
+    i = int(ahead[0])
+    if i == 0:
+        return float(np.exp(x[0]))
+    return float(np.exp(x[i - 1] + (x[i] - x[i - 1]) * gap[i - 1] / (gap[i - 1] - gap[i])))
+
+
+def _carried_gap(
+    one: LossPoints, other: LossPoints, x: FloatArray, n_draws: int, seed: int
+) -> FloatArray:
+    """``_gap`` beyond the last tokens from the fitted laws: the points', then the draws'."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    carried = [
+        _carried(one, np.zeros(1), x, n_draws, rng),
+        _carried(other, np.concatenate([[0.0], HEAD_STARTS]), x, n_draws, rng),
+    ]
+    return np.asarray(np.log(carried[0]) - np.log(carried[1]))
+
+
+def _carried(
+    points: LossPoints,
+    head_starts: FloatArray,
+    x: FloatArray,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """``E + B (D + D_0)^-b`` at log tokens ``x``: the points' best, then that of each resample.
+
+    Shape (1 + n_draws, len(x)). Errors are relative. Resamples add residuals of the best law,
+    drawn with replacement and widened for the four numbers that were fitted.
+    """
+    scale = points.tokens[-1]
+    D, future = points.tokens / scale, np.exp(x) / scale
+    best, fitted = _best_law(D, points.loss[None], head_starts, D)[0], points.loss
+    residuals = np.log(fitted / best)
+    widened = residuals * np.sqrt(len(D) / max(len(D) - 4, 1))
+    noise = rng.choice(widened - widened.mean(), size=(n_draws, len(D)))
+    losses = np.vstack([points.loss, best * np.exp(noise)])
+    return _best_law(D, losses, head_starts, future)
+
+
+def _best_law(
+    D: FloatArray, losses: FloatArray, head_starts: FloatArray, future: FloatArray
+) -> FloatArray:
+    """Each row's best law over the grid of ``b`` and ``D_0``, at tokens ``future``."""
+    least = np.full(len(losses), np.inf)
+    carried = np.empty((len(losses), len(future)))
+    for head_start in head_starts:
+        for b in EXPONENTS:
+            E, B, error = _line((D + head_start) ** -b, losses)
+            better = error < least
+            least[better] = error[better]
+            at_future = (future + head_start) ** -b
+            carried[better] = E[better, None] + B[better, None] * at_future
+    return carried
+
+
+def _line(v: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``E``, ``B`` at least 0 and the relative squared error of ``loss = E + B v``, shape (R,)."""
+    W = losses**-2.0
+    sum_w, sum_v, sum_vv = W.sum(axis=1), W @ v, W @ v**2
+    sum_l, sum_lv = (1 / losses).sum(axis=1), (v / losses).sum(axis=1)
+    B = (sum_w * sum_lv - sum_v * sum_l) / (sum_w * sum_vv - sum_v**2)
+    E = (sum_l - B * sum_v) / sum_w
+    B = np.where(E < 0, sum_lv / sum_vv, B)
+    E = np.maximum(E, 0.0)
+    flat = B < 0
+    B, E = np.where(flat, 0.0, B), np.where(flat, sum_l / sum_w, E)
+    error = np.square(1 - (E[:, None] + B[:, None] * v) / losses).sum(axis=1)
+    return E, B, error
+
+
+def _span(curve: LossCurve) -> str:
+    return f"{format_count(curve.first)}-{format_count(curve.last)} tokens"

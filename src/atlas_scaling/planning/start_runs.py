@@ -1,0 +1,213 @@
+"""``start`` from the best evidence there is; own curves from run directories or CSV files.
+
+Two runs are checked to be comparable before their curves are. Tokens are those of the target
+language, counted from the run's own start: a continued run's record counts after its checkpoint
+(``runs.record``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.languages import normalise
+from atlas_scaling.planning.start import BaseCheckpoint, StartAdvice, start
+from atlas_scaling.planning.start_own import (
+    OWN_BASE,
+    fit_crossovers,
+    start_from_curves,
+    start_from_sizes,
+)
+from atlas_scaling.runs.record import LrState
+from atlas_scaling.transfer.curves import MIN_POINTS, LossPoints
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS: Final = ("tokens", "loss", "run")
+COMPARABLE: Final = (LrState.STABLE, LrState.DECAYED, LrState.UNKNOWN)
+
+
+@dataclass(frozen=True, eq=False)
+class StartCurves:
+    """Two curves, the model size they share (None if files do not say), and the checkpoint."""
+
+    scratch: LossPoints
+    continued: LossPoints
+    n_params: float | None
+    base: BaseCheckpoint
+
+
+def advise_start(
+    target: str,
+    *,
+    tokens: float,
+    n_params: float | None = None,
+    share: float = 1.0,
+    unique_tokens: float | None = None,
+    scratch: Path | None = None,
+    continued: Path | None = None,
+    crossovers: Mapping[float, float] | None = None,
+) -> StartAdvice:
+    """Scratch or continue: from two own curves, else own crossovers, else the published ones.
+
+    Args:
+        target: the language.
+        tokens: training tokens of the run in question.
+        n_params: model size; may be left out where run directories say it.
+        share: of the target in ``tokens``.
+        unique_tokens: distinct tokens of the target that there are.
+        scratch: own curve, see ``read_start_curves``.
+        continued: own curve, likewise.
+        crossovers: model size -> tokens of the target at one's own crossovers.
+    """
+    if (scratch is None) != (continued is None):
+        raise InputError(
+            "a crossing takes two curves, from scratch and continued",
+            value=str(scratch or continued),
+            where="scratch, continued",
+        )
+    curves = None
+    if scratch is not None and continued is not None:
+        curves = read_start_curves(scratch, continued, target)
+        n_params = curves.n_params if n_params is None else n_params
+    if n_params is None:
+        raise InputError(
+            "for how many parameters?", where="n_params", remedy="give --params, such as 2B"
+        )
+    if curves is not None:
+        return start_from_curves(
+            target,
+            scratch=curves.scratch,
+            continued=curves.continued,
+            n_params=n_params,
+            tokens=tokens * share,
+            base=curves.base,
+        )
+    if crossovers:
+        law = fit_crossovers(crossovers)
+        return start_from_sizes(target, law, n_params=n_params, tokens=tokens * share)
+    return start(target, n_params=n_params, tokens=tokens, share=share, unique_tokens=unique_tokens)
+
+
+def read_start_curves(scratch: Path, continued: Path, target: str) -> StartCurves:
+    """Read both curves.
+
+    Args:
+        scratch: a run directory, a folder of runs that differ by seed, or a CSV file with the
+            columns ``tokens`` and ``loss`` (and ``run``, where there are several).
+        continued: the same for the continued runs.
+        target: the language whose loss is read from run directories.
+
+    Raises:
+        InputError: nothing there, no evaluation of the target, sizes or tokenizers that differ, or
+            no learning-rate state in which both were evaluated often enough.
+    """
+    code = normalise(target)
+    if scratch.is_file() or continued.is_file():
+        return StartCurves(_from_csv(scratch), _from_csv(continued), None, OWN_BASE)
+    frames = [_rows(path, code) for path in (scratch, continued)]
+    n_params = _common(frames, "n_params", "model size")
+    _common(frames, "tokenizer", "tokenizer")
+    state = _common_state(frames)
+    curves = [
+        _points(frame, code, state, name)
+        for frame, name in zip(frames, ("from scratch", "continued"), strict=True)
+    ]
+    bases = sorted(base for base in frames[1]["base_run"].unique().to_list() if base)
+    base = BaseCheckpoint(f"the end of {', '.join(bases)}") if bases else OWN_BASE
+    return StartCurves(curves[0], curves[1], float(n_params), base)
+
+
+def _rows(path: Path, code: str) -> pl.DataFrame:
+    import polars as pl
+
+    from atlas_scaling.runs.store import read_runs, value_of
+
+    frame = read_runs(path).frame
+    frame = frame.with_columns(value_of(frame, "tokens_by_language", code).alias("own_tokens"))
+    rows = frame.filter(pl.col("language") == code, pl.col("own_tokens") > 0)
+    if rows.is_empty():
+        raise InputError(
+            "no run here was trained and evaluated on the target",
+            value=code,
+            where=str(path),
+            remedy=f"evaluated were {', '.join(sorted(frame['language'].unique()))}",
+        )
+    return rows
+
+
+def _common(frames: list[pl.DataFrame], column: str, what: str) -> float:
+    values = sorted({value for frame in frames for value in frame[column].unique().to_list()})
+    if len(values) > 1:
+        raise InputError(
+            f"the runs differ in {what}, so their losses do not compare",
+            value=values,
+            where="scratch, continued",
+            remedy=f"compare runs of one {what}",
+        )
+    return values[0]  # type: ignore[no-any-return]
+
+
+def _common_state(frames: list[pl.DataFrame]) -> LrState:
+    """Stable is compared with stable: a decay lowers a loss by more than a crossover's gap."""
+    counts = [dict(frame["lr_state"].value_counts().iter_rows()) for frame in frames]
+    for state in COMPARABLE:
+        if min(count.get(state.value, 0) for count in counts) >= MIN_POINTS:
+            return state
+    raise InputError(
+        f"the two have no learning-rate state with {MIN_POINTS} evaluations in common",
+        value=counts,
+        where="scratch, continued",
+        remedy="evaluate both more often while the learning rate is stable",
+    )
+
+
+def _points(frame: pl.DataFrame, code: str, state: LrState, name: str) -> LossPoints:
+    import polars as pl
+
+    rows = frame.filter(pl.col("lr_state") == state.value)
+    runs = np.unique(rows["run_id"].to_numpy(), return_inverse=True)[1]
+    return LossPoints.of(
+        rows["own_tokens"].to_numpy(),
+        rows["loss"].to_numpy(),
+        run=runs.astype(np.int64),
+        name=f"{name} on {code} ({', '.join(sorted(rows['run_id'].unique()))})",
+    )
+
+
+def _from_csv(path: Path) -> LossPoints:
+    import polars as pl
+
+    if not path.is_file():
+        raise InputError(
+            "give two run directories or two CSV files", value=str(path), where="curves"
+        )
+    try:
+        frame = pl.read_csv(path)
+        for column in frame.columns:
+            if column not in COLUMNS:
+                raise InputError(
+                    "unknown column",
+                    value=column,
+                    where=str(path),
+                    remedy=nearest(column, COLUMNS) or f"known: {', '.join(COLUMNS)}",
+                )
+        tokens, loss = frame["tokens"].cast(pl.Float64), frame["loss"].cast(pl.Float64)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"this is no curve: {reason}",
+            value=str(path),
+            remedy="a CSV file with the columns tokens and loss",
+        ) from None
+    run = None
+    if "run" in frame.columns:
+        names = frame["run"].cast(pl.String).to_numpy()
+        run = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return LossPoints.of(tokens.to_numpy(), loss.to_numpy(), run=run, name=str(path))

@@ -1,0 +1,1 @@
+"""Figures, one file a subject: losses, fits, transfer, plans. Each is data in, ``Figure`` out."""

@@ -1,0 +1,177 @@
+"""Answers of the planner: ways to keep the loss with more languages, and where scratch overtakes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from atlas_scaling.report import theme
+from atlas_scaling.report.axes import FACTOR_LABEL, log_counts, log_scale
+from atlas_scaling.report.figure import Figure, Key, Panel, inline
+from atlas_scaling.report.words import count, language_name, number
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from atlas_scaling.planning.expand import Expansion
+    from atlas_scaling.planning.start import StartAdvice
+
+
+def expand_frontier(answer: Expansion) -> Figure:
+    """Every pair of factors on parameters and tokens that keeps the loss, the cheapest marked."""
+    import altair as alt
+
+    points = [
+        {
+            "point": "same loss",
+            "n_params_ratio": p.n_params_ratio,
+            "tokens_ratio": p.tokens_ratio,
+            "flops_ratio": p.flops_ratio,
+        }
+        for p in answer.frontier
+    ]
+    cheapest = {
+        "point": "cheapest",
+        "n_params_ratio": answer.n_params_ratio.value,
+        "tokens_ratio": answer.tokens_ratio.value,
+        "flops_ratio": answer.flops_ratio.value,
+    }
+    data = pl.DataFrame([*points, cheapest]).with_columns(label=_frontier_label())
+    marked = pl.concat([data.filter(pl.col("point") == "cheapest"), _today(answer)], how="diagonal")
+    shown = pl.concat([data, _today(answer)], how="diagonal")
+    axes = {}
+    for channel, name, title in (
+        (alt.X, "n_params_ratio", "parameters, new over old"),
+        (alt.Y, "tokens_ratio", "all tokens, new over old"),
+    ):
+        scale, ticks = log_scale(shown[name])
+        axes[name] = channel(f"{name}:Q", title=title, scale=scale).axis(
+            values=ticks, labelExpr=FACTOR_LABEL
+        )
+    x, y = axes["n_params_ratio"], axes["tokens_ratio"]
+    line = alt.Chart(inline(data.filter(pl.col("point") == "same loss")))
+    dots = alt.Chart(inline(marked))
+    kinds = ["cheapest", "today"]
+    chart = alt.layer(
+        line.mark_line(color=theme.BLUE, strokeWidth=2, aria=False).encode(x=x, y=y),
+        line.mark_point(size=14, filled=True, color=theme.BLUE, opacity=1).encode(
+            x=x, y=y, description="label:N"
+        ),
+        dots.mark_point(size=70, filled=True, opacity=1).encode(
+            x=x,
+            y=y,
+            color=alt.Color("point:N", title=None).scale(
+                domain=kinds, range=[theme.ORANGE, theme.INK]
+            ),
+            shape=alt.Shape("point:N", title=None).scale(domain=kinds, range=["diamond", "square"]),
+            description="label:N",
+        ),
+    )
+    before, after = answer.from_languages, answer.to_languages
+    return Figure(
+        name="expand-frontier",
+        title=f"From {before:.4g} to {after:.4g} languages at the same loss",
+        caption="Every point of the line keeps the loss of each language; compute grows by the "
+        "product of its two factors. " + answer.source + ".",
+        alt=f"Iso-loss frontier. Cheapest: {number(answer.n_params_ratio.value, 3)} times the "
+        f"parameters and {number(answer.tokens_ratio.value, 3)} times all tokens, "
+        f"{number(answer.flops_ratio.value, 3)} times the compute.",
+        data=data.drop("label"),
+        panels=(Panel("", _sized(chart)),),
+        keys=(
+            Key("same loss", theme.BLUE, "line"),
+            Key("least compute", theme.ORANGE, "diamond"),
+            Key("today", theme.INK, "square"),
+        ),
+    )
+
+
+def crossover(answer: StartAdvice) -> Figure:
+    """Each reading of the crossover, the range they allow, and the tokens that were asked about."""
+    import altair as alt
+
+    readings = [
+        {"reading": name, "tokens": value, "kind": "reading"}
+        for name, value in answer.readings.items()
+    ]
+    best = answer.crossover_tokens.value
+    if best is not None:
+        readings.append({"reading": "taken here", "tokens": best, "kind": "answer"})
+    asked = {"reading": "your run", "tokens": answer.tokens, "kind": "asked"}
+    data = pl.DataFrame([*readings, asked]).with_columns(
+        label=pl.format(
+            "{}: {} tokens",
+            "reading",
+            pl.col("tokens").map_elements(count, return_dtype=pl.String),
+        )
+    )
+    low, high = answer.likely_range or (None, None)
+    reach = [*data["tokens"], *(v for v in (low, high) if v)]
+    x = log_counts(alt.X, "tokens", f"tokens of {language_name(answer.language)}", reach)
+    y = alt.Y("reading:N", title=None, sort=None).axis(labelLimit=170)
+    kinds = ["reading", "answer", "asked"]
+    dots = alt.Chart(inline(data)).mark_point(size=60, filled=True, opacity=1)
+    layers: list[alt.Chart] = []
+    if low is not None and high is not None:
+        band = alt.InlineData(values=[{"low": low, "high": high}])
+        layers.append(
+            alt.Chart(band)
+            .mark_rect(color=theme.BLUE, opacity=0.15, aria=False)
+            .encode(x=alt.X("low:Q"), x2="high:Q")
+        )
+    rule = alt.Chart(inline(data.filter(pl.col("kind") == "asked")))
+    layers += [
+        rule.mark_rule(color=theme.ORANGE, strokeDash=[5, 3], aria=False).encode(x=x),
+        dots.encode(
+            x=x,
+            y=y,
+            color=alt.Color("kind:N", legend=None).scale(
+                domain=kinds, range=[theme.BLUE, theme.INK, theme.ORANGE]
+            ),
+            shape=alt.Shape("kind:N", legend=None).scale(
+                domain=kinds, range=["circle", "diamond", "square"]
+            ),
+            description="label:N",
+        ),
+    ]
+    chart = alt.layer(*layers).properties(width=theme.PANEL_WIDTH - 60, height=26 * data.height)
+    return Figure(
+        name="crossover",
+        title=f"{language_name(answer.language)}: from scratch or from a checkpoint, "
+        f"at {count(answer.n_params)} parameters",
+        caption=f"Left of the crossover continuing is ahead, right of it scratch. The band is the "
+        f"{answer.range_basis}. Checkpoint: {answer.basis.description}. Tokens are those of "
+        f"{language_name(answer.language)} alone.",
+        alt=f"Crossover at {count(best)} tokens, range {count(low)} to {count(high)}; the run asked "
+        f"about has {count(answer.tokens)}: {answer.recommendation.value}.",
+        data=data.drop("label"),
+        panels=(Panel("", chart),),
+        keys=(
+            Key("a reading of the crossover", theme.BLUE),
+            Key("taken here", theme.INK, "diamond"),
+            Key("your run", theme.ORANGE, "square"),
+        ),
+    )
+
+
+def _frontier_label() -> pl.Expr:
+    rounded = [pl.col(c).round(2) for c in ("n_params_ratio", "tokens_ratio", "flops_ratio")]
+    return pl.format("{}× parameters, {}× tokens, {}× compute", *rounded)
+
+
+def _today(answer: Expansion) -> pl.DataFrame:
+    label = f"today: {answer.from_languages:.4g} languages"
+    return pl.DataFrame(
+        {
+            "point": ["today"],
+            "n_params_ratio": [1.0],
+            "tokens_ratio": [1.0],
+            "flops_ratio": [1.0],
+            "label": [label],
+        }
+    )
+
+
+def _sized(chart: alt.LayerChart) -> alt.LayerChart:
+    return chart.properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)

@@ -1,0 +1,337 @@
+"""Transfer: the matrix as a heat map, and scores over the tokens they are taken at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.languages import language
+from atlas_scaling.report import theme
+from atlas_scaling.report.axes import log_counts
+from atlas_scaling.report.figure import Figure, Key, Panel, inline
+from atlas_scaling.report.words import MISSING, counted, interval, language_name, listed, short_names, signed
+from atlas_scaling.transfer.matrix import Cell, Provenance, TransferMatrix
+from atlas_scaling.units import format_count
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from atlas_scaling.transfer.measure import BtsAnswer
+
+_BOUNDS: Final = {
+    "upper": ("triangle-down", "the score is below this: the loss was never reached"),
+    "lower": ("triangle-up", "the score is above this: reached before the first evaluation"),
+}
+_SIZES: Final = ((8, 40), (12, 34), (20, 26), (1000, 17))
+_MIN_CELL_FOR_TEXT: Final = 26
+_LEAST_RANGE: Final = 0.5
+
+
+def transfer_heatmap(matrix: TransferMatrix) -> Figure:
+    """Scores of sources (columns) on targets (rows), languages in order of family.
+
+    Bounds are written as bounds and marked by a corner; estimates have no frame.
+    """
+    data = _cells(matrix)
+    known = data.filter(pl.col("shown").is_not_null())
+    if known.is_empty():
+        raise InputError("this matrix has no cell with a value or a bound", value=repr(matrix))
+    width, n = _cell_width(matrix), len(matrix.targets)
+    kinds = {Provenance(k) for k in known["provenance"].unique()}
+    return Figure(
+        name="transfer-heatmap",
+        title="Transfer scores, source to target (BTS)",
+        caption=_heatmap_caption(matrix, kinds, width >= _MIN_CELL_FOR_TEXT),
+        alt=_heatmap_alt(matrix),
+        data=data.drop("label", "text", "shown"),
+        panels=(Panel("", _heatmap(data, matrix, width), wide=n > _SIZES[0][0]),),
+    )
+
+
+def bts_curves(answers: Sequence[BtsAnswer]) -> Figure:
+    """Scores over d, one panel a target, one line a source; bounds are hollow.
+
+    Args:
+        answers: at least one; one unit of text in all.
+    """
+    data = _curve_rows(answers)
+    sources = sorted(data["source"].unique().to_list())
+    targets = list(dict.fromkeys(a.target for a in answers))
+    unit = answers[0].unit
+    panels = tuple(
+        Panel(
+            f"on {language_name(target)}",
+            _curve_panel(data.filter(pl.col("target") == target), sources, unit),
+        )
+        for target in targets
+    )
+    looks = [_look(sources, s) for s in sources]
+    keys = [
+        Key(f"with {language_name(s)}", hue, shape)
+        for s, (hue, shape) in zip(sources, looks, strict=True)
+    ]
+    for bound, (shape, words) in _BOUNDS.items():
+        if bound in set(data["censored"]):
+            keys.append(Key(words, theme.MUTED, shape, filled=False))
+    if data["early"].any():
+        keys.append(Key("early: still falling steeply", theme.GRID, "square"))
+    return Figure(
+        name="bts-curves",
+        title=f"Transfer score over the {unit} it is taken at (BTS)",
+        caption="Above 0 the source helps, below it harms. Near the left end every pair stands "
+        "near +1, related or not: learning is still limited by optimiser steps. Read a pair where "
+        f"its curve has settled. Bands are {answers[0].level:.0%} intervals.",
+        alt=_curves_alt(answers),
+        data=data.drop("label"),
+        panels=panels,
+        keys=tuple(keys),
+    )
+
+
+def _cells(matrix: TransferMatrix) -> pl.DataFrame:
+    rows = [
+        {
+            "target": cell.target,
+            "source": cell.source,
+            "bts": cell.bts,
+            "lower": cell.lower,
+            "upper": cell.upper,
+            "provenance": cell.provenance.value,
+            "origin": None if cell.origin is None else str(cell.origin),
+            "shown": cell.best_guess,
+            "text": _cell_text(cell),
+            "label": _cell_label(cell),
+        }
+        for cell in matrix
+        if cell.target != cell.source
+    ]
+    return pl.DataFrame(rows, schema=_CELL_SCHEMA)
+
+
+_CELL_SCHEMA: Final[dict[str, Any]] = {
+    "target": pl.String,
+    "source": pl.String,
+    "bts": pl.Float64,
+    "lower": pl.Float64,
+    "upper": pl.Float64,
+    "provenance": pl.String,
+    "origin": pl.String,
+    "shown": pl.Float64,
+    "text": pl.String,
+    "label": pl.String,
+}
+
+
+def _cell_text(cell: Cell) -> str:
+    if cell.best_guess is None:
+        return ""
+    short = f"{cell.best_guess:+.1f}".replace("-", "−")
+    if cell.provenance is not Provenance.CENSORED:
+        return short
+    return f"<{short}" if cell.upper is not None and cell.bts is None else f">{short}"
+
+
+def _cell_label(cell: Cell) -> str:
+    pair = f"{language_name(cell.source)} on {language_name(cell.target)}"
+    if cell.best_guess is None:
+        return f"{pair}: not known"
+    bounds = interval(cell.interval)
+    if cell.provenance is Provenance.CENSORED:
+        return f"{pair}: BTS {bounds} (a bound)"
+    said = "" if bounds == MISSING else f", {bounds}"
+    return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value})"
+
+
+def _cell_width(matrix: TransferMatrix) -> int:
+    n = max(len(matrix.targets), len(matrix.sources))
+    return next(width for most, width in _SIZES if n <= most)
+
+
+def _by_family(codes: Sequence[str]) -> list[str]:
+    def key(code: str) -> tuple[str, str, str]:
+        try:
+            entry = language(code)
+        except InputError:
+            return ("~", "~", code)
+        return (entry.family or "~", entry.branch or "~", entry.name)
+
+    return sorted(codes, key=key)
+
+
+def _heatmap(data: pl.DataFrame, matrix: TransferMatrix, width: int) -> alt.LayerChart:
+    import altair as alt
+
+    names = short_names(list(dict.fromkeys([*matrix.targets, *matrix.sources])))
+    rows = data.with_columns(t=pl.col("target").replace(names), s=pl.col("source").replace(names))
+    reach = max(float(rows.select(pl.col("shown").abs().max()).item()), _LEAST_RANGE)
+    plain = {"domain": False, "ticks": False, "grid": False}
+    base = alt.Chart(inline(rows)).encode(
+        x=alt.X("s:N", title="source", sort=[names[c] for c in _by_family(matrix.sources)]).axis(
+            orient="top", labelAngle=-60, **plain
+        ),
+        y=alt.Y("t:N", title="target", sort=[names[c] for c in _by_family(matrix.targets)]).axis(
+            **plain
+        ),
+    )
+    color = (
+        alt.Color("shown:Q", title="BTS")
+        .scale(domain=[-reach, reach], range=list(theme.DIVERGING), interpolate="lab")
+        .legend(orient="bottom", gradientLength=180, titleAnchor="start", tickCount=5)
+    )
+    known = base.transform_filter("datum.shown !== null")
+    layers = [
+        base.transform_filter("datum.shown === null")
+        .mark_rect(color=theme.GRID, opacity=0.6, aria=False),
+        known.mark_rect().encode(color=color, description="label:N"),
+    ]
+    framed = f"datum.provenance !== '{Provenance.ESTIMATED}'"
+    if (data["provenance"] == Provenance.ESTIMATED.value).any():
+        frames = known.transform_filter(framed)
+        layers.append(frames.mark_rect(filled=False, stroke=theme.ON_LIGHT, aria=False))
+    bounds = known.transform_filter(f"datum.provenance === '{Provenance.CENSORED}'")
+    corner = {"size": 26, "shape": "M-1,-1L1,-1L-1,1Z", "filled": True, "aria": False}
+    layers.append(
+        bounds.mark_point(
+            **corner, color=theme.ON_LIGHT, opacity=1, xOffset=5 - width / 2, yOffset=5 - width / 2
+        )
+    )
+    if width >= _MIN_CELL_FOR_TEXT:
+        strong = f"abs(datum.shown) > {0.62 * reach}"
+        layers.append(
+            known.mark_text(aria=False, fontSize=11 if width > 30 else 9).encode(
+                text="text:N",
+                color=alt.condition(strong, alt.value(theme.ON_DARK), alt.value(theme.ON_LIGHT)),
+            )
+        )
+    return alt.layer(*layers).properties(
+        width=width * len(matrix.sources), height=width * len(matrix.targets)
+    )
+
+
+def _heatmap_caption(matrix: TransferMatrix, kinds: set[Provenance], has_text: bool) -> str:
+    said = ["Rows are helped (or harmed), columns help. 0 is no effect, 2 the most there can be."]
+    if Provenance.CENSORED in kinds:
+        said.append(
+            "A dark corner and < or > mark a bound: the loss was never reached, or too soon."
+        )
+    if Provenance.ESTIMATED in kinds:
+        said.append("Framed cells come from runs, the others are estimates.")
+    if Provenance.MISSING.value in matrix.counts:
+        said.append(f"{counted(matrix.counts['missing'], 'pair')} (grey) were not run.")
+    if not has_text:
+        said.append("Point at a cell for its number, or enlarge the figure.")
+    origins = listed([str(origin) for origin in matrix.origins], most=3)
+    return " ".join([*said, f"From {origins}."])
+
+
+def _heatmap_alt(matrix: TransferMatrix) -> str:
+    cells = [c for c in matrix if c.target != c.source and c.bts is not None]
+    ranked = sorted(cells, key=lambda c: c.bts or 0.0)
+
+    def said(some: list[Cell]) -> str:
+        return ", ".join(
+            f"{language_name(c.source)} on {language_name(c.target)} {signed(c.bts)}" for c in some
+        )
+
+    size = f"{len(matrix.targets)} targets by {len(matrix.sources)} sources"
+    counts = ", ".join(f"{n} {kind}" for kind, n in matrix.counts.items())
+    helping = [c for c in ranked if (c.bts or 0.0) > 0]
+    harming = [c for c in ranked if (c.bts or 0.0) < 0]
+    if not ranked:
+        return f"Transfer matrix, {size}: {counts}."
+    return (
+        f"Transfer matrix, {size}: {counts}. Most help: {said(helping[::-1][:3]) or 'none'}. "
+        f"Most harm: {said(harming[:3]) or 'none'}."
+    )
+
+
+def _curve_rows(answers: Sequence[BtsAnswer]) -> pl.DataFrame:
+    rows = []
+    for answer in answers:
+        source = "+".join(answer.sources)
+        for point in answer.curve:
+            bound = point.upper if point.censored == "upper" else point.lower
+            shown = point.bts if point.censored is None else bound
+            label = (
+                f"{language_name(source)} on {language_name(answer.target)} at "
+                f"{format_count(point.tokens)}: "
+                + (signed(point.bts) if point.censored is None else f"a bound, {signed(shown)}")
+            )
+            rows.append(
+                {
+                    "target": answer.target,
+                    "source": source,
+                    "n_params": answer.n_params,
+                    "d": point.tokens,
+                    "bts": point.bts,
+                    "lower": point.lower,
+                    "upper": point.upper,
+                    "censored": None if point.censored is None else point.censored.value,
+                    "early": point.early,
+                    "shown": shown,
+                    "label": label,
+                }
+            )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _look(sources: list[str], source: str) -> tuple[str, str]:
+    """Hue and shape of a source; hues repeat after five, shapes after six, pairs after thirty."""
+    i = sources.index(source)
+    return theme.HUES[i % len(theme.HUES)], theme.SHAPES[i % len(theme.SHAPES)]
+
+
+def _curve_panel(rows: pl.DataFrame, sources: list[str], unit: str) -> alt.LayerChart:
+    import altair as alt
+
+    hues, shapes = zip(*(_look(sources, s) for s in sources), strict=True)
+    color = alt.Color("source:N", title="with").scale(domain=sources, range=list(hues))
+    valued = rows.filter(pl.col("bts").is_not_null())
+    x = log_counts(alt.X, "d", f"{unit} of the run on the target alone", rows["d"])
+    y = alt.Y("shown:Q", title="BTS").axis(tickCount=5)
+    zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(
+        color=theme.AXIS, strokeWidth=1, aria=False
+    )
+    band = alt.Chart(inline(valued.drop_nulls(["lower", "upper"]))).mark_area(
+        opacity=0.16, aria=False
+    )
+    line = alt.Chart(inline(valued)).mark_line(strokeWidth=1.8, aria=False)
+    early = alt.Chart(inline(rows.filter(pl.col("early")).select("d", "shown")))
+    dots, bounds = alt.Chart(inline(valued)), alt.Chart(inline(rows.filter(pl.col("bts").is_null())))
+    arrows = [shape for shape, _ in _BOUNDS.values()]
+    return alt.layer(
+        early.mark_point(shape="square", size=70, color=theme.GRID, filled=True, aria=False).encode(
+            x=x, y=y
+        ),
+        zero.encode(y="y:Q"),
+        band.encode(x=x, y="lower:Q", y2="upper:Q", color=color),
+        line.encode(x=x, y=y, color=color),
+        dots.mark_point(size=22, filled=True, opacity=1).encode(
+            x=x,
+            y=y,
+            color=color,
+            shape=alt.Shape("source:N", title="with").scale(domain=sources, range=list(shapes)),
+            description="label:N",
+        ),
+        bounds.mark_point(size=34, filled=False, opacity=1, strokeWidth=1.2).encode(
+            x=x,
+            y=y,
+            color=color,
+            shape=alt.Shape("censored:N", legend=None).scale(domain=list(_BOUNDS), range=arrows),
+            description="label:N",
+        ),
+    ).resolve_scale(shape="independent").properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)
+
+
+def _curves_alt(answers: Sequence[BtsAnswer]) -> str:
+    said = []
+    for answer in answers[:6]:
+        at = answer.at
+        score = signed(at.bts) if at.censored is None else f"bound {interval((at.lower, at.upper))}"
+        pair = f"{'+'.join(map(language_name, answer.sources))} on {language_name(answer.target)}"
+        said.append(f"{pair} {score} at {format_count(at.tokens)}")
+    more = "" if len(answers) <= 6 else f"; and {len(answers) - 6} more"
+    return f"Transfer scores over {answers[0].unit}: {'; '.join(said)}{more}."

@@ -1,0 +1,303 @@
+"""Tables of a report: fits, parameters, runs, transfer scores, answers of the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from atlas_scaling.report.blocks import Badge, Cell, Column, Table, Tone
+from atlas_scaling.report.figures.fits import ALL_DATA, law_label
+from atlas_scaling.report.words import (
+    MISSING,
+    UNIT_WORDS,
+    count,
+    interval,
+    language_name,
+    language_title,
+    number,
+    parameter_name,
+    signed,
+)
+from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
+from atlas_scaling.transfer.scores import tau_from_bts
+
+if TYPE_CHECKING:
+    from atlas_scaling.answers import Estimate
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.expand import Expansion
+    from atlas_scaling.planning.start import StartAdvice
+    from atlas_scaling.runs.store import RunTable
+
+_STATUS: Final = {
+    "ok": Badge("all parameters identified", Tone.TOLD),
+    "weak": Badge("some parameters weak", Tone.WEAK),
+    "not_identified": Badge("some not identified", Tone.UNTOLD),
+    "not_converged": Badge("did not converge", Tone.UNTOLD),
+}
+
+
+def fit_table(fits: Sequence[Fit]) -> Table:
+    """One row a fit: what it was fitted to and how well it describes that."""
+    unit = UNIT_WORDS[fits[0].observations.unit]
+    rows: list[tuple[Cell, ...]] = []
+    for fit in fits:
+        d = fit.diagnostics
+        share = d.mean_error_reducible_percent
+        rows.append(
+            (
+                language_title(fit.target) if fit.target else ALL_DATA,
+                law_label(fit),
+                f"{fit.n_rows:,}",
+                f"{fit.n_runs:,}",
+                number(d.r2, 4),
+                number(d.mean_error_nats, 2),
+                MISSING if share is None else f"{share:.2g} %",
+                _STATUS[fit.status.value],
+            )
+        )
+    return Table(
+        name="fits",
+        caption=f"Fits. R² and errors are of the points that were fitted, in {unit}; they say how "
+        "well a law describes these runs, not how well it predicts others.",
+        columns=(
+            Column("Language"),
+            Column("Law"),
+            Column("Evaluations", "right"),
+            Column("Runs", "right"),
+            Column("R²", "right"),
+            Column("Mean error", "right"),
+            Column("of reducible loss", "right"),
+            Column("Parameters"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def parameter_table(fits: Sequence[Fit]) -> Table:
+    """One row a parameter of a fit, with interval and verdict."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            language_title(fit.target) if fit.target else ALL_DATA,
+            law_label(fit),
+            parameter_name(name),
+            number(p.value),
+            interval(p.interval),
+            Badge(p.verdict, verdict_tone(p.verdict)),
+        )
+        for fit in fits
+        for name, p in fit.parameters.items()
+    ]
+    return Table(
+        name="parameters",
+        caption=f"Parameters with {fits[0].level:.0%} intervals (bootstrap by run). A parameter "
+        "that the runs do not identify has no value: digits would pretend that it has.",
+        columns=(
+            Column("Language"),
+            Column("Law"),
+            Column("Parameter"),
+            Column("Value", "right"),
+            Column("Interval", "right"),
+            Column("Verdict"),
+        ),
+        rows=tuple(rows),
+        folded=True,
+    )
+
+
+def verdict_tone(verdict: str) -> Tone:
+    """``identified`` and ``given`` are told, ``weak: …`` is weak, all others are not told."""
+    if verdict in ("identified", "given"):
+        return Tone.TOLD
+    return Tone.WEAK if verdict.startswith("weak") else Tone.UNTOLD
+
+
+def run_table(runs: RunTable) -> Table:
+    """One row a run: what it was trained on and where its loss ended."""
+    last = runs.frame.sort("step").group_by("run_id", "language", maintain_order=True).last()
+    ends = {(row["run_id"], row["language"]): row for row in last.iter_rows(named=True)}
+    rows: list[tuple[Cell, ...]] = []
+    for record in runs.records:
+        own = [ends[key] for code in sorted(record.mixture) if (key := (record.run_id, code)) in ends]
+        loss = sum(row["loss"] for row in own) / len(own) if own else None
+        rows.append(
+            (
+                record.run_id,
+                record.group,
+                count(record.n_params),
+                count(max((row["tokens"] for row in own), default=None)),
+                str(record.seed),
+                number(loss),
+                own[0]["lr_state"] if own else MISSING,
+                record.base_run or "",
+            )
+        )
+    return Table(
+        name="runs",
+        caption=f"All {len(rows)} runs. The loss is the last one, averaged over the languages that "
+        "the run was trained on, in nats per token.",
+        columns=(
+            Column("Run"),
+            Column("Group"),
+            Column("Parameters", "right"),
+            Column("Tokens", "right"),
+            Column("Seed", "right"),
+            Column("Last loss", "right"),
+            Column("Learning rate"),
+            Column("Continues"),
+        ),
+        rows=tuple(rows),
+        folded=True,
+    )
+
+
+def transfer_table(matrix: TransferMatrix, *, early: Iterable[tuple[str, str]] = ()) -> Table:
+    """One row a cell that comes from runs, best first; bounds as bounds.
+
+    Args:
+        matrix: any; its estimates are left out.
+        early: pairs (target, source) whose score is still falling steeply.
+    """
+    known = {Provenance.MEASURED, Provenance.CENSORED, Provenance.PUBLISHED}
+    cells = [c for c in matrix if c.provenance in known and c.target != c.source]
+    falling = set(early)
+    rows: list[tuple[Cell, ...]] = []
+    for cell in sorted(cells, key=lambda c: -(c.best_guess or 0.0)):
+        is_early = (cell.target, cell.source) in falling
+        tau = None if cell.bts is None else tau_from_bts(cell.bts)
+        said: Cell = cell.provenance.value
+        if cell.provenance is Provenance.CENSORED:
+            said = Badge("a bound", Tone.WEAK)
+        elif is_early:
+            said = Badge("early: still falling", Tone.WEAK)
+        rows.append(
+            (
+                language_name(cell.source),
+                language_name(cell.target),
+                signed(cell.bts) if cell.bts is not None else interval(cell.interval),
+                interval(cell.interval) if cell.bts is not None else "",
+                signed(tau),
+                said,
+            )
+        )
+    return Table(
+        name="transfer",
+        caption="Pairs that were run, most help first. τ is the worth of one token of the source "
+        "in tokens of the target.",
+        columns=(
+            Column("Source"),
+            Column("Target"),
+            Column("BTS", "right"),
+            Column("Interval", "right"),
+            Column("τ", "right"),
+            Column("Known how"),
+        ),
+        rows=tuple(rows),
+        folded=True,
+    )
+
+
+def expansion_table(answer: Expansion) -> Table:
+    """Factors on parameters, tokens and compute, and what they come to where that is known."""
+    rows: list[tuple[Cell, ...]] = [
+        (name, _factor(ratio), interval(ratio.interval), _amount(amount))
+        for name, ratio, amount in (
+            ("Parameters", answer.n_params_ratio, answer.n_params),
+            ("Tokens, all", answer.tokens_ratio, answer.tokens),
+            ("Tokens, each language", answer.tokens_per_language_ratio, None),
+            ("Compute", answer.flops_ratio, answer.flops),
+        )
+    ]
+    return Table(
+        name="expand",
+        caption=f"From {answer.from_languages:.4g} to {answer.to_languages:.4g} languages at the "
+        "same loss of each, least compute.",
+        columns=(
+            Column("Quantity"),
+            Column("Factor", "right"),
+            Column(f"{answer.level:.0%} interval", "right"),
+            Column("comes to", "right"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def start_table(answer: StartAdvice) -> Table:
+    """What to do, and what the crossover is."""
+    low, high = answer.likely_range or (None, None)
+    rows: list[tuple[Cell, ...]] = [
+        ("Recommendation", answer.recommendation.value),
+        ("Tokens of the language in your run", count(answer.tokens)),
+        ("Parameters", count(answer.n_params)),
+        ("Crossover, tokens of the language", count(answer.crossover_tokens.value)),
+        ("Crossover, FLOPs", number(answer.crossover_flops.value, 3)),
+        ("Range of the crossover", f"{count(low)} … {count(high)}"),
+        ("Range is", answer.range_basis),
+        ("Probability that scratch is better", number(answer.probability_scratch_better, 2)),
+        ("Evidence", answer.evidence.value),
+        ("Checkpoint continued from", answer.basis.description),
+    ]
+    return Table(
+        name=f"start-{answer.language}",
+        caption=f"{language_title(answer.language)}: from scratch, or from a multilingual "
+        "checkpoint?",
+        columns=(Column("Quantity"), Column("Answer")),
+        rows=tuple(rows),
+    )
+
+
+def languages_table(frame: pl.DataFrame) -> Table:
+    """One row a language: runs trained on it, distinct tokens, most epochs, best loss."""
+    rows: list[tuple[Cell, ...]] = []
+    for (code,), group in frame.sort("language").group_by("language", maintain_order=True):
+        named = group.select("run_id", "loss", "bits_per_byte", *(_of(code, c) for c in _BY_LANGUAGE))
+        trained = named.filter(pl.col("mixture") > 0)
+        unique = trained["unique_tokens"].max()
+        seen = trained["tokens_by_language"].max()
+        epochs = seen / unique if unique and seen else None  # type: ignore[operator]
+        rows.append(
+            (
+                language_title(str(code)),
+                str(trained["run_id"].n_unique()),
+                count(unique),  # type: ignore[arg-type]
+                count(seen),  # type: ignore[arg-type]
+                number(epochs, 2),
+                number(trained["loss"].min()),  # type: ignore[arg-type]
+                number(trained["bits_per_byte"].min()),  # type: ignore[arg-type]
+            )
+        )
+    return Table(
+        name="languages",
+        caption="Languages. Best losses are of runs trained on the language, on its test text.",
+        columns=(
+            Column("Language"),
+            Column("Runs on it", "right"),
+            Column("Distinct tokens", "right"),
+            Column("Most seen in a run", "right"),
+            Column("Epochs", "right"),
+            Column("Best nats/token", "right"),
+            Column("Best bits/byte", "right"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+_BY_LANGUAGE: Final = ("mixture", "tokens_by_language", "unique_tokens")
+
+
+def _of(code: object, column: str) -> pl.Expr:
+    """Value of one language in a by-language column, 0 where it has none."""
+    entry = pl.element()
+    value = pl.when(entry.struct.field("language") == code).then(entry.struct.field("value"))
+    return pl.col(column).list.eval(value.otherwise(0.0)).list.sum().alias(column)
+
+
+def _factor(ratio: Estimate) -> str:
+    return MISSING if ratio.value is None else f"{ratio.value:.2f}×"
+
+
+def _amount(amount: Estimate | None) -> str:
+    if amount is None or amount.value is None:
+        return ""
+    return f"{amount.value:.3g}" if amount.value > 1e18 else count(amount.value)

@@ -1,0 +1,132 @@
+"""Numbers, intervals and languages as a report says them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.languages import language
+from atlas_scaling.units import LossUnit, format_count
+
+MISSING = "–"
+
+UNIT_WORDS = {
+    LossUnit.NATS_PER_TOKEN: "nats per token",
+    LossUnit.BITS_PER_BYTE: "bits per byte",
+    LossUnit.UNIGRAM_NORMALISED: "unigram-normalised nats per token",
+    LossUnit.CONTENT_ADJUSTED_BITS: "content-adjusted bits",
+}
+
+_GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "lam": "λ",
+    "phi": "φ",
+    "psi": "ψ",
+    "tau": "τ",
+}
+
+
+def language_name(code: str) -> str:
+    """``Swedish``; a code that the table does not know stands for itself.
+
+    >>> language_name("swe_Latn"), language_name("domain-7")
+    ('Swedish', 'domain-7')
+    """
+    try:
+        return language(code).name
+    except InputError:
+        return code
+
+
+def language_title(code: str) -> str:
+    """``Swedish (swe_Latn)``."""
+    name = language_name(code)
+    return code if name == code else f"{name} ({code})"
+
+
+def short_names(codes: Sequence[str]) -> dict[str, str]:
+    """A name for each code, without what stands in brackets; the code where names would be equal.
+
+    >>> short_names(["zho_Hani", "swe_Latn"])
+    {'zho_Hani': 'Chinese', 'swe_Latn': 'Swedish'}
+    """
+    names = {code: language_name(code).partition(" (")[0] for code in codes}
+    taken = list(names.values())
+    return {code: code if taken.count(name) > 1 else name for code, name in names.items()}
+
+
+def parameter_name(name: str) -> str:
+    """As papers print it: ``α``, ``τ of Danish``.
+
+    >>> parameter_name("alpha"), parameter_name("tau[dan_Latn]"), parameter_name("E")
+    ('α', 'τ of Danish', 'E')
+    """
+    group, _, label = name.partition("[")
+    first, joint, rest = group.partition("_")
+    letter = _GREEK.get(first, first) + joint + rest
+    return letter if not label else f"{letter} of {language_name(label.removesuffix(']'))}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Significant digits, without an exponent where it is not needed; a dash where missing.
+
+    >>> number(0.34781, 3), number(482.01), number(None), number(1.2e-7, 2)
+    ('0.348', '482', '–', '1.2e-07')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.{digits}g}"
+
+
+def signed(value: float | None) -> str:
+    """``+0.42`` with two decimals and a true minus; a dash where missing.
+
+    >>> signed(0.4162), signed(-1.0), signed(None)
+    ('+0.42', '−1.00', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def interval(bounds: tuple[float | None, float | None] | None, digits: int = 3) -> str:
+    """``0.31 … 0.36``, ``below 0.3``, ``above 0.3``, or a dash.
+
+    >>> interval((0.3123, 0.3561)), interval((None, 0.3)), interval(None)
+    ('0.312 … 0.356', 'below 0.3', '–')
+    """
+    if bounds is None or bounds == (None, None):
+        return MISSING
+    low, high = bounds
+    if low is None:
+        return f"below {number(high, digits)}"
+    return (
+        f"above {number(low, digits)}"
+        if high is None
+        else f"{number(low, digits)} … {number(high, digits)}"
+    )
+
+
+def count(value: float | None) -> str:
+    """``2.03B``, or a dash."""
+    return MISSING if value is None or not math.isfinite(value) else format_count(value)
+
+
+def listed(items: Sequence[str], *, most: int = 6) -> str:
+    """``a, b and c``; of many the first ones and how many more.
+
+    >>> listed(["a", "b", "c"]), listed(list("abcdefgh"), most=3)
+    ('a, b and c', 'a, b, c and 5 more')
+    """
+    if len(items) > most:
+        return f"{', '.join(items[:most])} and {len(items) - most} more"
+    return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "none"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 run``, ``3 runs``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,153 @@
+"""JSON lines as a source: one object a line, keys may differ from line to line.
+
+Nested objects become columns with names joined by dots (``mixture.eng_Latn``). A first pass
+collects the keys, a second reads the columns asked for, in chunks: a file may be larger than
+memory. Lines that are no object are counted with their place; NaN and Infinity are accepted as
+Python writes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.runs.importers.log import Scalar, flattened
+from atlas_scaling.runs.importers.source import (
+    FILE,
+    LINE,
+    PLACE_SCHEMA,
+    RUN,
+    SEGMENT,
+    Kind,
+    Source,
+    names_of_files,
+)
+from atlas_scaling.runs.importers.summary import Tally
+
+CHUNK_ROWS: Final = 100_000
+LONGEST_LINE: Final = 1 << 26
+
+
+def read_json_lines(paths: Sequence[Path]) -> Source:
+    """The files as one source.
+
+    Raises:
+        InputError: a file is empty, has no object on any line, or a line longer than 64 MiB.
+    """
+    keys: dict[str, None] = {}
+    bad = Tally()
+    for path in paths:
+        n_objects = 0
+        for number, row in _lines(path):
+            if isinstance(row, str):
+                bad.add(row, 1, [f"{path}:{number}"])
+            else:
+                n_objects += 1
+                keys.update(dict.fromkeys(row))
+        if not n_objects:
+            raise _no_objects(path)
+
+    names = names_of_files(paths)
+
+    def scan(wanted: Sequence[str]) -> pl.LazyFrame:
+        chunks = [
+            _with_places(chunk, number, names[number])
+            for number, path in enumerate(paths)
+            for chunk in _chunks(path, wanted)
+        ]
+        return pl.concat(chunks, how="vertical_relaxed").lazy()
+
+    return Source(
+        kind=Kind.JSONL,
+        files=tuple(map(str, paths)),
+        columns=tuple(keys),
+        scan=scan,
+        unreadable=bad.dropped(),
+    )
+
+
+def _no_objects(path: Path) -> InputError:
+    empty = path.stat().st_size == 0
+    return InputError(
+        "this file is empty" if empty else "no line of this file is a JSON object",
+        value=str(path),
+        remedy=None if empty else "JSON lines have one {…} a line; say what it is with --kind",
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Scalar] | str]]:
+    """Line numbers with the flat object, or with what is wrong with the line."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE):
+            number += 1
+            if len(line) == LONGEST_LINE:
+                raise InputError(
+                    "a line of more than 64 MiB: this is no file of JSON lines",
+                    where=f"{path}:{number}",
+                    remedy="write one object a line",
+                )
+            if not line.strip():
+                continue
+            row = _object(line)
+            if row is None:
+                torn = not line.endswith(b"\n")
+                yield number, "torn last line" if torn else "the line is no JSON object"
+            else:
+                yield number, dict(flattened(row))
+
+
+def _object(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _chunks(path: Path, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+    lines: list[int] = []
+    columns: dict[str, list[Scalar | None]] = {name: [] for name in wanted}
+
+    def frame() -> pl.DataFrame:
+        values = {name: _series(values) for name, values in columns.items()}
+        return pl.DataFrame({LINE: pl.Series(lines, dtype=PLACE_SCHEMA[LINE]), **values})
+
+    for line, row in _lines(path):
+        if isinstance(row, str):
+            continue
+        lines.append(line)
+        for name, values in columns.items():
+            values.append(row.get(name))
+        if len(lines) == CHUNK_ROWS:
+            yield frame()
+            lines.clear()
+            for values in columns.values():
+                values.clear()
+    yield frame()
+
+
+def _with_places(chunk: pl.DataFrame, number: int, run: str) -> pl.DataFrame:
+    return chunk.select(
+        pl.lit(number, dtype=PLACE_SCHEMA[FILE]).alias(FILE),
+        LINE,
+        pl.lit(run).alias(RUN),
+        pl.lit(number, dtype=PLACE_SCHEMA[SEGMENT]).alias(SEGMENT),
+        pl.exclude(LINE),
+    )
+
+
+def _series(values: list[Scalar | None]) -> pl.Series:
+    """Numbers as they are; a column with anything else as text."""
+    if all(value is None or isinstance(value, float) for value in values):
+        return pl.Series(values, dtype=pl.Float64)
+    return pl.Series([None if v is None else _text(v) for v in values], dtype=pl.String)
+
+
+def _text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

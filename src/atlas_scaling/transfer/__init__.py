@@ -1,0 +1,1 @@
+"""Transfer between languages: scores from runs, matrices of them, analysis and completion."""

@@ -1,0 +1,283 @@
+"""BTS measured on runs: make two sides comparable, then score them at any d.
+
+``compare_runs`` takes run records, ``compare_points`` plain arrays; ``Comparison.score`` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from atlas_scaling.answers import DEFAULT_LEVEL, Answer
+from atlas_scaling.languages import normalise
+from atlas_scaling.transfer.bts import (
+    NEAR_ONE,
+    STEEP_FALL,
+    BtsPoint,
+    CurvePair,
+    bts_points,
+    pooled_seed_sd,
+    settle,
+)
+from atlas_scaling.transfer.curves import LossCurve, LossPoints, fit_curve
+from atlas_scaling.transfer.ranking import LAW
+from atlas_scaling.transfer.scores import EVEN_SHARE
+from atlas_scaling.transfer.sides import TOKENS, Sides, Unit, pick_sides
+from atlas_scaling.units import format_count
+
+MANY_EPOCHS: Final = 4.0
+"""Text read more often than this is worth clearly less than new text (Muennighoff et al. 2023)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BtsAnswer(Answer):
+    """The score of one or more sources on a target, over d.
+
+    Attributes:
+        target: language that was scored.
+        sources: what it was trained with.
+        share: of the target in the run on both, in ``unit``.
+        at: the score at one d.
+        curve: scores over the monolingual run.
+        settles_at: smallest d from which on the score falls slowly; None where it never does.
+        unit: of every d.
+        n_params: model size, embeddings counted; None if not known.
+        lr_state: of both sides, or both states where they differ.
+        level: of the intervals.
+        noise: standard deviation of one evaluation as a share of the loss, monolingual side and
+            the other; None where it could not be told.
+        seed_sd: of log loss between seeds; None where each side is one run.
+        source: the runs.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    share: float
+    at: BtsPoint
+    curve: tuple[BtsPoint, ...]
+    settles_at: float | None
+    unit: str
+    n_params: float | None
+    lr_state: str
+    level: float
+    noise: tuple[float | None, float | None]
+    seed_sd: float | None
+    source: str
+    law: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two sides that can be compared, smoothed, ready to be scored at any d.
+
+    Attributes:
+        target: language that is scored.
+        sources: what it was trained with.
+        curves: losses on the target alone and with the sources.
+        sides: the runs behind them; None where plain arrays were given.
+        unit: what text is counted in.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    curves: CurvePair
+    sides: Sides | None = None
+    unit: str = TOKENS
+
+    def epochs_at(self, d: float) -> float | None:
+        """How often the monolingual run has read its text at ``d``; None if not recorded."""
+        mono = None if self.sides is None else self.sides.mono
+        if mono is None or not mono.unique_tokens:
+            return None
+        return d / (mono.unique_tokens * mono.units_per_token)
+
+    def score(
+        self, at: float | None = None, *, level: float = DEFAULT_LEVEL, seed: int = 0
+    ) -> BtsAnswer:
+        """The score over d, and at ``at`` (if None, see ``bts.DEFAULT_REACH``).
+
+        Raises:
+            InputError: ``at`` is outside the monolingual run.
+        """
+        curves = self.curves
+        d = curves.default_d if at is None else float(at)
+        grid = np.union1d(curves.default_grid(), [d])
+        points, settles_at = settle(bts_points(curves, grid, level=level, seed=seed))
+        here = points[int(np.searchsorted(grid, d))]
+        sides = (curves.mono, curves.pair)
+        return BtsAnswer(
+            target=self.target,
+            sources=self.sources,
+            share=curves.share,
+            at=here,
+            curve=points,
+            settles_at=settles_at,
+            unit=self.unit,
+            n_params=None if self.sides is None else self.sides.n_params,
+            lr_state="unknown" if self.sides is None else self.sides.lr_state,
+            level=level,
+            noise=(curves.mono.noise, curves.pair.noise),
+            seed_sd=None if curves.seed_sd is None else curves.seed_sd[0],
+            source=" against ".join(side.points.name for side in sides),
+            law=LAW,
+            warnings=(
+                *(() if self.sides is None else self.sides.warnings),
+                *_bound_warnings(here),
+                *_early_warnings(here, settles_at),
+                *_curve_warnings(sides),
+                *_repetition_warnings(self, here.tokens),
+            ),
+        )
+
+
+def compare_points(
+    mono: LossPoints,
+    pair: LossPoints,
+    *,
+    share: float = EVEN_SHARE,
+    noise: float | None = None,
+    seed: int = 0,
+    target: str = "target",
+    sources: Sequence[str] = ("source",),
+) -> Comparison:
+    """Losses on the target of a run on it alone and of a run on it and others, made comparable.
+
+    Args:
+        mono: losses of the run on the target alone; one unit of loss and of text in both.
+        pair: losses on the same target of the run on both, over the text of both.
+        share: of the target in the text of ``pair``.
+        noise: standard deviation of one evaluation in units of the loss; told by the points'
+            scatter if None.
+        seed: of the draws of both curves.
+        target: named in answers.
+        sources: named in answers.
+
+    Raises:
+        InputError: a loss does nothing but rise.
+    """
+    seeds = np.random.SeedSequence(seed).generate_state(2)
+    alone = fit_curve(mono, noise=noise, seed=int(seeds[0]))
+    both = fit_curve(pair, noise=noise, seed=int(seeds[1]))
+    curves = CurvePair(alone, both, share, pooled_seed_sd(alone, both))
+    return Comparison(target, tuple(sources), curves)
+
+
+def compare_runs(
+    mono: pl.DataFrame,
+    pair: pl.DataFrame,
+    target: str,
+    *,
+    unit: Unit | None = None,
+    allow_lr_mismatch: bool = False,
+    noise: float | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Run records (``RunTable.frame``) made comparable.
+
+    Args:
+        mono: rows of one or more runs on the target alone; several differ by seed only.
+        pair: rows of one or more runs on the target and others.
+        target: the language to score, as users write it.
+        unit: what text is counted in; tokens if not given.
+        allow_lr_mismatch: compare different learning-rate states; answers then say so.
+        noise: as in ``compare_points``.
+        seed: of the draws of both curves.
+
+    Raises:
+        InputError: the runs cannot be compared; says why and what would make it so.
+    """
+    target = normalise(target)
+    unit = Unit() if unit is None else unit
+    sides = pick_sides(mono, pair, target, unit=unit, allow_lr_mismatch=allow_lr_mismatch)
+    shares = sides.pair.mixture
+    comparison = compare_points(
+        sides.mono.points,
+        sides.pair.points,
+        share=shares[target],
+        noise=noise,
+        seed=seed,
+        target=target,
+        sources=sorted(set(shares) - {target}),
+    )
+    return replace(comparison, sides=sides, unit=unit.name)
+
+
+def _early_warnings(here: BtsPoint, settles_at: float | None) -> list[str]:
+    if not here.early:
+        return []
+    d = format_count(here.tokens)
+    until = (
+        "nowhere on this curve does it settle"
+        if settles_at is None
+        else f"it settles from d = {format_count(settles_at)} on"
+    )
+    why = (
+        "this early, learning is limited by optimiser steps, not by data, and any pair, related "
+        "or not, starts near +1"
+    )
+    if here.bts is not None and here.bts > NEAR_ONE:
+        return [f"at d = {d} the score is still near +1: {why}; {until}"]
+    if here.fall_per_doubling is None:
+        return [
+            f"d = {d} is too near the first evaluation to tell whether the score still falls "
+            f"steeply: {why}; {until}"
+        ]
+    falls = (
+        f"falls by {here.fall_per_doubling:.2f} when d doubles (more than {STEEP_FALL:g})"
+        if here.fall_per_doubling > STEEP_FALL
+        else "falls slowly here but steeply later"
+    )
+    return [f"at d = {d} the score {falls}: {why}; {until}"]
+
+
+def _curve_warnings(sides: tuple[LossCurve, LossCurve]) -> list[str]:
+    found = [
+        f"the loss of {side.points.name} rises after {format_count(side.rises_from)}; the curve "
+        "is used up to there"
+        for side in sides
+        if side.rises_from is not None
+    ]
+    if any(side.noise is None for side in sides):
+        found.append(
+            "too few evaluations to tell their noise, hence no interval; give the noise, "
+            "or evaluate more often"
+        )
+    elif all(side.points.n_runs == 1 for side in sides):
+        found.append(
+            "one run a side: the interval covers the noise of evaluations, not what another seed "
+            "would change"
+        )
+    return found
+
+
+def _bound_warnings(here: BtsPoint) -> list[str]:
+    if here.censored is None:
+        return []
+    if here.upper is None:
+        return ["the transfer weight is -1 or less: an even pair would never reach this loss"]
+    if here.lower is None:
+        return [
+            "the run on both never reached the loss: the score is a bound, below "
+            f"{here.upper:.2f}; train it longer, or take a smaller d"
+        ]
+    return [
+        "the run on both had the loss before its first evaluation: the score is a bound, above "
+        f"{here.lower:.2f}; evaluate it earlier, or take a larger d"
+    ]
+
+
+def _repetition_warnings(comparison: Comparison, d: float) -> list[str]:
+    """Says when the monolingual run has repeated its text so often that it counts for less."""
+    epochs = comparison.epochs_at(d)
+    if epochs is None or epochs <= MANY_EPOCHS:
+        return []
+    of_both = comparison.epochs_at(comparison.curves.pair.last * comparison.curves.share)
+    return [
+        f"at d the monolingual run has read its text {epochs:.1f} times (the other one at most "
+        f"{of_both:.1f} times): part of the score is repetition, not transfer"
+    ]

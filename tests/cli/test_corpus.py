@@ -1,0 +1,62 @@
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from atlas_scaling.cli.corpus import app as corpus_app
+from atlas_scaling.errors import InputError
+from tests.study.test_corpus_folder import write_texts
+from tests.study.tiny_sources import install_tiny_corpus
+
+app = typer.Typer()
+app.add_typer(corpus_app, name="corpus")
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["corpus", *map(str, arguments)])
+    if result.exit_code:
+        raise result.exception
+    return result
+
+
+def test_a_corpus_is_built_from_short_codes_and_described(monkeypatch, tmp_path):
+    install_tiny_corpus(monkeypatch, tmp_path)
+    result = run("build", "sv", "da", "--eval-lines", 10, "--cache", tmp_path)
+    assert "swe_Latn" in result.stdout
+    assert "homeassistant==2026.11.0" in result.stdout
+    assert "says the same in every language" in result.stdout
+    assert "reading and cleaning chromium" in result.stderr
+
+
+def test_json_is_one_document_that_show_repeats(monkeypatch, tmp_path):
+    install_tiny_corpus(monkeypatch, tmp_path)
+    built = run("build", "sv", "da", "--eval-lines", 10, "--cache", tmp_path, "--json")
+    document = json.loads(built.stdout)
+    assert document["languages"]["dan_Latn"]["evaluation"]["lines"] == 10
+    assert json.loads(run("show", document["path"], "--json").stdout) == document
+
+
+def test_a_folder_of_the_user_and_its_fertility(tmp_path):
+    folder = write_texts(tmp_path / "text", n=300, n_eval=20)
+    arguments = ["--folder", folder, "--cache", tmp_path / "cache", "--json"]
+    path = json.loads(run("build", "swe_Latn", "rus_Cyrl", *arguments).stdout)["path"]
+    options = ["--vocab-size", 400, "--cache", tmp_path / "cache"]
+    report = json.loads(run("fertility", path, *options, "--json").stdout)
+    rows = {row["language"]: row for row in report["languages"]}
+    assert rows[report["reference"]]["byte_premium"] == 1.0
+    assert "over rus_Cyrl" in run("fertility", path, *options).stdout
+
+
+def test_the_sources_are_listed_with_their_licences(tmp_path):
+    result = run("sources", "--cache", tmp_path)
+    assert "Apache-2.0" in result.stdout
+    listed = json.loads(run("sources", "--cache", tmp_path, "--json").stdout)
+    assert listed["default"] == ["chromium", "homeassistant"]
+    assert not any(row["cached"] for row in listed["sources"])
+
+
+def test_an_unknown_part_is_wrong_input(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'chromium'") as caught:
+        run("build", "sv", "--part", "chromum", "--cache", tmp_path)
+    assert caught.value.exit_code == 2

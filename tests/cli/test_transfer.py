@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from atlas_scaling.cli.transfer import app as transfer_app
+from atlas_scaling.errors import InputError
+from tests.run_files import eval_line, write_run
+from tests.transfer.planted import law
+
+app = typer.Typer()
+app.add_typer(transfer_app, name="transfer")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["transfer", *map(str, arguments)])
+
+
+def answer_of(*arguments):
+    result = run(*arguments, "--json")
+    assert result.exception is None, result.exception
+    return json.loads(result.stdout)
+
+
+def refused(*arguments) -> InputError:
+    with pytest.raises(InputError) as caught:
+        raise run(*arguments).exception
+    return caught.value
+
+
+def write_planted_run(folder: Path, mixture: dict[str, float], tau: float = 0.0) -> Path:
+    lines = [
+        eval_line(
+            step,
+            int(tokens),
+            "swe_Latn",
+            law(tokens * (mixture["swe_Latn"] + tau * mixture.get("dan_Latn", 0.0))),
+            tokens_by_language={code: int(tokens * share) for code, share in mixture.items()},
+        )
+        for step, tokens in enumerate(np.linspace(1e5, 6e6, 30), 1)
+    ]
+    return write_run(folder, lines, run_id="-".join(mixture), mixture=mixture)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[Path, Path]:
+    mono = write_planted_run(tmp_path / "runs", {"swe_Latn": 1.0})
+    pair = write_planted_run(tmp_path / "runs", {"swe_Latn": 0.5, "dan_Latn": 0.5}, tau=0.25)
+    return mono, pair
+
+
+def test_sources_gives_the_agreed_json():
+    answer = answer_of("sources", "cat_Latn", "--top", 3)
+    assert set(answer) >= {"target", "sources", "source", "law", "warnings"}
+    assert [s["language"] for s in answer["sources"]] == ["spa_Latn", "fra_Latn", "por_Latn"]
+    assert answer["sources"][0]["interval"] is None
+    assert answer["sources"][0]["provenance"] == "estimated"
+
+
+def test_sources_says_in_words_what_is_only_an_estimate():
+    result = run("sources", "ca")
+    assert "spa_Latn (Spanish)" in result.stdout
+    assert "none was measured" in " ".join(result.stdout.split())
+
+
+def test_targets_gives_whom_a_language_helps():
+    answer = answer_of("targets", "es", "--top", 1)
+    assert answer["targets"][0]["language"] == "por_Latn"
+    assert "por_Latn (Portuguese)" in run("targets", "es").stdout
+
+
+def test_a_language_outside_the_matrix_names_its_relatives():
+    error = refused("sources", "dan_Latn")
+    assert error.exit_code == 2
+    assert "swe_Latn" in str(error)
+
+
+def test_bts_gives_the_agreed_json(runs):
+    answer = answer_of("bts", *runs, "--target", "sv", "--at", "1.5M")
+    assert answer["at"]["tokens"] == 1.5e6
+    assert answer["at"]["bts"] == pytest.approx(0.4, abs=5e-3)  # tau = 0.25
+    assert {"tokens", "bts", "lower", "upper", "censored"} <= set(answer["curve"][0])
+
+
+def test_bts_in_words_has_the_value_and_the_curve(runs):
+    text = run("bts", *runs, "--target", "sv").stdout
+    assert "dan_Latn (Danish) to swe_Latn (Swedish): BTS +0.40" in text
+    assert "50%" in text
+
+
+def test_matrix_is_written_and_read_again(runs, tmp_path: Path):
+    output = tmp_path / "matrix.csv"
+    answer = answer_of("matrix", runs[0].parent, "-o", output)
+    assert answer["matrices"][0]["cells"][0]["bts"] == pytest.approx(0.4, abs=5e-3)
+    assert answer["problems"] == ["swe_Latn to dan_Latn: no run on dan_Latn alone at 365k"]
+    best = answer_of("sources", "swe_Latn", "--matrix", output)["sources"]
+    assert best[0]["language"] == "dan_Latn"
+    assert best[0]["provenance"] == "measured"
+    assert best[0]["interval"] is not None
+
+
+def test_matrix_in_words_is_a_table_with_its_problems(runs):
+    text = run("matrix", runs[0].parent).stdout
+    assert "BTS at d = 2M tokens, 365k parameters" in text
+    assert "+0.40" in text
+    assert "no run on dan_Latn alone" in text
+
+
+def test_text_is_counted_in_a_unit_of_ones_own(runs):
+    given = ("--unit", "lines", "--per-token", "sv=0.1", "--per-token", "da=0.1", "--at", "150k")
+    answer = answer_of("bts", *runs, "--target", "sv", *given)
+    assert answer["unit"] == "lines"
+    assert answer["at"]["bts"] == pytest.approx(0.4, abs=5e-3)
+    error = refused("bts", *runs, "--target", "sv", "--unit", "lines", "--per-token", "sv:0.1")
+    assert error.where == "--per-token"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "sv", "--at", "1Q"], "--at is not a number"),
+        (["--target", "sv", "--at", "1T"], "between 100k and 6M"),
+        (["--target", "fi"], "never evaluated on the target"),
+        (["--target", "xx"], "unknown language code"),
+    ],
+)
+def test_bts_refuses_what_it_cannot_use(runs, arguments, said):
+    assert said in str(refused("bts", *runs, *arguments))
+
+
+def test_a_missing_run_directory_is_said(tmp_path: Path):
+    error = refused("bts", tmp_path / "none", tmp_path, "--target", "sv")
+    assert "no such folder" in str(error)

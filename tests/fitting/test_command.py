@@ -1,0 +1,182 @@
+"""The commands ``atlas fit`` and ``atlas compare`` on files and folders."""
+
+import json
+
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from atlas_scaling.cli.fit import compare_command, fit_command
+from atlas_scaling.errors import InputError
+from tests.fitting.planted import planted_runs, two_power_table
+from tests.run_files import eval_line, write_run
+
+app = typer.Typer()
+app.command("fit")(fit_command)
+app.command("compare")(compare_command)
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if isinstance(result.exception, InputError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "runs.csv"
+    two_power_table(60).with_columns(
+        pl.int_range(pl.len()).alias("index"),
+        pl.Series("kept", [True] * 50 + [False] * 10),
+        pl.Series("size", ["1m"] * 30 + ["2m"] * 30),
+    ).write_csv(path)
+    return path
+
+
+def test_a_table_is_fitted_and_shown(table):
+    text = run("fit", table)
+    assert "Chinchilla: 60 rows of 60 runs" in text
+    assert "alpha" in text
+
+
+def test_json_is_one_document(table):
+    assert json.loads(run("fit", table, "--json", "--bootstrap", 20))["n_rows"] == 60
+
+
+@pytest.mark.parametrize(
+    ("condition", "n_rows"),
+    [("kept", 50), ("not kept", 10), ("size=1M", 30), ("size!=1m", 30), ("index>=45", 15)],
+)
+def test_conditions_choose_rows(table, condition, n_rows):
+    found = json.loads(run("fit", table, "--where", condition, "--bootstrap", 0, "--json"))
+    assert found["n_rows"] == n_rows
+
+
+@pytest.mark.parametrize(
+    ("condition", "problem", "remedy"),
+    [
+        ("kep", "no such column", "did you mean 'kept'?"),
+        ("index>abc", "has numbers", "a number"),
+        ("index>1000", "no row meets", "loosen it"),
+        (">3", "a condition is", "like epoch_fit_240"),
+    ],
+)
+def test_a_condition_that_cannot_be_used_says_why(table, condition, problem, remedy):
+    with pytest.raises(InputError, match=problem) as caught:
+        run("fit", table, "--where", condition)
+    assert remedy in caught.value.remedy
+
+
+def test_columns_of_other_names_are_mapped(tmp_path):
+    path = tmp_path / "runs.parquet"
+    two_power_table(40).rename({"n_params": "Model Size", "loss": "val"}).write_parquet(path)
+    out = run(
+        "fit",
+        path,
+        "--column",
+        "n_params=Model Size",
+        "--column",
+        "loss=val",
+        "--bootstrap",
+        0,
+        "--json",
+    )
+    assert json.loads(out)["n_rows"] == 40
+    with pytest.raises(InputError, match="no such column") as caught:
+        run("fit", path, "--column", "n_params=Model size")
+    assert caught.value.remedy == "did you mean 'Model Size'?"
+    with pytest.raises(InputError, match="takes NAME=VALUE"):
+        run("fit", path, "--column", "n_params")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_format_gives_the_same_fit(tmp_path, ending):
+    path = tmp_path / f"runs.{ending}"
+    frame = two_power_table(40)
+    {
+        "csv": frame.write_csv,
+        "tsv": lambda p: frame.write_csv(p, separator="\t"),
+        "jsonl": frame.write_ndjson,
+        "parquet": frame.write_parquet,
+    }[ending](path)
+    found = json.loads(run("fit", path, "--bootstrap", 0, "--json"))
+    assert found["objective"] == pytest.approx(_direct(frame).objective, rel=1e-9)
+
+
+def _direct(frame):
+    from atlas_scaling.fitting import fit
+
+    return fit(frame, bootstrap=0)
+
+
+def test_a_law_is_tied_fixed_and_saved(table, tmp_path):
+    saved = tmp_path / "fit.json"
+    run("fit", table, "--tie", "alpha=beta", "--fix", "E=1.8", "--bootstrap", 20, "-o", saved)
+    parameters = json.loads(saved.read_text())["parameters"]
+    assert parameters["E"] == {"value": 1.8, "interval": None, "verdict": "given"}
+    assert parameters["alpha"]["value"] == parameters["beta"]["value"]
+    with pytest.raises(InputError, match="not a number"):
+        run("fit", table, "--fix", "E=high")
+
+
+def test_atlas_takes_its_variant_and_sources_on_the_line(tmp_path):
+    path = tmp_path / "runs.parquet"
+    planted_runs(sizes=(4e5, 1.6e6)).write_parquet(path)
+    out = run(
+        "fit",
+        path,
+        "--law",
+        "atlas",
+        "--target",
+        "sv",
+        "--sources",
+        "da,es",
+        "--bootstrap",
+        0,
+        "--json",
+    )
+    assert json.loads(out)["law_options"]["sources"] == ["dan_Latn", "spa_Latn"]
+    with pytest.raises(InputError, match="no such option"):
+        run("fit", path, "--law", "chinchilla", "--variant", "full")
+
+
+def test_laws_are_compared(table):
+    text = run("compare", table, "--law", "chinchilla", "--law", "kaplan")
+    assert "chinchilla" in text
+    assert "R²(N)" in text
+    rows = json.loads(run("compare", table, "--law", "chinchilla", "--json"))["rows"]
+    assert [row["law"] for row in rows] == ["chinchilla"]
+
+
+def test_a_folder_of_runs_is_fitted(tmp_path):
+    for i, size in enumerate((400_000, 1_600_000, 6_400_000)):
+        lines = [
+            eval_line(step, step * 1000, "swe_Latn", 2 + 40 / size**0.3 + 60 / (step * 1e3) ** 0.3)
+            for step in (100, 200, 400, 800)
+        ]
+        write_run(tmp_path / "runs", lines, run_id=f"run-{i}", n_params=size)
+    found = json.loads(run("fit", tmp_path / "runs", "--bootstrap", 0, "--json"))
+    assert (found["n_rows"], found["n_runs"], found["target"]) == (12, 3, "swe_Latn")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("empty.csv", "", "the file is empty"),
+        ("runs.xls", "x", "one of the endings"),
+        ("runs.parquet", "no parquet", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, problem):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(InputError, match=problem):
+        run("fit", path)
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        run("fit", tmp_path / "nothing.csv")

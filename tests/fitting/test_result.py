@@ -1,0 +1,125 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from atlas_scaling import laws
+from atlas_scaling.answers import jsonable
+from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import Fit, fit
+from atlas_scaling.laws import Law, Parameter
+from tests.fitting.planted import planted_runs, two_power_table
+
+KEYS = {
+    "law",
+    "parameters",
+    "objective",
+    "n_rows",
+    "n_runs",
+    "status",
+    "diagnostics",
+    "seed",
+    "data_hash",
+    "source",
+    "warnings",
+}
+
+
+@pytest.fixture(scope="module")
+def atlas_fit():
+    return fit(planted_runs(), "atlas", target="swe_Latn", bootstrap=50, seed=7)
+
+
+def test_the_json_has_the_keys_that_others_build_on(atlas_fit):
+    document = atlas_fit.to_dict()
+    assert set(document) >= KEYS
+    assert document["law"] == "atlas"
+    assert set(document["parameters"]["E"]) == {"value", "interval", "verdict"}
+    assert json.loads(json.dumps(document, allow_nan=False)) == jsonable(document)
+
+
+def test_a_saved_fit_comes_back_equal_with_its_draws_and_data(atlas_fit, tmp_path):
+    path = atlas_fit.save(tmp_path / "deep" / "fit.json")
+    again = Fit.load(path)
+    assert again.to_dict() == atlas_fit.to_dict()
+    assert again.law == atlas_fit.law
+    np.testing.assert_array_equal(again.draws, atlas_fit.draws)
+    np.testing.assert_array_equal(again.observations.loss, atlas_fit.observations.loss)
+    assert again.observations.facts == atlas_fit.observations.facts
+    point = {name: array[..., :2] for name, array in atlas_fit.observations.x.items()}
+    np.testing.assert_array_equal(again.predict(**point), atlas_fit.predict(**point))
+
+
+def test_ties_fixed_values_and_limits_survive_saving(tmp_path):
+    law = laws.Chinchilla().tied("alpha", "beta").with_fixed(E=1.8).within(A=(1.0, 1e5))
+    found = fit(two_power_table(), law, bootstrap=0)
+    assert Fit.load(found.save(tmp_path / "fit.json")).law == law
+
+
+def test_a_users_law_is_needed_to_load_its_fit(tmp_path):
+    class Flat(Law):
+        name = "flat"
+        inputs = ("n_params",)
+        parameters = (Parameter("E", start=(0.5, 5.0), bounds=(0.1, 20.0), linear=True),)
+
+        def loss(self, p, x):
+            return p.E + 0.0 * x.n_params
+
+    path = fit(two_power_table(), Flat(), bootstrap=20).save(tmp_path / "fit.json")
+    with pytest.raises(InputError, match="not built in") as caught:
+        Fit.load(path)
+    assert "law=MyLaw()" in caught.value.remedy
+    assert Fit.load(path, law=Flat()).values["E"] > 0
+
+
+def test_a_file_that_is_no_fit_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "fit.json"
+    with pytest.raises(InputError, match="no such fit"):
+        Fit.load(path)
+    path.write_text("{")
+    with pytest.raises(InputError, match="no saved fit"):
+        Fit.load(path)
+    path.write_text("[1]")
+    with pytest.raises(InputError, match="format this version reads"):
+        Fit.load(path)
+    fit(two_power_table(), bootstrap=0).save(path)
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(InputError, match="arrays of this fit are gone") as caught:
+        Fit.load(path)
+    assert caught.value.value == "fit.npz"
+    with pytest.raises(InputError, match="saved as JSON"):
+        fit(two_power_table(), bootstrap=0).save(tmp_path / "fit.pkl")
+
+
+def test_predictions_come_with_intervals_that_hold_the_truth(tmp_path):
+    found = fit(two_power_table(200, noise=0.005), level=0.99)
+    (estimate,) = found.estimate(n_params=3e9, tokens=3e11)
+    truth = 1.8 + 480 / 3e9**0.35 + 2000 / 3e11**0.37
+    assert estimate.interval[0] < truth < estimate.interval[1]
+    assert estimate.value == pytest.approx(float(found.predict(n_params=3e9, tokens=3e11)))
+    assert found.predict_draws(n_params=[3e9, 1e9], tokens=[3e11, 1e11]).shape == (200, 2)
+
+
+def test_without_draws_there_are_no_intervals_rather_than_narrow_ones():
+    found = fit(two_power_table(), bootstrap=0)
+    assert found.draws is None
+    assert all(p.interval is None for p in found.parameters.values())
+    (estimate,) = found.estimate(n_params=1e9, tokens=1e11)
+    assert estimate.interval is None
+
+
+def test_residuals_are_of_the_rows_that_were_fitted(atlas_fit):
+    error = atlas_fit.observations.loss - atlas_fit.predicted
+    assert np.abs(error).mean() == pytest.approx(atlas_fit.diagnostics.mean_error)
+
+
+def test_a_fit_is_read_in_a_terminal(atlas_fit):
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(atlas_fit)
+    text = console.export_text()
+    assert "ATLAS for swe_Latn: 160 rows of 20 runs, ok" in text
+    assert "tau[dan_Latn]" in text
+    assert "left out: 480 rows, loss of a language other than swe_Latn" in text
+    assert "E=" in repr(atlas_fit)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.matrix import Provenance
+from atlas_scaling.transfer.pairs import matrices_from_runs
+from tests.transfer.planted import planted_run
+
+TAU = {
+    ("swe_Latn", "dan_Latn"): 0.25,  # BTS 0.4
+    ("dan_Latn", "swe_Latn"): 0.2,  # BTS 1/3
+    ("swe_Latn", "rus_Cyrl"): -0.2,  # BTS -0.5
+    ("rus_Cyrl", "swe_Latn"): -0.45,  # BTS -0.9/0.55: below what a run of 3 d can show
+}
+
+
+def mono(code: str, **more) -> pl.DataFrame:
+    return planted_run(f"mono-{code}", {code: 1.0}, **more)
+
+
+def pair(a: str, b: str, **more) -> pl.DataFrame:
+    return planted_run(f"pair-{a}-{b}", {a: 0.5, b: 0.5}, TAU, **more)
+
+
+@pytest.fixture(scope="module")
+def runs() -> pl.DataFrame:
+    return pl.concat(
+        [
+            mono("swe_Latn"),
+            mono("dan_Latn"),
+            mono("rus_Cyrl"),
+            pair("dan_Latn", "swe_Latn"),
+            pair("rus_Cyrl", "swe_Latn"),
+            planted_run("even3", dict.fromkeys(("swe_Latn", "dan_Latn", "rus_Cyrl"), 1 / 3)),
+            planted_run("mix", {"swe_Latn": 0.8, "dan_Latn": 0.2}),
+            mono("fin_Latn", base_run="even3"),
+        ]
+    )
+
+
+def test_every_even_pair_with_its_monolingual_runs_is_measured(runs: pl.DataFrame) -> None:
+    (matrix,) = matrices_from_runs(runs).matrices
+    assert matrix.d == pytest.approx(2e6)  # a third of the pairs' 6e6
+    found = {(c.target, c.source): c for c in matrix.cells}
+    assert found["swe_Latn", "dan_Latn"].bts == pytest.approx(0.4, abs=5e-3)
+    assert found["dan_Latn", "swe_Latn"].bts == pytest.approx(1 / 3, abs=5e-3)
+    assert found["swe_Latn", "rus_Cyrl"].bts == pytest.approx(-0.5, abs=1e-2)
+    assert len(found) == 4  # uneven, triple and continued runs are passed over
+
+
+def test_a_loss_that_was_never_reached_is_a_censored_cell(runs: pl.DataFrame) -> None:
+    answer = matrices_from_runs(runs)
+    cell = next(c for c in answer.matrices[0].cells if c.target == "rus_Cyrl")
+    assert cell.provenance is Provenance.CENSORED
+    assert (cell.bts, cell.lower) == (None, None)
+    assert cell.upper == pytest.approx(-1.0, abs=5e-3)  # 2 - 6e6/2e6
+    assert any("1 of 4 scores at 365k are bounds" in w for w in answer.warnings)
+
+
+def test_the_matrix_value_knows_where_it_was_measured(runs: pl.DataFrame) -> None:
+    matrix = matrices_from_runs(runs, name="my runs").of_size().matrix("my runs")
+    assert matrix.counts == {"measured": 3, "censored": 1, "missing": 2}
+    (origin,) = matrix.origins
+    assert (origin.name, origin.unit, origin.level) == ("my runs", "tokens", 0.9)
+    assert origin.d == pytest.approx(2e6)
+    assert origin.n_params == 364_928
+
+
+def test_each_model_size_has_its_own_matrix_largest_first(runs: pl.DataFrame) -> None:
+    larger = runs.with_columns(
+        pl.col("run_id") + "-l", n_params=pl.lit(2e6), tokens=pl.col("tokens") * 2
+    )
+    answer = matrices_from_runs(pl.concat([runs, larger]))
+    assert [m.n_params for m in answer.matrices] == [2e6, 364_928]
+    assert [m.d for m in answer.matrices] == pytest.approx([4e6, 2e6])
+    assert answer.of_size().n_params == 2e6
+    assert answer.of_size(3.6e5).n_params == 364_928
+    with pytest.raises(InputError, match="no pair was run at this model size") as caught:
+        answer.of_size(1e9)
+    assert "there is 2M, 365k" in str(caught.value)
+
+
+def test_a_pair_without_its_monolingual_run_is_a_problem_not_an_error(
+    runs: pl.DataFrame,
+) -> None:
+    answer = matrices_from_runs(runs.filter(pl.col("run_id") != "mono-rus_Cyrl"))
+    assert answer.problems == ("swe_Latn to rus_Cyrl: no run on rus_Cyrl alone at 365k",)
+    assert len(answer.matrices[0].cells) == 3
+
+
+def test_runs_that_cannot_be_compared_are_problems_too(runs: pl.DataFrame) -> None:
+    one_evaluation = pl.concat(
+        [
+            runs.filter(pl.col("run_id") != "mono-dan_Latn"),
+            runs.filter(pl.col("run_id") == "mono-dan_Latn").head(1),
+        ]
+    )
+    (problem,) = matrices_from_runs(one_evaluation).problems
+    assert problem.startswith("swe_Latn to dan_Latn: a curve needs 3 or more evaluations")
+
+
+def test_a_d_outside_a_monolingual_run_leaves_the_pair_out(runs: pl.DataFrame) -> None:
+    short = runs.filter((pl.col("run_id") != "mono-dan_Latn") | (pl.col("tokens") < 1e6))
+    answer = matrices_from_runs(short, at=2e6)
+    assert any("the monolingual run has no loss at this d (2M)" in p for p in answer.problems)
+    assert {c.target for c in answer.matrices[0].cells} == {"swe_Latn", "rus_Cyrl"}
+    common = matrices_from_runs(short).matrices[0]
+    assert common.d < 1e6
+    assert len(common.cells) == 4
+
+
+def test_a_pair_takes_the_monolingual_runs_of_its_own_tokenizer(runs: pl.DataFrame) -> None:
+    other = mono("swe_Latn", tokenizer="monolingual vocabulary", loss=lambda _, D: 9 * D**-0.1)
+    renamed = other.with_columns(run_id=pl.lit("mono-swe-own-vocabulary"))
+    answer = matrices_from_runs(pl.concat([renamed, runs]))
+    cell = next(c for c in answer.matrices[0].cells if c.source == "dan_Latn")
+    assert cell.bts == pytest.approx(0.4, abs=5e-3)
+
+
+def test_seeds_of_a_side_are_pooled() -> None:
+    def seeds(make, *codes: str) -> pl.DataFrame:
+        return pl.concat(
+            make(*codes, seed=i, noise=0.002).with_columns(pl.col("run_id") + f"-seed{i}")
+            for i in range(3)
+        )
+
+    answer = matrices_from_runs(
+        pl.concat([seeds(mono, "swe_Latn"), seeds(pair, "dan_Latn", "swe_Latn")])
+    )
+    (cell,) = answer.matrices[0].cells
+    assert cell.bts == pytest.approx(0.4, abs=0.05)
+    assert not any("one run a side" in w for w in answer.warnings)
+
+
+def test_early_and_repeated_are_said_of_the_whole_matrix(runs: pl.DataFrame) -> None:
+    answer = matrices_from_runs(runs, at=1.2e5)
+    assert any("4 of 4 scores at 365k are early at d = 120k" in w for w in answer.warnings)
+    small = pl.Series(
+        "unique_tokens",
+        [[{"language": c, "value": 2e5} for c in ("swe_Latn", "dan_Latn", "rus_Cyrl")]]
+        * runs.height,
+        runs["unique_tokens"].dtype,
+    )
+    repeated = matrices_from_runs(runs.with_columns(small))
+    assert any(
+        "4 of 4 monolingual sides at 365k have read their text more than 4 times at d (up to 10.0)"
+        in w
+        for w in repeated.warnings
+    )
+
+
+def test_no_pair_at_all_is_an_error_with_a_remedy(runs: pl.DataFrame) -> None:
+    alone = runs.filter(pl.col("run_id").str.starts_with("mono"))
+    with pytest.raises(InputError, match="no transfer score can be measured") as caught:
+        matrices_from_runs(alone, name="folder")
+    assert caught.value.where == "folder"
+    assert "half and half" in str(caught.value)
+    assert "both together" in str(caught.value)
