@@ -72,8 +72,8 @@ def test_a_torn_line_is_cut_off_and_its_evaluation_written_again(tmp_path):
 
 def test_a_killed_process_goes_on_with_the_losses_of_an_unbroken_one(tmp_path):
     code = (
-        "import sys, pathlib; from tests.study.test_train import carry_out, long_run;"
-        "carry_out(pathlib.Path(sys.argv[1]), run=long_run())"
+        "import sys, pathlib; from tests.study.test_train import carry_out_a_long_run;"
+        "carry_out_a_long_run(pathlib.Path(sys.argv[1]))"
     )
     run_dir = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", code, str(run_dir)])
@@ -84,13 +84,15 @@ def test_a_killed_process_goes_on_with_the_losses_of_an_unbroken_one(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert read_run(run_dir).status.state is RunState.RUNNING  # it had no time to say otherwise
-    carry_out(run_dir, run=long_run())
-    carry_out(tmp_path / "whole", run=long_run())
+    carry_out_a_long_run(run_dir)
+    carry_out_a_long_run(tmp_path / "whole")
     assert eval_lines(run_dir) == eval_lines(tmp_path / "whole")
 
 
-def long_run():
-    return record(tokens=40_000)
+def carry_out_a_long_run(run_dir: Path):
+    """Long enough to be killed in the middle, with some checkpoints on the way."""
+    config = CONFIG.model_copy(update={"checkpoint_seconds": 0.05})
+    return carry_out(run_dir, run=record(tokens=40_000), config=config)
 
 
 def test_a_continued_run_starts_from_the_weights_of_its_base(tmp_path):
@@ -106,9 +108,20 @@ def test_a_continued_run_starts_from_the_weights_of_its_base(tmp_path):
     assert first[0].tokens == 128
 
 
-def test_a_base_without_checkpoint_is_refused(tmp_path):
-    with pytest.raises(RunError, match="no checkpoint"):
+def test_a_base_that_has_not_ended_is_refused(tmp_path):
+    with pytest.raises(RunError, match="has not ended"):
         carry_out(tmp_path / "next", init_from=tmp_path / "nowhere")
+    carry_out(tmp_path / "base", should_stop=stop_after(5))
+    with pytest.raises(RunError, match="has not ended") as caught:
+        carry_out(tmp_path / "other", init_from=tmp_path / "base")
+    assert caught.value.value == "stopped, 192 tokens"  # six steps of two sequences of sixteen
+
+
+def test_a_base_without_checkpoint_is_refused(tmp_path):
+    carry_out(tmp_path / "base")
+    (tmp_path / "base" / "checkpoints" / "last.safetensors").unlink()
+    with pytest.raises(RunError, match="no checkpoint"):
+        carry_out(tmp_path / "next", init_from=tmp_path / "base")
 
 
 def test_a_run_that_diverges_is_failed_with_the_reason_and_no_exception(tmp_path):

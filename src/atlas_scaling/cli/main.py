@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
-from atlas_scaling.cli import corpus, doctor, fit, languages, plan, runs, study, transfer
+from atlas_scaling.cli import corpus, demo, doctor, fit, languages, plan, runs, study, transfer
 from atlas_scaling.cli.output import print_error
 from atlas_scaling.errors import AtlasError, InputError
+
+INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="atlas",
@@ -37,6 +39,7 @@ def root(
     """Scaling laws for multilingual language models."""
 
 
+app.command(epilog="Example: atlas demo --output atlas-demo")(demo.demo)
 app.add_typer(plan.app, name="plan")
 app.add_typer(transfer.app, name="transfer")
 app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
@@ -60,8 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
         print_error(_as_input_error(error), as_json="--json" in arguments)
         code = InputError.exit_code
     except (KeyboardInterrupt, Abort):
-        sys.stderr.write("stopped; run the same command again to go on\n")
-        code = 130
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        sys.stderr.write("stopped; give the same command again to go on\n")
     sys.exit(code or 0)
 
 

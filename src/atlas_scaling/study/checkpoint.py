@@ -18,6 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from atlas_scaling.errors import RunError
+from atlas_scaling.runs.record import RunState
+from atlas_scaling.runs.store import read_run
 from atlas_scaling.runs.writer import cannot_write, replace_whole
 from atlas_scaling.study.model import Transformer
 
@@ -84,13 +86,18 @@ def load_weights(run_dir: Path, model: Transformer) -> None:
     """Start ``model`` from the weights another run ended with.
 
     Raises:
-        RunError: that run has no checkpoint, or its model has another shape.
+        RunError: that run has not ended or has no checkpoint, or its model has another shape.
     """
     path = run_dir / PLACE
-    if not path.exists():
+    status = read_run(run_dir).status
+    ended = status is not None and status.state is RunState.DONE
+    if not (ended and path.exists()):
         raise RunError(
-            "the run to continue has no checkpoint",
-            where=str(path),
+            "the run to continue has no checkpoint"
+            if ended
+            else "the run to continue has not ended",
+            value=None if ended or status is None else f"{status.state}, {status.tokens} tokens",
+            where=str(path if ended else run_dir),
             remedy="carry out that run first; a study does so by itself",
         )
     tensors, _ = _read(path)

@@ -14,7 +14,7 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.runs.record import RunState
 from atlas_scaling.study.corpus import build_corpus
 from atlas_scaling.study.display import Display
-from atlas_scaling.study.engines.local import LocalEngine
+from atlas_scaling.study.engines.base import Engine
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.pace import StudyPace
 from atlas_scaling.study.spec import StudySpec
@@ -40,7 +40,7 @@ def conduct_study(
     spec: StudySpec,
     folder: Path,
     *,
-    engine: LocalEngine,
+    engine: Engine,
     cache: Path,
     display: Display,
 ) -> StudyOutcome:

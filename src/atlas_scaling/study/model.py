@@ -32,9 +32,10 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, *, seed: int) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        self.norm = nn.LayerNorm(config.d_model, bias=False)
+        with torch.random.fork_rng(devices=[]):  # modules draw first weights that we replace
+            self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+            self.norm = nn.LayerNorm(config.d_model, bias=False)
         cos, sin = rotary_angles(config.sequence_length, config.d_model // config.n_heads)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)

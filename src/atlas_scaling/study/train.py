@@ -27,7 +27,7 @@ import torch
 
 from atlas_scaling.runs.record import EvalRow, RunRecord, RunState, RunStatus
 from atlas_scaling.runs.store import read_run
-from atlas_scaling.runs.writer import append_evals, cut_torn_line, write_record, write_status
+from atlas_scaling.runs.writer import append_evals, mend, write_record, write_status
 from atlas_scaling.study.checkpoint import Place, load_checkpoint, load_weights, save_checkpoint
 from atlas_scaling.study.evaluate import Evaluator
 from atlas_scaling.study.model import Transformer
@@ -130,7 +130,7 @@ class _Run:
         model = Transformer(model_config, seed=record.seed)
         optimizer = _optimizer(model, config)
         write_record(run_dir, record)
-        cut_torn_line(run_dir)
+        mend(run_dir)
         run = cls(run_dir, config, schedule, model, optimizer, sampler, evaluator)
         place = load_checkpoint(run_dir, model, optimizer)
         if place is not None:

@@ -38,7 +38,9 @@ class Event:
 
 
 class Engine(Protocol):
-    """Carries out runs; ``local`` is the first of them."""
+    """Carries out runs; ``n_workers`` is how many at a time."""
+
+    n_workers: int
 
     def run(
         self,

@@ -22,6 +22,7 @@ from atlas_scaling.study.worker import event_from_line
 
 MAX_LOSSES_PER_RUN: Final = 2
 STOP_GRACE_SECONDS: Final = 60.0
+JOIN_SECONDS: Final = 0.1
 
 
 def usable_cores() -> list[int]:
@@ -54,8 +55,10 @@ class LocalEngine:
         try:
             for worker in workers:
                 worker.start()
-            for worker in workers:
-                worker.join()
+            # A join without limit would hear of Ctrl-C only when the worker has ended.
+            while any(worker.is_alive() for worker in workers):
+                for worker in workers:
+                    worker.join(JOIN_SECONDS)
         except KeyboardInterrupt:
             board.stop()
             for worker in workers:

@@ -1,0 +1,59 @@
+import multiprocessing
+
+import pytest
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.folder import StudyFolder, StudyInputs
+from tests.study.test_spec import spec
+
+INPUTS = StudyInputs(corpus_dir="c", corpus_sha256="aa", tokens_dir="t", tokenizer_sha256="bb")
+
+
+def test_a_study_is_begun_once_and_opened_as_it_was(tmp_path):
+    begun = StudyFolder.begin(tmp_path / "study", spec())
+    assert StudyFolder.begin(tmp_path / "study", spec()).spec == begun.spec
+    assert StudyFolder.open(tmp_path / "study").design == begun.design
+
+
+def test_a_changed_spec_is_refused_with_the_difference(tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    changed = spec("  - {kind: capacity, sizes: [s], tokens: 100k}")
+    with pytest.raises(InputError, match="in groups") as caught:
+        StudyFolder.begin(tmp_path, changed)
+    assert "capacity" in caught.value.value
+    assert "--output" in caught.value.remedy
+
+
+def test_a_folder_without_study_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no study"):
+        StudyFolder.open(tmp_path)
+
+
+def test_changed_text_under_a_half_done_study_is_refused(tmp_path):
+    study = StudyFolder.begin(tmp_path, spec())
+    study.write_inputs(INPUTS)
+    study.write_inputs(INPUTS.model_copy(update={"tokens_dir": "moved"}))
+    with pytest.raises(InputError, match="has changed"):
+        study.write_inputs(INPUTS.model_copy(update={"corpus_sha256": "cc"}))
+
+
+def _hold(path, held, release):
+    with StudyFolder.open(path).lock():
+        held.set()
+        release.wait(30)
+
+
+def test_a_second_process_on_one_study_is_refused_and_told_who_has_it(tmp_path):
+    study = StudyFolder.begin(tmp_path, spec())
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, held, release))
+    other.start()
+    assert held.wait(30)
+    with pytest.raises(InputError, match="another process") as caught, study.lock():
+        pass
+    assert str(other.pid) in caught.value.value
+    release.set()
+    other.join()
+    with study.lock():
+        pass

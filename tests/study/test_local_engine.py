@@ -1,0 +1,140 @@
+"""Real worker processes on a real, small study: killed, interrupted, resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra [train]")
+
+from atlas_scaling.runs.record import RunState
+from atlas_scaling.study.folder import StudyFolder
+from tests.study.small_study import write_small_study
+
+RUNS = {
+    "even2-s-seed0",
+    "mono-swe_Latn-s-seed0",
+    "mono-spa_Latn-s-seed0",
+    "continued-swe_Latn-from-even2-s-seed0",
+}
+
+
+class Study:
+    """The command line at work on one study."""
+
+    def __init__(self, folder: Path, *, tokens: int) -> None:
+        self.spec = write_small_study(folder, tokens=tokens)
+        self.environment = {**os.environ, "ATLAS_CACHE": str(folder / "cache")}
+
+    def start(self, output: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "atlas_scaling", "study", "run", str(self.spec)]
+        return subprocess.Popen(
+            [*command, "-o", str(output), "--workers", "2", "--json"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, output: Path) -> dict:
+        process = self.start(output)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return Study(tmp_path_factory.mktemp("study"), tokens=60_000)
+
+
+@pytest.fixture(scope="module")
+def unbroken(study, tmp_path_factory):
+    output = tmp_path_factory.mktemp("unbroken") / "out"
+    return output, study.finish(output)
+
+
+def evaluations(output: Path) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in output.glob("runs/*/evals.jsonl")}
+
+
+def wait_for(condition, *, seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def running(output: Path):
+    """A run that has written a checkpoint and is not done."""
+    for path in output.glob("runs/*/checkpoints/last.safetensors"):
+        status = json.loads((path.parents[1] / "status.json").read_text())
+        if status["state"] == "running":
+            return status
+    return None
+
+
+def test_a_study_runs_to_its_end_with_every_base_before_what_continues_it(unbroken):
+    output, outcome = unbroken
+    assert (outcome["n_runs"], outcome["n_done"], outcome["failed"]) == (4, 4, {})
+    assert set(evaluations(output)) == RUNS
+
+
+def test_the_same_command_again_repeats_nothing(study, unbroken):
+    output, _ = unbroken
+    before = evaluations(output)
+    outcome = study.finish(output)
+    assert (outcome["n_done_before"], outcome["tokens"]) == (4, 0.0)
+    assert evaluations(output) == before
+
+
+def test_a_killed_worker_is_replaced_and_its_run_loses_nothing(study, unbroken, tmp_path):
+    process = study.start(tmp_path / "out")
+    status = wait_for(lambda: running(tmp_path / "out"))
+    os.kill(status["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "signal 9" in err
+    assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
+
+
+def test_ctrl_c_leaves_a_study_that_the_same_command_finishes(study, unbroken, tmp_path):
+    process = study.start(tmp_path / "out")
+    wait_for(lambda: running(tmp_path / "out"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    left = StudyFolder.open(tmp_path / "out")
+    states = {
+        left.status_of(run.run_id).state for run in left.design.runs if left.status_of(run.run_id)
+    }
+    assert RunState.STOPPED in states
+    assert RunState.RUNNING not in states
+    study.finish(tmp_path / "out")
+    assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
+
+
+def test_workers_stop_by_themselves_when_the_program_is_killed(study, unbroken, tmp_path):
+    process = study.start(tmp_path / "out")
+    status = wait_for(lambda: running(tmp_path / "out"))
+    process.kill()
+    process.communicate(timeout=60)
+    wait_for(lambda: not _is_alive(status["pid"]))
+    study.finish(tmp_path / "out")
+    assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
