@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -82,40 +83,50 @@ def _as_input_error(
     errors = error.errors()
     # A misspelt key is the likeliest reason for a missing one: say that first.
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    path = [key for key in first["loc"] if _leads_somewhere(key, data, first["loc"])]
+    path = _path_in_file(first["loc"], data, missing=first["type"] == "missing")
+    problem, value, remedy = _explained(first, path, model)
+    # A union tries each of its members, so that several errors may be of one place.
+    places = {tuple(_path_in_file(e["loc"], data, missing=e["type"] == "missing")) for e in errors}
+    if len(places) > 1:
+        problem += f" (and {len(places) - 1} more)"
     dotted = ".".join(map(str, path))
-    line = _line_of(data, path)
-    remedy = None
-    if first["type"] == "extra_forbidden":
-        problem = f"unknown key {path[-1]!r}"
-        known = list(_keys_beside(model, path))
-        remedy = nearest(str(path[-1]), known) or f"known keys: {', '.join(known)}"
-        value = None
-    else:
-        problem = f"{dotted}: {_sentence(first['msg'])}"
-        value = None if first["type"] == "missing" else first["input"]
-    if len(errors) > 1:
-        problem += f" (and {len(errors) - 1} more)"
-    where = f"{name}:{line}" + (f", {dotted}" if dotted else "")
+    where = f"{name}:{_line_of(data, path)}" + (f", {dotted}" if dotted else "")
     return InputError(problem, value=_plain(value), where=where, remedy=remedy)
 
 
-def _sentence(message: str) -> str:
-    """Pydantic's message without its prefix for our own checks."""
-    return message.removeprefix("Value error, ")
+def _explained(
+    first: ErrorDetails, path: Sequence[int | str], model: type[BaseModel]
+) -> tuple[str, Any, str | None]:
+    """Problem, value and remedy of one of pydantic's errors."""
+    dotted = ".".join(map(str, path))
+    context = first.get("ctx", {})
+    cause = context.get("error")
+    if first["type"] == "extra_forbidden":
+        known = list(_keys_beside(model, path))
+        remedy = nearest(str(path[-1]), known) or f"known keys: {', '.join(known)}"
+        return f"unknown key {path[-1]!r}", None, remedy
+    if first["type"] == "union_tag_invalid":
+        key = context["discriminator"].strip("'")
+        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        remedy = nearest(context["tag"], known) or f"one of {', '.join(known)}"
+        return f"{dotted}: there is no such {key}", context["tag"], remedy
+    value = None if first["type"] == "missing" else first["input"]
+    if isinstance(cause, InputError):
+        return f"{dotted}: {cause.problem}", cause.value or value, cause.remedy
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {message}" if dotted else message, value, None
 
 
-def _leads_somewhere(key: int | str, data: Any, location: Sequence[int | str]) -> bool:
-    """Leave out what pydantic adds to a location that is not in the file (a union's tag)."""
-    return isinstance(key, int) or key == location[-1] or _contains_key(data, key)
-
-
-def _contains_key(data: Any, key: str) -> bool:
-    if isinstance(data, dict):
-        return key in data or any(_contains_key(v, key) for v in data.values())
-    if isinstance(data, list):
-        return any(_contains_key(v, key) for v in data)
-    return False
+def _path_in_file(location: Sequence[int | str], data: Any, *, missing: bool) -> list[int | str]:
+    """The parts of a location that the file has; pydantic adds tags of unions and validators."""
+    path: list[int | str] = []
+    for key in location:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            continue
+        path.append(key)
+    return [*path, location[-1]] if missing else path
 
 
 def _line_of(data: Any, path: Sequence[int | str]) -> int:

@@ -91,7 +91,7 @@ def test_the_same_run_in_two_groups_is_refused():
         ("batch_size: 4", "batch_size: 0", "greater than 0", 0),
         ("n_heads: 4, lr: 0.005", "n_heads: 3, lr: 0.005", "3 heads of equal size", None),
         ("languages: [sv, dan", "languages: [sv, swe", "more than once: swe_Latn", None),
-        ("kind: monolingual", "kind: monolingul", "monolingul", None),
+        ("kind: monolingual", "kind: monolingul", "no such kind", "monolingul"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(old, new, problem, value):
