@@ -84,7 +84,7 @@ def test_no_text_whatever_gives_anything_but_a_spec_or_a_message(text):
 
 
 @given(
-    name=st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=20),
+    name=st.text(st.characters(max_codepoint=0x2FF, exclude_categories=["Cc"]), max_size=20),
     languages=st.lists(st.sampled_from(["no", "yes", "1", "1.5", "null", "~", "nob_Latn"])),
 )
 def test_what_is_written_reads_back_equal(name, languages):

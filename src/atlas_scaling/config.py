@@ -85,10 +85,11 @@ def _as_input_error(
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     path = _path_in_file(first["loc"], data, missing=first["type"] == "missing")
     problem, value, remedy = _explained(first, path, model)
-    # A union tries each of its members, so that several errors may be of one place.
+    # A union tries each of its members, and what holds a broken value is broken too: one place.
     places = {tuple(_path_in_file(e["loc"], data, missing=e["type"] == "missing")) for e in errors}
-    if len(places) > 1:
-        problem += f" (and {len(places) - 1} more)"
+    others = sum(tuple(path[: len(place)]) != place for place in places)
+    if others:
+        problem += f" (and {others} more)"
     dotted = ".".join(map(str, path))
     where = f"{name}:{_line_of(data, path)}" + (f", {dotted}" if dotted else "")
     return InputError(problem, value=_plain(value), where=where, remedy=remedy)

@@ -27,7 +27,7 @@ def emit(answer: A, *, as_json: bool, text: Callable[[A], RenderableType]) -> No
     if as_json:
         print_json(answer)
     else:
-        console().print(text(answer))
+        console().print(text(answer), markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -12,10 +12,12 @@ at zero again.
 import gzip
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -45,7 +47,10 @@ def story(attempt: int) -> Iterator[tuple[int, dict[str, float]]]:
     for step in range(1, 121):
         if step in LOGGED_STEPS[attempt]:
             tokens = float(tokens_at(step, attempt))
-            yield step, {"train/num_input_tokens_seen": tokens, "train/learning_rate": step * 2**-20}
+            yield (
+                step,
+                {"train/num_input_tokens_seen": tokens, "train/learning_rate": step * 2**-20},
+            )
         if step in EVALUATED_STEPS[attempt]:
             for language in LANGUAGES:
                 yield step, {f"eval/{language}_loss": loss_at(language, step, attempt)}
@@ -58,9 +63,13 @@ def make_wandb(folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.update(WANDB_MODE="offline", WANDB_DIR=temporary, WANDB_SILENT="true")
+        # Nothing of the machine that makes them.
+        settings = wandb.Settings(x_disable_meta=True, x_disable_stats=True, host="host")
         for attempt in (0, 1):
             config = {"n_params": N_PARAMS, "mixture": {"en": 0.75, "de": 0.25}, "tied": True}
-            run = wandb.init(project="atlas", id="a1b2c3d4", name=RUN, config=config)
+            run = wandb.init(
+                project="atlas", id="a1b2c3d4", name=RUN, config=config, settings=settings
+            )
             for step, metrics in story(attempt):
                 run.log({**metrics, "train/global_step": step})
             run.finish()
@@ -69,6 +78,24 @@ def make_wandb(folder: Path) -> None:
             target = folder / source.parent.name
             target.mkdir(parents=True)
             shutil.copy(source, target / source.name)
+
+
+def make_wandb_blocks(folder: Path) -> None:
+    """A record longer than a block of the file: a configuration of 70 kB."""
+    import wandb
+
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ.update(WANDB_MODE="offline", WANDB_DIR=temporary, WANDB_SILENT="true")
+        settings = wandb.Settings(x_disable_meta=True, x_disable_stats=True, host="host")
+        config = {"notes": "x" * 70_000, "n_params": N_PARAMS}
+        run = wandb.init(project="atlas", id="b10c5", name="long", config=config, settings=settings)
+        for step in range(1, 400):
+            run.log({"eval/loss": 4 - step / 1024, "tokens_seen": step * TOKENS_PER_STEP})
+        run.finish()
+        (source,) = Path(temporary).glob("wandb/offline-run-*/*.wandb")
+        folder.mkdir(parents=True)
+        with gzip.GzipFile(folder / "run-b10c5.wandb.gz", "wb", compresslevel=9, mtime=0) as packed:
+            packed.write(source.read_bytes())
 
 
 def make_tensorboard(folder: Path) -> None:
@@ -110,6 +137,12 @@ def make_mlflow(folder: Path) -> None:
         with mlflow.start_run(run_name="a mistake") as run:
             mlflow.log_metric("eval/en_loss", 9.0, step=1)
         mlflow.delete_run(run.info.run_id)
+        with closing(sqlite3.connect(database)) as db:  # nothing of the machine that made it
+            db.execute("DELETE FROM tags WHERE key LIKE 'mlflow.source%' OR key = 'mlflow.user'")
+            db.execute("UPDATE runs SET artifact_uri = '', user_id = ''")
+            db.execute("UPDATE experiments SET artifact_location = ''")
+            db.commit()
+            db.execute("VACUUM")
         folder.mkdir(parents=True)
         with gzip.GzipFile(folder / "mlflow.db.gz", "wb", compresslevel=9, mtime=0) as packed:
             packed.write(database.read_bytes())
@@ -122,7 +155,9 @@ def make_trainer_state(folder: Path) -> None:
     torch.manual_seed(0)
     rows = [{"input_ids": torch.randint(0, 64, (16,))} for _ in range(32)]
     data = [{**row, "labels": row["input_ids"]} for row in rows]
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_positions=16, n_embd=8, n_layer=1, n_head=1))
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=64, n_positions=16, n_embd=8, n_layer=1, n_head=1)
+    )
     with tempfile.TemporaryDirectory() as temporary:
         arguments = TrainingArguments(
             output_dir=temporary,
@@ -153,6 +188,7 @@ def make_trainer_state(folder: Path) -> None:
 
 MAKERS = {
     "wandb": make_wandb,
+    "wandb_blocks": make_wandb_blocks,
     "tensorboard": make_tensorboard,
     "mlflow": make_mlflow,
     "trainer_state": make_trainer_state,

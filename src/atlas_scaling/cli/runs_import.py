@@ -1,0 +1,158 @@
+"""``atlas runs import`` and ``atlas runs export``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlas_scaling.answers import Answer
+from atlas_scaling.cli.output import JsonFlag, emit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from atlas_scaling.runs.importers.summary import ImportSummary
+
+IMPORT_EXAMPLE = (
+    'Example: atlas runs import wandb/ --column "loss=eval/{language}_loss" '
+    "--set n_params=2B -o runs.parquet"
+)
+EXPORT_EXAMPLE = "Example: atlas runs export atlas-demo/runs -o runs.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class _ImportAnswer(Answer):
+    """What ``atlas runs import`` says."""
+
+    output: str
+    map: str | None
+    summary: ImportSummary
+
+
+@dataclass(frozen=True, slots=True)
+class _ExportAnswer(Answer):
+    """What ``atlas runs export`` says."""
+
+    output: str
+    rows: int
+    runs: int
+    notes: tuple[str, ...]
+
+
+def import_command(
+    source: Annotated[Path, typer.Argument(help="A log or table, or a folder of one kind.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="csv, tsv, jsonl, parquet, wandb, tensorboard, trainer_state, mlflow, atlas; "
+            "auto goes by names."
+        ),
+    ] = "auto",
+    map_file: Annotated[
+        Path | None,
+        typer.Option("--map", help="A column map (YAML). Default: SOURCE's .map.yaml, if any."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=THEIRS", help="A column, as in tokens=train/tokens_seen."),
+    ] = None,
+    facts: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="What no column says: n_params=2B."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make one run table of other people's logs, and say what became of every row.
+
+    The map that was used, with everything written out, is saved beside the output.
+    """
+    from atlas_scaling.runs.export import check_suffix, write_table
+    from atlas_scaling.runs.importers.column_map import (
+        ColumnMap,
+        load_map,
+        map_beside,
+        save_map,
+        with_options,
+    )
+    from atlas_scaling.runs.importers.importing import import_runs
+
+    check_suffix(output)
+    if map_file is None and map_beside(source).is_file():
+        map_file = map_beside(source)
+    columns = ColumnMap() if map_file is None else load_map(map_file)
+    columns = with_options(columns, column=column or (), facts=facts or ())
+    imported = import_runs(source, kind=kind, columns=columns)
+    write_table(imported.frame, output)
+    saved = None
+    if imported.columns != ColumnMap():
+        saved = map_beside(output)
+        save_map(imported.columns, saved)
+    answer = _ImportAnswer(
+        output=str(output), map=None if saved is None else str(saved), summary=imported.summary
+    )
+    emit(answer, as_json=as_json, text=_import_text)
+
+
+def export_command(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run directories, folders of them, or one run table.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write runs as one table, Parquet or CSV, for other tools."""
+    from atlas_scaling.runs.export import check_suffix, read_table, write_table
+    from atlas_scaling.runs.store import read_runs
+
+    check_suffix(output)
+    notes: tuple[str, ...] = ()
+    if len(runs) == 1 and runs[0].is_file():
+        frame = read_table(runs[0])
+    else:
+        table = read_runs(runs)
+        frame = table.frame
+        notes = tuple(f"{note.where}: {note.problem}" for note in table.notes)
+    write_table(frame, output)
+    answer = _ExportAnswer(str(output), frame.height, frame["run_id"].n_unique(), notes)
+    emit(answer, as_json=as_json, text=_export_text)
+
+
+def _import_text(answer: _ImportAnswer) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    summary = answer.summary
+    table = Table(box=None)
+    table.add_column("rows", justify="right")
+    table.add_column("")
+    table.add_column("first at", overflow="fold")
+    table.add_row(str(summary.found), "found", "")
+    for dropped in summary.dropped:
+        table.add_row(str(dropped.rows), f"dropped: {dropped.reason}", dropped.first[0])
+    kept = f"kept: {summary.n_runs} runs, {len(summary.languages)} evaluation languages"
+    table.add_row(str(summary.kept), kept, "")
+    files = "1 file" if summary.files == 1 else f"{summary.files} files"
+    read = f"{files} read as {summary.kind}."
+    lines = [f"  {ours}: {theirs}" for ours, theirs in summary.columns.items()]
+    lines += [f"Note: {note}." for note in summary.notes]
+    lines.append(f"\nWritten to {answer.output}.")
+    if answer.map is not None:
+        lines.append(f"The column map is in {answer.map}.")
+    target = f" --target {summary.languages[0]}" if len(summary.languages) > 1 else ""
+    lines.append(f"Next: atlas fit {answer.output} --law chinchilla{target}")
+    return Group(Text(read), table, Text("\n".join(lines)))
+
+
+def _export_text(answer: _ExportAnswer) -> str:
+    lines = [f"{answer.rows} rows of {answer.runs} runs written to {answer.output}."]
+    lines += [f"Note: {note}." for note in answer.notes]
+    return "\n".join(lines)

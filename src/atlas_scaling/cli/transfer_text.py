@@ -1,0 +1,245 @@
+"""How ``atlas transfer`` says its answers on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from atlas_scaling.languages import language
+from atlas_scaling.units import format_count
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from atlas_scaling.transfer.analysis import Analysis
+    from atlas_scaling.transfer.completion import CompletionAnswer
+    from atlas_scaling.transfer.fas import FasAnswer
+    from atlas_scaling.transfer.measure import BtsAnswer
+    from atlas_scaling.transfer.pairs import MatrixAnswer, MatrixCell, SizeMatrix
+    from atlas_scaling.transfer.partners import PartnersAnswer
+    from atlas_scaling.transfer.ranking import RankedLanguage, SourcesAnswer, TargetsAnswer
+    from atlas_scaling.transfer.weights import WeightsAnswer
+
+_SHOWN: Final = 8
+
+
+def bts_text(answer: BtsAnswer) -> RenderableType:
+    """The value in a sentence, the curve in a table."""
+    table = Table("d", "BTS", f"{answer.level:.0%} interval", "tau", "", box=None)
+    for point in answer.curve:
+        marks = ["bound"] if point.censored else []
+        marks += ["early"] if point.early else []
+        table.add_row(
+            format_count(point.tokens),
+            "" if point.bts is None else f"{point.bts:+.2f}",
+            _interval((point.lower, point.upper)),
+            "" if point.tau is None else f"{point.tau:+.2f}",
+            " ".join(marks),
+            style="bold" if point == answer.at else None,
+        )
+    sources = ", ".join(map(_named, answer.sources))
+    value = "" if answer.at.bts is None else f"BTS {answer.at.bts:+.2f}, "
+    title = (
+        f"{sources} to {_named(answer.target)}: {value}"
+        f"{_interval((answer.at.lower, answer.at.upper)) or 'no interval'} "
+        f"at d = {format_count(answer.at.tokens)} {answer.unit} ({answer.share:.0%} target)\n"
+    )
+    return Group(title, table, _notes(answer.source, answer.warnings))
+
+
+def matrix_text(answer: MatrixAnswer, chosen: SizeMatrix, output: Path | None) -> RenderableType:
+    """The matrix of one model size, targets down and sources across."""
+    cells = {(c.target, c.source): c for c in chosen.cells}
+    table = Table("target \\ source", *(code[:3] for code in chosen.sources), box=None)
+    for target in chosen.targets:
+        row = (_cell_text(cells.get((target, source))) for source in chosen.sources)
+        table.add_row(_named(target), *row)
+    size = "" if chosen.n_params is None else f", {format_count(chosen.n_params)} parameters"
+    others = [m.n_params for m in answer.matrices if m.n_params != chosen.n_params and m.n_params]
+    title = f"BTS at d = {format_count(chosen.d)} {chosen.unit}{size}\n"
+    lines = [f"not measured: {problem}" for problem in answer.problems]
+    if others:
+        lines.append(f"other sizes (--params): {', '.join(map(format_count, others))}")
+    if output is not None:
+        lines.append(f"written to {output}")
+    legend = "< and >: bounds; ~: early, too near the start to say much"
+    return Group(title, table, _lines("", legend, *lines), _notes(answer.source, answer.warnings))
+
+
+def _cell_text(cell: MatrixCell | None) -> str:
+    if cell is None:
+        return "."
+    early = "~" if cell.early else ""
+    if cell.bts is not None:
+        return f"{early}{cell.bts:+.2f}"
+    return f"{early}<{cell.upper:+.2f}" if cell.lower is None else f"{early}>{cell.lower:+.2f}"
+
+
+def analysis_text(answer: Analysis) -> RenderableType:
+    """Effects in a table, symmetry and groups in a line each, who gives most."""
+    effects = Table("sharing", "among", "same", "different", "difference", "p", box=None)
+    for e in answer.effects:
+        bounds = "" if e.difference.interval is None else f" ({_interval(e.difference.interval)})"
+        effects.add_row(
+            e.relation,
+            e.among or "all pairs",
+            f"{e.mean_same:+.3f} ({e.n_same})",
+            f"{e.mean_different:+.3f} ({e.n_different})",
+            f"{e.difference.value:+.3f}{bounds}",
+            f"{e.p_value:.2g}",
+        )
+    givers = Table("language", "gives", "gets", "helps", box=None)
+    for one in answer.balance[:_SHOWN]:
+        givers.add_row(
+            _named(one.language),
+            "" if one.gives is None else f"{one.gives:+.3f}",
+            "" if one.gets is None else f"{one.gets:+.3f}",
+            f"{one.n_helped} of {one.n_targets}",
+        )
+    lines = [""]
+    if answer.symmetry is not None:
+        s = answer.symmetry
+        lines.append(
+            f"symmetry: r {s.pearson:+.3f} (p {s.p_value:.2g}) over {s.n_pairs} pairs; "
+            f"{s.pearson_adjusted:+.3f} (p {s.p_value_adjusted:.2g}) once each target's and "
+            "source's own mean is taken off"
+        )
+    if answer.clusters is not None:
+        together = [" ".join(group) for group in answer.clusters.groups if len(group) > 1]
+        lines.append(f"groups: {'; '.join(together) or 'none'}")
+    return Group(effects, _lines(*lines, ""), givers, _notes(answer.source, answer.warnings))
+
+
+def partners_text(answer: PartnersAnswer) -> RenderableType:
+    """Partners in the order of choice."""
+    table = Table("partner", "adds", "best for", box=None)
+    for one in answer.partners:
+        helps = ", ".join(f"{h.target} {h.bts:+.2f}" for h in one.helps)
+        table.add_row(_named(one.language), f"{one.gain:+.3f}", helps)
+    title = f"partners for {', '.join(map(_named, answer.targets))}\n"
+    own = [f"{h.target} {h.bts:+.2f}" for h in answer.helped_by_targets]
+    lines = [f"already helped by each other: {', '.join(own)}"] if own else []
+    return Group(title, table, _lines(*lines), _notes(answer.source, answer.warnings))
+
+
+def sources_text(answer: SourcesAnswer) -> RenderableType:
+    """Sources of one target, best first."""
+    title = f"what helps {_named(answer.target)}: best {len(answer.sources)} of {answer.n_known}"
+    return _ranking_text(title, answer.sources, answer.source, answer.warnings)
+
+
+def targets_text(answer: TargetsAnswer) -> RenderableType:
+    """Targets of one source, those it helps most first."""
+    title = f"whom {_named(answer.language)} helps: best {len(answer.targets)} of {answer.n_known}"
+    return _ranking_text(title, answer.targets, answer.source, answer.warnings)
+
+
+def _ranking_text(
+    title: str, ranked: tuple[RankedLanguage, ...], source: str, warnings: tuple[str, ...]
+) -> RenderableType:
+    table = Table("rank", "language", "BTS", "interval", "tau", "known how", box=None)
+    for one in ranked:
+        digits = 1 if one.rounding is not None else 2
+        table.add_row(
+            str(one.rank),
+            _named(one.language),
+            "" if one.bts is None else f"{one.bts:+.{digits}f}",
+            _interval(one.interval),
+            "" if one.tau is None else f"{one.tau:+.2f}",
+            one.provenance.value,
+        )
+    return Group(f"{title}\n", table, _notes(source, warnings))
+
+
+def _interval(interval: tuple[float | None, float | None] | None) -> str:
+    """``-0.12 to 0.31``, ``below -0.50``, or nothing."""
+    low, high = (None, None) if interval is None else interval
+    if low is None:
+        return "" if high is None else f"below {high:+.2f}"
+    return f"above {low:+.2f}" if high is None else f"{low:+.2f} to {high:+.2f}"
+
+
+def _lines(*lines: str) -> Text:
+    """Plain lines: a bracket in a path or a message is no mark-up."""
+    return Text("\n".join(lines))
+
+
+def _notes(source: str, warnings: tuple[str, ...]) -> Text:
+    return _lines("", f"from {source}", *(f"note: {warning}" for warning in warnings))
+
+
+def _named(code: str) -> str:
+    return str(language(code))
+
+
+def completion_text(answer: CompletionAnswer, output: Path | None) -> RenderableType:
+    """Counts, what scores are made of, and how well held-out ones were predicted."""
+    lines = [
+        f"{answer.n_measured} measured scores ({answer.n_censored} of them bounds), "
+        f"{answer.n_estimated} estimated from {', '.join(answer.features)}"
+    ]
+    differing = {name: v for name, v in answer.variances.items() if name != "mean"}
+    total = sum(differing.values())
+    parts = sorted(differing.items(), key=lambda item: -item[1])
+    lines.append("scores differ by " + ", ".join(f"{n} {v / total:.0%}" for n, v in parts[:6]))
+    if answer.agreement is not None:
+        a = answer.agreement
+        lines.append(
+            f"against the {a.n} estimates it came with: r {a.pearson:+.2f}, "
+            f"{a.inside:.0%} inside our {answer.level:.0%} intervals"
+        )
+    if output is not None:
+        lines.append(f"written to {output}")
+    table = Table("held out", "model", "R2", "Spearman", "RMSE", "coverage", "width", box=None)
+    for s in answer.scores:
+        table.add_row(
+            s.scheme,
+            s.model,
+            f"{s.r2:.2f}",
+            f"{s.spearman:.2f}",
+            f"{s.rmse:.2f}",
+            f"{s.coverage:.0%}",
+            f"{s.width:.2f}",
+        )
+    compared = ["", table] if answer.scores else []
+    return Group(_lines(*lines), *compared, _notes(answer.source, answer.warnings))
+
+
+def weights_text(answer: WeightsAnswer) -> RenderableType:
+    """Fitted and implied weights side by side."""
+    table = Table("source", "fitted tau", "interval", "implied tau", "interval", "agree", box=None)
+    for w in answer.weights:
+        table.add_row(
+            _named(w.source),
+            w.verdict if w.fitted is None else f"{w.fitted:+.2f}",
+            _interval(w.fitted_interval),
+            "" if w.implied is None else f"{w.implied:+.2f}",
+            _interval(w.implied_interval),
+            {None: "", True: "yes", False: "no"}[w.agree],
+        )
+    title = f"transfer weights on {_named(answer.target)}; the fit is {answer.fit_status}\n"
+    return Group(_lines(title), table, _notes(answer.source, answer.warnings))
+
+
+def fas_text(answer: FasAnswer) -> RenderableType:
+    """One table for each model size and base: rows are what was continued on."""
+    shown: list[RenderableType] = []
+    for fas in answer.tables:
+        targets = sorted({score.target for score in fas.scores})
+        found = {(score.source, score.target): score.fas for score in fas.scores}
+        table = Table("continued on \\ target", *(code[:3] for code in targets), box=None)
+        for source in sorted({score.source for score in fas.scores}):
+            row = (found.get((source, target)) for target in targets)
+            table.add_row(_named(source), *("." if x is None else f"{x:+.3f}" for x in row))
+        size = "" if fas.n_params is None else f"{format_count(fas.n_params)} parameters, "
+        shown += [
+            f"FAS, {size}{fas.unit.replace('_', ' ')}, over {format_count(fas.d_max)} tokens\n",
+            table,
+            "",
+        ]
+    problems = (f"not used: {problem}" for problem in answer.problems)
+    return Group(*shown, _lines(*problems), _notes(answer.source, answer.warnings))
