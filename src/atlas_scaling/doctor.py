@@ -11,10 +11,9 @@ from typing import Final
 
 from atlas_scaling._version import __version__
 from atlas_scaling.answers import Answer
+from atlas_scaling.study.conduct import TRAINING_PACKAGES
 
-_EXTRAS: Final = {
-    "train": (("torch", "sentencepiece", "safetensors"), "studies: atlas demo, atlas study run"),
-}
+_EXTRAS: Final = {"train": (TRAINING_PACKAGES, "training studies")}
 
 
 @dataclass(frozen=True, slots=True)

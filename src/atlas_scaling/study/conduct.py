@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from atlas_scaling.answers import Answer
+from atlas_scaling.errors import InputError
 from atlas_scaling.runs.record import RunState
 from atlas_scaling.study.corpus import build_corpus
 from atlas_scaling.study.display import Display
@@ -20,6 +23,8 @@ from atlas_scaling.study.pace import StudyPace
 from atlas_scaling.study.spec import StudySpec
 from atlas_scaling.study.tokenizer import train_tokenizer
 from atlas_scaling.study.tokens import TokenStore, pack
+
+TRAINING_PACKAGES: Final = ("torch", "sentencepiece", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,12 @@ def conduct_study(
     """Carry out ``spec`` in ``folder``, or go on with it.
 
     Raises:
-        InputError: the folder holds another study, or a language has no text.
+        InputError: the folder holds another study, a language has no text, or the packages that
+            training needs are not installed.
         SourceError: a source of text cannot be had.
         KeyboardInterrupt: after all runs in hand have written a checkpoint.
     """
+    _require_training_packages()
     study = StudyFolder.begin(folder, spec)
     with study.lock():
         study.write_inputs(prepare_inputs(spec, cache=cache, display=display))
@@ -93,3 +100,12 @@ def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyIn
         tokens_dir=str(store.path),
         tokenizer_sha256=store.tokenizer.sha256,
     )
+
+
+def _require_training_packages() -> None:
+    missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"training needs {', '.join(missing)}, which the plain install leaves out",
+            remedy="pip install 'atlas-scaling[train]'; atlas doctor says what is there",
+        )
