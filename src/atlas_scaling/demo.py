@@ -95,7 +95,7 @@ def run_demo(
         provenance=Provenance(
             command=f"atlas demo --output {folder}",
             spec=dump_config(spec),
-            wall_seconds=study.seconds,
+            wall_seconds=None if study.n_done_before else study.seconds,
             machine=f"{platform.system()} {platform.machine()}, {engine.n_workers} workers",
         ),
     )
@@ -207,7 +207,14 @@ def _learnt_fits(fits: Sequence[tuple[str, Fit]]) -> list[str]:
         span = f"R² {min(r2):.3f} to {max(r2):.3f} over {len(r2)} languages" if r2 else "no R²"
         sound = sum(one.status is FitStatus.OK for one in ones)
         lines.append(f"{name}: {span}; {sound} of {len(ones)} fits are identified throughout.")
-    unsure = sorted({k for _, one in fits for k, p in one.parameters.items() if p.value is None})
+    unsure = sorted(
+        {
+            k.partition("[")[0]
+            for _, one in fits
+            for k, p in one.parameters.items()
+            if p.value is None
+        }
+    )
     if unsure:
         lines.append(
             f"So small a study cannot tell {', '.join(unsure)} of at least one language: they are "

@@ -48,8 +48,8 @@ def demo(
 def _text(outcome: DemoOutcome) -> str:
     study = outcome.study
     lines = [
-        f"\n{study.n_done} of {study.n_runs} runs done; {study.tokens / 1e6:.1f}M tokens trained "
-        f"in {study.seconds / 60:.1f} minutes by this call.",
+        f"\n{study.n_done} of {study.n_runs} runs done, {study.n_done_before} of them before; "
+        f"{study.tokens / 1e6:.1f}M tokens trained in {study.seconds / 60:.1f} minutes.",
         *(f"FAILED {name}: {reason}" for name, reason in study.failed.items()),
         "\nWhat was learnt",
         *(f"- {line}" for line in outcome.learnt),

@@ -9,7 +9,18 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
-from atlas_scaling.cli import corpus, demo, doctor, fit, languages, plan, runs, study, transfer
+from atlas_scaling.cli import (
+    corpus,
+    demo,
+    doctor,
+    fit,
+    languages,
+    plan,
+    report,
+    runs,
+    study,
+    transfer,
+)
 from atlas_scaling.cli.output import print_error
 from atlas_scaling.errors import AtlasError, InputError
 
@@ -44,6 +55,7 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(transfer.app, name="transfer")
 app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
 app.command("compare", epilog=fit.COMPARE_EXAMPLE)(fit.compare_command)
+app.command("report", epilog=report.REPORT_EXAMPLE)(report.report_command)
 app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
 app.add_typer(corpus.app, name="corpus")

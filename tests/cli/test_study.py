@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from atlas_scaling.cli.main import main
+from atlas_scaling.study.folder import StudyFolder
+from tests.run_files import eval_line, write_run
+from tests.study.test_spec import SPEC, spec
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_a_design_is_shown_with_its_tokens_and_compute(capsys, tmp_path):
+    path = tmp_path / "trial.yaml"
+    path.write_text(SPEC)
+    code, out, _ = run(capsys, "study", "design", str(path))
+    assert code == 0
+    assert "mono-nob_Latn-s-seed0" in out
+    assert "4 runs, 800k tokens" in out
+
+
+def test_a_design_as_json_has_every_run(capsys):
+    code, out, _ = run(capsys, "study", "design", "demo", "--json")
+    design = json.loads(out)
+    assert code == 0
+    assert design["n_runs"] == len(design["runs"]) >= 28
+    assert design["flops"] == pytest.approx(sum(one["flops"] for one in design["runs"]))
+
+
+def test_a_misspelt_study_is_answered_with_those_there_are(capsys):
+    code, _, err = run(capsys, "study", "run", "dmeo")
+    assert code == 2
+    assert "demo" in err
+
+
+def test_the_status_of_a_study_comes_from_its_folder_alone(capsys, tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    write_run(
+        tmp_path / "runs",
+        [eval_line(2, 4096, "swe_Latn", 5.0)],
+        run_id="mono-swe_Latn-s-seed0",
+        state="failed",
+    )
+    code, out, _ = run(capsys, "study", "status", str(tmp_path), "--json")
+    status = json.loads(out)
+    assert code == 0
+    assert status["states"] == {"failed": 1, "waiting": 3}
+    assert status["tokens_planned"] == 800_000
+    assert "3 waiting" in run(capsys, "study", "status", str(tmp_path))[1]
+
+
+def test_a_check_of_runs_says_what_is_there_and_what_is_wrong(capsys, tmp_path):
+    path = write_run(tmp_path, [eval_line(2, 4096, "swe_Latn", 5.0)])
+    code, out, _ = run(capsys, "runs", "check", str(tmp_path))
+    assert code == 0
+    assert "No problem found" in out
+    with (path / "evals.jsonl").open("a") as file:
+        file.write('{"step": 3')
+    assert (
+        "evals.jsonl:2: torn last line, dropped" in run(capsys, "runs", "check", str(tmp_path))[1]
+    )
+
+
+def test_the_doctor_answers_in_json(capsys):
+    code, out, _ = run(capsys, "doctor", "--json")
+    assert code == 0
+    assert {"torch", "usable cores"} <= {f["name"] for f in json.loads(out)["findings"]}
