@@ -134,3 +134,70 @@ def test_bts_refuses_what_it_cannot_use(runs, arguments, said):
 def test_a_missing_run_directory_is_said(tmp_path: Path):
     error = refused("bts", tmp_path / "none", tmp_path, "--target", "sv")
     assert "no such folder" in str(error)
+
+
+def test_analyze_says_what_the_paper_prints():
+    answer = answer_of("analyze", "--published", "--permutations", 99)
+    script = next(e for e in answer["effects"] if e["relation"] == "script" and not e["among"])
+    assert round(script["mean_same"], 3) == -0.225
+    assert round(script["mean_different"], 3) == -0.392
+    assert answer["symmetry"]["n_pairs"] == 703
+    assert round(answer["symmetry"]["pearson"], 3) == -0.119
+    text = run("analyze", "--permutations", 99).stdout
+    assert "symmetry: r -0.119" in text
+    assert "nor_Latn swe_Latn" in text
+
+
+def test_analyze_takes_one_matrix(tmp_path: Path):
+    assert "not both" in str(refused("analyze", "--published", "--matrix", tmp_path / "m.csv"))
+
+
+def test_partners_are_given_with_their_reason():
+    answer = answer_of("partners", "ca", "--count", 1)
+    assert answer["partners"][0]["language"] == "spa_Latn"
+    assert "best partner so far of cat_Latn +0.40" in answer["partners"][0]["reason"]
+    assert "spa_Latn (Spanish)" in run("partners", "ca").stdout
+
+
+def test_complete_fills_the_matrix_and_writes_it(tmp_path: Path):
+    output = tmp_path / "completed.parquet"
+    answer = answer_of("complete", "--language", "da", "-o", output)
+    assert (answer["n_measured"], answer["n_estimated"]) == (72, 39 * 38 - 72)
+    best = answer_of("sources", "da", "--matrix", output, "--top", 4)["sources"]
+    assert "swe_Latn" in {one["language"] for one in best}
+    assert best[0]["interval"] is not None
+    text = run("complete").stdout
+    assert "72 measured scores (0 of them bounds), 1334 estimated" in text
+
+
+def test_weights_stand_beside_each_other(runs, tmp_path: Path):
+    third = write_planted_run(tmp_path / "runs", {"dan_Latn": 0.3, "swe_Latn": 0.7}, tau=0.25)
+    answer = answer_of("weights", third.parent, "--target", "sv", "--bootstrap", 20)
+    (weight,) = answer["weights"]
+    assert weight["source"] == "dan_Latn"
+    assert weight["implied"] == pytest.approx(0.25, abs=0.01)
+    assert "implied tau" in run("weights", third.parent, "--target", "sv", "--bootstrap", 0).stdout
+
+
+def test_fas_is_measured_on_continued_runs(tmp_path: Path):
+    lines = [eval_line(1, 1000, "dan_Latn", 3.0)]
+    write_run(tmp_path, lines, run_id="base", mixture={"swe_Latn": 0.5, "dan_Latn": 0.5})
+    lines = [eval_line(s, s * 1000, "dan_Latn", 3.0 - 0.1 * s) for s in (1, 2)]
+    write_run(tmp_path, lines, run_id="continued", base_run="base")
+    answer = answer_of("fas", tmp_path)
+    (score,) = answer["tables"][0]["scores"]
+    assert (score["target"], score["source"]) == ("dan_Latn", "swe_Latn")
+    assert score["fas"] == pytest.approx(0.05)  # bits per byte are half the loss here
+    assert "continued on" in run("fas", tmp_path).stdout
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "symmetry", "relatedness"])
+def test_plots_are_written(kind: str, tmp_path: Path):
+    output = tmp_path / f"{kind}.svg"
+    result = run("plot", kind, "-o", output)
+    assert result.exception is None, result.exception
+    assert output.read_text().lstrip().startswith("<svg")
+
+
+def test_a_plot_of_another_kind_of_file_is_refused(tmp_path: Path):
+    assert refused("plot", "symmetry", "-o", tmp_path / "a.pdf").exit_code == 2

@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 from atlas_scaling.cli.fit import compare_command, fit_command
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import tables
+from atlas_scaling.runs.export import write_table
+from atlas_scaling.runs.store import read_runs
 from tests.fitting.planted import planted_runs, two_power_table
 from tests.run_files import eval_line, write_run
 
@@ -175,6 +178,25 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, problem):
     path.write_text(content)
     with pytest.raises(InputError, match=problem):
         run("fit", path)
+
+
+def test_a_file_larger_than_memory_is_refused_before_it_is_read(table, monkeypatch):
+    monkeypatch.setattr(tables, "_free_bytes", lambda: 1000.0)
+    with pytest.raises(InputError, match="larger than this machine can read") as caught:
+        run("fit", table)
+    assert "atlas runs import" in caught.value.remedy
+
+
+def test_an_exported_run_table_is_read_as_it_was_written(tmp_path):
+    frame = read_runs(write_run(tmp_path / "runs", _lines()).parent).frame
+    path = tmp_path / "runs.csv"
+    write_table(frame, path)
+    found = json.loads(run("fit", path, "--law", "single_power", "--bootstrap", 0, "--json"))
+    assert found["target"] == "swe_Latn"
+
+
+def _lines():
+    return [eval_line(i, i * 1000, "swe_Latn", 2 + 9 / i**0.3) for i in range(1, 9)]
 
 
 def test_a_missing_file_is_said(tmp_path):

@@ -76,11 +76,10 @@ def test_between_checkpoints_the_curve_is_followed_not_the_nearest_one() -> None
     assert [p.bts for p in points] == pytest.approx([0.4] * 9, abs=0.02)
 
 
-@pytest.mark.parametrize("noise", [0.002, 0.006])
-def test_intervals_hold_the_truth_as_often_as_they_say(noise: float) -> None:
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = []
     for trial in range(80):
-        pair = planted_pair(0.1, noise=noise, seed=trial)
+        pair = planted_pair(0.1, noise=0.004, seed=trial)
         for point in bts_points(pair, np.array([4e5, 1e6])):
             assert point.lower is not None
             assert point.upper is not None

@@ -52,6 +52,7 @@ def cells(draw: st.DrawFn) -> list[Cell]:
                         bound if upper else None,
                         kind,
                         draw(origins),
+                        draw(st.booleans()),
                     )
                 )
             else:
@@ -124,6 +125,7 @@ def test_a_hand_written_file_needs_three_columns(tmp_path: Path) -> None:
             "row 1",
             "0.1",
         ),
+        ("target,source,bts,early\nsv,da,0.1,soon\n", "early is true or false", "row 1", "soon"),
         ("target,source,bts,provenance\nsv,da,,measured\n", "needs a value", "row 1", ""),
         ("target,source,bts,provenance\nsv,da,0.1,missing\n", "has no value", "row 1", ""),
     ],

@@ -51,6 +51,7 @@ def test_an_uneven_pair_scores_like_an_even_one() -> None:
     answer = bts_from_runs(MONO, uneven, "swe_Latn")
     assert answer.share == pytest.approx(0.7)
     assert answer.at.bts == pytest.approx(0.4, abs=5e-3)
+    assert any("70% of the text, not half" in w for w in answer.warnings)
 
 
 def test_the_share_is_what_was_trained_on_not_what_was_planned() -> None:
@@ -158,7 +159,7 @@ def test_stable_against_decayed_is_refused_or_flagged() -> None:
     assert "--allow-lr-mismatch" in str(caught.value)
     assert "40 stable" in str(caught.value)
     answer = bts_from_runs(MONO, decayed, "swe_Latn", allow_lr_mismatch=True)
-    assert answer.lr_state == "stable and decayed"
+    assert answer.lr_state == "stable against decayed"
     assert any("different learning-rate states" in w for w in answer.warnings)
 
 
@@ -191,11 +192,24 @@ def test_a_rising_loss_is_said_and_used_up_to_its_minimum() -> None:
 def test_a_d_too_small_to_mean_anything_is_said() -> None:
     answer = bts_from_runs(MONO, PAIR, "swe_Latn", at=1.5e5)
     assert answer.at.early
-    assert any("too near the first evaluation" in w for w in answer.warnings)
+    assert any("too near the first evaluation to tell" in w for w in answer.warnings)
     assert answer.settles_at == pytest.approx(2e5, rel=0.2)  # a doubling after the first
-    assert not any(
-        "evaluation" in w for w in bts_from_runs(MONO, PAIR, "swe", at=1e6).warnings[:-1]
-    )
+    later = bts_from_runs(MONO, PAIR, "swe_Latn", at=1e6)
+    assert not later.at.early
+    assert not any("early" in w for w in later.warnings)
+
+
+def test_a_falling_score_below_zero_keeps_its_sign_but_belongs_to_its_d() -> None:
+    # The source costs more the longer both are trained: D_eff = D/2 (1 - 0.55 D/6e6).
+    def interfering(target: str, D: float) -> float:
+        return law(0.5 * D * (1 - 0.55 * (D / 6e6)))
+
+    pair = planted_run("pair", {"swe_Latn": 0.5, "dan_Latn": 0.5}, loss=interfering)
+    answer = bts_from_runs(MONO, pair, "swe_Latn", at=1.2e6)
+    assert answer.at.bts is not None
+    assert answer.at.bts < -0.3
+    assert not answer.at.early
+    assert any("its value belongs to this d" in w for w in answer.warnings)
 
 
 @pytest.mark.parametrize(

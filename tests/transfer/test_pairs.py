@@ -136,7 +136,7 @@ def test_seeds_of_a_side_are_pooled() -> None:
 
 def test_early_and_repeated_are_said_of_the_whole_matrix(runs: pl.DataFrame) -> None:
     answer = matrices_from_runs(runs, at=1.2e5)
-    assert any("4 of 4 scores at 365k are early at d = 120k" in w for w in answer.warnings)
+    assert any("2 of 4 scores at 365k are early at d = 120k" in w for w in answer.warnings)
     small = pl.Series(
         "unique_tokens",
         [[{"language": c, "value": 2e5} for c in ("swe_Latn", "dan_Latn", "rus_Cyrl")]]
@@ -158,3 +158,17 @@ def test_no_pair_at_all_is_an_error_with_a_remedy(runs: pl.DataFrame) -> None:
     assert caught.value.where == "folder"
     assert "half and half" in str(caught.value)
     assert "both together" in str(caught.value)
+
+
+def test_mixed_learning_rate_states_stay_with_the_matrix(runs: pl.DataFrame) -> None:
+    mixed = runs.with_columns(
+        lr_state=pl.when(pl.col("run_id").str.starts_with("pair"))
+        .then(pl.lit("decayed"))
+        .otherwise(pl.lit("stable"))
+    )
+    with pytest.raises(InputError, match="no transfer score"):
+        matrices_from_runs(mixed)
+    answer = matrices_from_runs(mixed, allow_lr_mismatch=True, name="mine")
+    assert any("different learning-rate states" in w for w in answer.warnings)
+    (origin,) = answer.matrices[0].matrix("mine").origins
+    assert origin.name == "mine [learning-rate states stable against decayed]"

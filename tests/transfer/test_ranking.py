@@ -124,3 +124,12 @@ def test_a_row_without_any_score_is_an_error_with_a_remedy() -> None:
 def test_asking_for_measurements_where_there_are_only_estimates_says_so() -> None:
     with pytest.raises(InputError, match="every score of target cat_Latn is an estimate"):
         best_sources(published_matrix(), "cat_Latn", measured_only=True)
+
+
+def test_scores_taken_too_early_are_said() -> None:
+    matrix = TransferMatrix.from_cells(
+        [Cell("swe_Latn", "jpn_Jpan", 0.9, None, None, Provenance.MEASURED, RUNS, early=True)]
+    )
+    answer = best_sources(matrix, "swe_Latn")
+    assert answer.sources[0].early
+    assert any("so early in training" in w and "jpn_Jpan" in w for w in answer.warnings)

@@ -66,7 +66,7 @@ def matrix_text(answer: MatrixAnswer, chosen: SizeMatrix, output: Path | None) -
         lines.append(f"other sizes (--params): {', '.join(map(format_count, others))}")
     if output is not None:
         lines.append(f"written to {output}")
-    legend = "< and >: bounds; ~: early, too near the start to say much"
+    legend = "< and >: bounds; ~: early, may yet turn"
     return Group(title, table, _lines("", legend, *lines), _notes(answer.source, answer.warnings))
 
 
@@ -150,7 +150,7 @@ def _ranking_text(
             "" if one.bts is None else f"{one.bts:+.{digits}f}",
             _interval(one.interval),
             "" if one.tau is None else f"{one.tau:+.2f}",
-            one.provenance.value,
+            one.provenance.value + (", early" if one.early else ""),
         )
     return Group(f"{title}\n", table, _notes(source, warnings))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.objective import Estimator, Problem
-from atlas_scaling.fitting.solver import refine
+from atlas_scaling.fitting.refine import refine
 from atlas_scaling.laws.base import FloatArray
 
 RESAMPLES: Final = ("run", "pairs", "wild")

@@ -10,8 +10,8 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import one_thread
 from atlas_scaling.fitting.objective import Coordinates, Problem, as_inputs
+from atlas_scaling.fitting.refine import refine
 from atlas_scaling.fitting.result import Fit
-from atlas_scaling.fitting.solver import refine
 
 
 @dataclass(frozen=True, slots=True)

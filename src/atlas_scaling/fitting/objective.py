@@ -28,6 +28,7 @@ from atlas_scaling.laws.base import FloatArray, Law, Parameter, grouped
 
 DEFAULT_DELTA: Final = 1e-3
 LAD_DELTA: Final = 1e-7
+_BEND_STEP: Final = 0.1
 
 EstimatorName = Literal["huber", "lad", "lsq"]
 
@@ -316,6 +317,31 @@ class Problem:
             residual = self.targets_of(rows) - predicted
             at = self._local(J, residual, self.weights_of(rows), delta)
         return at if self.prior is None else self.prior.added(at, theta)
+
+    def bend(
+        self,
+        theta: FloatArray,
+        step: FloatArray,
+        rows: NDArray[np.intp],
+        delta: float,
+        mu: FloatArray,
+    ) -> FloatArray:
+        """The second derivative of ``log L̂`` along ``step``, weighed and pulled back, (B, p).
+
+        Its weights are those of ``H_newton + mu H_irls``, so that a solve with that matrix gives
+        the geodesic acceleration.
+        """
+        predicted, J = self.log_jacobian(theta)
+        h = _BEND_STEP
+        ahead = self.log_prediction(theta + h * step)
+        behind = self.log_prediction(theta - h * step)
+        with np.errstate(invalid="ignore", over="ignore"):
+            second = np.nan_to_num((ahead - 2.0 * predicted + behind) / (h * h))
+            size = np.abs(self.targets_of(rows) - predicted)
+            weight = (size <= delta) + mu[:, None] * np.divide(delta, np.maximum(size, delta))
+        weights = self.weights_of(rows)
+        pull = second * weight if weights is None else second * weight * weights
+        return np.asarray(np.matmul(J, pull[:, :, None])[:, :, 0])
 
     @staticmethod
     def _local(

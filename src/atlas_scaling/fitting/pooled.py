@@ -31,8 +31,9 @@ from atlas_scaling.fitting.compare import targets_of
 from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Local, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
+from atlas_scaling.fitting.refine import polish, refine
 from atlas_scaling.fitting.result import Fit, FittedParameter
-from atlas_scaling.fitting.solver import Solution, minimise, refine
+from atlas_scaling.fitting.solver import Solution, minimise
 from atlas_scaling.fitting.starts import Search, search
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
@@ -215,6 +216,26 @@ class PooledProblem:
         """The largest Jacobian of a block, or the matrix of all coordinates."""
         return max(8 * self.n_free**2, *(block.bytes_per_problem for block in self.blocks))
 
+    def objective(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> FloatArray:
+        """Sum over targets, (B,)."""
+        blocks = zip(self.blocks, self.maps, strict=True)
+        parts = [block.objective(theta[:, where], rows, delta) for block, where in blocks]
+        return np.asarray(np.sum(parts, axis=0))
+
+    def bend(
+        self,
+        theta: FloatArray,
+        step: FloatArray,
+        rows: NDArray[np.intp],
+        delta: float,
+        mu: FloatArray,
+    ) -> FloatArray:
+        """Sum over targets, each in its own coordinates, (B, p)."""
+        pull = np.zeros_like(theta)
+        for block, where in zip(self.blocks, self.maps, strict=True):
+            pull[:, where] += block.bend(theta[:, where], step[:, where], rows, delta, mu)
+        return pull
+
     def local(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
         """Sum over targets, each in its own coordinates."""
         B, p = len(theta), self.n_free
@@ -236,13 +257,10 @@ def _descend(pooled: PooledProblem, alone: Sequence[Search], estimator: Estimato
         for k, value in zip(where, one.best, strict=True):
             votes[k].append(float(value))
     theta = np.array([[np.median(v) for v in votes]])
-    solution: Solution | None = None
-    for delta in estimator.stages():
-        last = delta == estimator.delta
-        solution = minimise(pooled, theta, delta=delta, tolerance=1e-13 if last else 1e-5)
-        theta = solution.theta
-    assert solution is not None
-    return solution
+    *wide, last = estimator.stages()
+    for delta in wide:
+        theta = minimise(pooled, theta, delta=delta, tolerance=1e-5).theta
+    return polish(pooled, theta, delta=last)
 
 
 def _draws(

@@ -18,6 +18,7 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import identify
 from atlas_scaling.fitting.api import one_thread
 from atlas_scaling.fitting.objective import Coordinates, Problem, as_inputs
+from atlas_scaling.fitting.refine import polish
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.fitting.solver import minimise
 from atlas_scaling.laws.base import FloatArray
@@ -118,13 +119,10 @@ def _held(problem: Problem, best: FloatArray, k: int, grid: FloatArray, fit: Fit
     theta[:, k] = grid
     held = np.zeros(len(best), dtype=bool)
     held[k] = True
-    for delta in fit.estimator.stages():
-        last = delta == fit.estimator.delta
-        solution = minimise(
-            problem, theta, delta=delta, held=held, tolerance=1e-10 if last else 1e-6, mu=0.1
-        )
-        theta = solution.theta
-    return solution.value
+    *wide, last = fit.estimator.stages()
+    for delta in wide:
+        theta = minimise(problem, theta, delta=delta, held=held, tolerance=1e-6, mu=0.1).theta
+    return polish(problem, theta, delta=last, held=held).value
 
 
 def _crossing(grid: FloatArray, rise: FloatArray, best: float, side: int) -> float | None:

@@ -25,9 +25,9 @@ BLOCK_BYTES: Final = 2_000_000
 """Size of one (problems, parameters, rows) block; a few fit into a core's cache."""
 
 _RIDGE: Final = 1e-10
-_MU_MIN: Final = 1e-9
-_MU_MAX: Final = 1e9
-_NOISE: Final = 1e-28
+MU_MIN: Final = 1e-9
+MU_MAX: Final = 1e9
+NOISE: Final = 1e-28
 
 
 class Box(Protocol):
@@ -52,8 +52,21 @@ class Descendable(Protocol):
     def bytes_per_problem(self) -> int:
         """Size of the largest array that one problem of a batch needs."""
 
+    def objective(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> FloatArray:
+        """The objective at ``theta`` (B, p) for problems of resamples ``rows`` (B,)."""
+
     def local(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
-        """The objective around ``theta`` (B, p) for problems of resamples ``rows`` (B,)."""
+        """The objective around ``theta``."""
+
+    def bend(
+        self,
+        theta: FloatArray,
+        step: FloatArray,
+        rows: NDArray[np.intp],
+        delta: float,
+        mu: FloatArray,
+    ) -> FloatArray:
+        """How the law bends along ``step``, as a gradient (B, p)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,16 @@ class Solution:
     value: FloatArray  # B
     converged: NDArray[np.bool_]  # B
     iterations: NDArray[np.intp]  # B
+
+    def replaced(self, index: NDArray[np.intp], other: Solution) -> Solution:
+        """With problems ``index`` as in ``other``, where that is better or has converged."""
+        better = (other.value < self.value[index]) | (other.converged & ~self.converged[index])
+        kept = index[better]
+        theta, value = self.theta.copy(), self.value.copy()
+        converged, iterations = self.converged.copy(), self.iterations.copy()
+        theta[kept], value[kept] = other.theta[better], other.value[better]
+        converged[kept], iterations[kept] = other.converged[better], other.iterations[better]
+        return Solution(theta, value, converged, iterations)
 
     def ordered(self) -> Solution:
         """Best first."""
@@ -122,42 +145,6 @@ def minimise(
     )
 
 
-def refine(
-    problem: Descendable, theta: FloatArray, rows: NDArray[np.intp], *, deltas: list[float]
-) -> Solution:
-    """Descend from good starts, such as the optimum of the full data, to full precision.
-
-    Most arrive directly at the last delta. The few that do not (a misspecified law whose residuals
-    are wide against delta) go once more through ``deltas``, wide to narrow.
-    """
-    direct = minimise(problem, theta, rows, delta=deltas[-1], max_iterations=60, mu=0.1)
-    slow = np.flatnonzero(~direct.converged & np.isfinite(direct.value))
-    if not len(slow) or len(deltas) == 1:
-        return direct
-    again = direct.take(slow)
-    for delta in deltas:
-        last = delta == deltas[-1]
-        again = minimise(
-            problem,
-            again.theta,
-            rows[slow],
-            delta=delta,
-            tolerance=1e-13 if last else 1e-6,
-            max_iterations=200 if last else 40,
-            mu=0.1,
-        )
-    better = again.converged | (again.value < direct.value[slow])
-    kept = slow[better]
-    for mine, theirs in (
-        (direct.theta, again.theta),
-        (direct.value, again.value),
-        (direct.converged, again.converged),
-        (direct.iterations, again.iterations),
-    ):
-        mine[kept] = theirs[better]
-    return direct
-
-
 def _minimise_block(
     problem: Descendable,
     theta: FloatArray,
@@ -175,12 +162,12 @@ def _minimise_block(
     at = problem.local(theta, rows, delta)
     active = np.flatnonzero(np.isfinite(at.value))
     if len(active) < B:
-        theta, rows, held, at = theta[active], rows[active], held[active], _take(at, active)
+        theta, rows, held, at = theta[active], rows[active], held[active], taken(at, active)
     mu = np.full(len(active), first_mu)
     for iteration in range(1, max_iterations + 1):
         if not len(active):
             return out
-        step, promised = _step(at, theta, mu, held, (low, high, longest))
+        step, promised = damped_step(at, theta, mu, held, (low, high, longest))
         trial = np.clip(theta + step, low, high)
         there = problem.local(trial, rows, delta)
         gained = at.value - there.value
@@ -188,11 +175,11 @@ def _minimise_block(
         theta = np.where(better[:, None], trial, theta)
         # a damped step promises less than there is to gain: about mu times less
         left = np.abs(promised) * np.maximum(mu, 1.0)
-        done = left <= 0.5 * tolerance * at.value + _NOISE * problem.n_rows
+        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
         at = there if better.all() else _choose(better, there, at)
         quality = gained / np.maximum(promised, 1e-300)
         mu = _adapted(mu, better, quality)
-        stuck = mu > _MU_MAX
+        stuck = mu > MU_MAX
         stop = done | stuck
         if stop.any() or iteration == max_iterations:
             over = stop if iteration < max_iterations else np.ones(len(active), bool)
@@ -201,11 +188,11 @@ def _minimise_block(
             out.converged[k], out.iterations[k] = done[over], iteration
             on = np.flatnonzero(~over)
             active, theta, rows, held = active[on], theta[on], rows[on], held[on]
-            mu, at = mu[on], _take(at, on)
+            mu, at = mu[on], taken(at, on)
     return out
 
 
-def _step(
+def damped_step(
     at: Local,
     theta: FloatArray,
     mu: FloatArray,
@@ -220,20 +207,20 @@ def _step(
     low, high, longest = limits
     stays = held | ((theta <= low) & (at.gradient > 0)) | ((theta >= high) & (at.gradient < 0))
     M = at.H_newton + mu[:, None, None] * at.H_irls
-    step = _solved(M, at.gradient, ~stays)
+    step = solved(M, at.gradient, ~stays)
     reached = theta + step
     crosses = (reached < low) | (reached > high)
     if crosses.any():
         given = np.where(crosses, np.clip(reached, low, high) - theta, 0.0)
         pull = at.gradient + np.einsum("bij,bj->bi", M, given)
-        step = np.where(crosses, given, _solved(M, pull, ~(stays | crosses)))
+        step = np.where(crosses, given, solved(M, pull, ~(stays | crosses)))
     ratio = np.max(np.abs(step) / longest, axis=1)
     step /= np.maximum(ratio, 1.0)[:, None]
     bend = np.einsum("bi,bij,bj->b", step, M, step)
     return step, -(at.gradient * step).sum(axis=1) - 0.5 * bend
 
 
-def _solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> FloatArray:
+def solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> FloatArray:
     """``-M^-1 g`` over the coordinates that move, 0 for the others."""
     M = M * (moves[:, :, None] & moves[:, None, :])
     diagonal = np.einsum("bii->bi", M)
@@ -242,17 +229,18 @@ def _solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> Fl
     M *= scale[:, :, None] * scale[:, None, :]
     np.einsum("bii->bi", M)[:] = 1.0 + _RIDGE
     wanted = np.where(moves, -gradient, 0.0) * scale
-    solved: FloatArray = np.linalg.solve(M, wanted[:, :, None])[:, :, 0] * scale
-    return solved
+    step: FloatArray = np.linalg.solve(M, wanted[:, :, None])[:, :, 0] * scale
+    return step
 
 
 def _adapted(mu: FloatArray, better: NDArray[np.bool_], quality: FloatArray) -> FloatArray:
     """More trust after a step that kept its promise, less after one that did not."""
     factor = np.where(quality > 0.8, 0.2, np.where(quality < 0.3, 2.0, 0.5))
-    return np.maximum(mu * np.where(better, factor, 5.0), _MU_MIN)
+    return np.maximum(mu * np.where(better, factor, 5.0), MU_MIN)
 
 
-def _take(at: Local, index: NDArray[np.intp]) -> Local:
+def taken(at: Local, index: NDArray[np.intp]) -> Local:
+    """Some of the problems."""
     return Local(*(array[index] for array in at))
 
 

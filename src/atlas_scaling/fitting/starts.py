@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import FitError
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem
+from atlas_scaling.fitting.refine import polish
 from atlas_scaling.fitting.solver import Solution, minimise
 from atlas_scaling.laws.base import FloatArray, grouped
 
@@ -27,8 +28,8 @@ SAME_OPTIMUM: Final = 1e-6
 
 _AUTO_CANDIDATES: Final = 64
 _AUTO_DESCENDED: Final = 16
+_RIVAL: Final = 1.2
 _SAME_PLACE: Final = 1e-3  # of the width of a start range
-_FULL: Final = 1e-13
 _SMALLEST_SHARE: Final = 1e-3
 
 
@@ -44,7 +45,7 @@ class Search:
         n_starts: starting points looked at.
         n_descended: of those, how many were followed to the end.
         share_at_optimum: share of the descended that ended at the best optimum.
-        others: coordinates of the other optima found, best first, (q, p).
+        others: coordinates of other optima that a resample could prefer, best first, (q, p).
     """
 
     best: FloatArray
@@ -111,20 +112,13 @@ def search_each(
     k = chosen.shape[1]
     member = np.repeat(rows, k)
     at = theta[chosen.reshape(-1)]
-    solution = None
-    for delta in estimator.stages():
-        last = delta == estimator.delta
-        solution = minimise(
-            problem,
-            at,
-            member,
-            delta=delta,
-            tolerance=_FULL if last else 1e-5,
-            max_iterations=200 if last else 60,
-            mu=1.0 if solution is None else 0.1,
-        )
-        at = solution.theta
-    assert solution is not None
+    wide, *narrow = estimator.stages()
+    at = minimise(problem, at, member, delta=wide, tolerance=1e-5, max_iterations=60).theta
+    for delta in narrow:
+        at = minimise(
+            problem, at, member, delta=delta, tolerance=1e-5, max_iterations=60, mu=0.1
+        ).theta
+    solution = polish(problem, at, member, delta=estimator.delta)
     return solution.take(rows * k + solution.value.reshape(n_problems, k).argmin(axis=1))
 
 
@@ -142,15 +136,11 @@ def _descend(problem: Problem, theta: FloatArray, estimator: Estimator, n_starts
     met = np.ones(n_descended)
     for delta in narrow:
         solution, met = _merged(problem, solution, met)
-        last = delta == narrow[-1]
         solution = minimise(
-            problem,
-            solution.theta,
-            delta=delta,
-            tolerance=_FULL if last else 1e-6,
-            max_iterations=200 if last else 40,
-            mu=0.01 if last else 0.1,
+            problem, solution.theta, delta=delta, tolerance=1e-6, max_iterations=40, mu=0.1
         )
+    solution, met = _merged(problem, solution, met)
+    solution = polish(problem, solution.theta, delta=estimator.delta)
     solution, met = _merged(problem, solution, met)
     order = np.argsort(solution.value, kind="stable")
     solution, met = solution.take(order), met[order]
@@ -163,7 +153,7 @@ def _descend(problem: Problem, theta: FloatArray, estimator: Estimator, n_starts
         n_starts=n_starts,
         n_descended=n_descended,
         share_at_optimum=float(met[same].sum() / n_descended),
-        others=solution.theta[~same],
+        others=solution.theta[~same & (solution.value <= _RIVAL * solution.value[0])],
     )
 
 

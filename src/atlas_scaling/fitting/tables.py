@@ -33,10 +33,16 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     import polars as pl
 
+    from atlas_scaling.runs.export import is_table
+    from atlas_scaling.runs.export import read_table as read_own_table
+
     if not path.exists():
         raise InputError("there is no such file", value=str(path), where="runs")
     if path.stat().st_size == 0:
         raise InputError("the file is empty", value=str(path), where="runs")
+    if is_table(path):
+        return read_own_table(path)
+    _refuse_what_memory_cannot_hold(path)
     readers: dict[str, Callable[[], pl.DataFrame]] = {
         ".csv": lambda: pl.read_csv(path, infer_schema_length=None),
         ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=None),
@@ -61,6 +67,29 @@ def read_table(path: Path) -> pl.DataFrame:
             where=str(path),
             remedy=f"check that it is {path.suffix}",
         ) from None
+
+
+def _refuse_what_memory_cannot_hold(path: Path) -> None:
+    """Text grows when it is read; better a message now than a machine that swaps."""
+    free = _free_bytes()
+    size = path.stat().st_size
+    if free is not None and path.suffix.lower() != ".parquet" and 2 * size > free:
+        raise InputError(
+            "the file is larger than this machine can read at once",
+            value=f"{size / 1e9:.1f} GB, with {free / 1e9:.1f} GB of memory free",
+            where=str(path),
+            remedy="keep what a fit needs: atlas runs import FILE -o runs.parquet",
+        )
+
+
+def _free_bytes() -> float | None:
+    """Memory that programs may still take; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024.0 * float(kilobytes[0]) if kilobytes else None
 
 
 def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:

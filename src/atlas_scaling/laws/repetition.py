@@ -36,8 +36,7 @@ def saturated(D: Any, U: Any, lam: Any) -> Any:
     if _is_data(repeats) and not np.any(repeats):
         return fresh
     # -expm1 keeps the digits that 1 - exp loses while lam * repeats is small
-    worth = fresh * (-np.expm1(-lam * repeats) / lam)
-    return fresh + np.where(repeats > 0, worth, 0.0)
+    return fresh * (1.0 - np.expm1(-lam * repeats) / lam)
 
 
 def worth_of_repeats(D: Any, U: Any, r_star: Any) -> Any:

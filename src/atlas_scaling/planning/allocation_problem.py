@@ -6,19 +6,21 @@ For targets t over languages l, with model size ``N = e^v``, tokens ``D = D(v)``
     L_t = E_t + A_t / N^alpha_t + B_t / q_t^beta_t
     D(v) = C / (6 N) - D_inf / 3                     6 N D + 2 N D_inf = C
 
-Where text does not repeat, ``B q^-beta`` is convex in ``(v, w)`` together: ``q = D(v) sum tau w`` and
-``exp(beta (v - log sum tau w))`` is the exponential of a convex function. With repetition it is
-convex in w (for ``tau >= 0``) and in v at fixed w of one source, and in practice in both.
+Where text does not repeat, ``B q^-beta`` is convex in ``(v, w)`` together: q is ``D(v) sum tau w``,
+and ``exp(beta (v - log sum tau w))`` is the exponential of a convex function. With repetition it is
+convex in w (for ``tau >= 0``), in v for one source alone, and in practice in both.
 
 Arrays carry a batch axis R in front: starts, budgets, or draws of the parameters.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from atlas_scaling.laws.repetition import saturated
 
 FloatArray = NDArray[np.float64]
 
@@ -51,12 +53,12 @@ class Problem:
 
     @property
     def n_languages(self) -> int:
-        """n."""
+        """Languages, n."""
         return int(self.tau.shape[-1])
 
     @property
     def n_targets(self) -> int:
-        """T."""
+        """Targets, T."""
         return int(self.tau.shape[-2])
 
     def rows(self, index: NDArray[np.intp]) -> Problem:
@@ -65,12 +67,17 @@ class Problem:
             name: getattr(self, name)[index]
             for name in ("E", "A", "alpha", "B", "beta", "tau", "lam", "flops")
         }
-        return Problem(
-            **arrays,
-            unique=self.unique,
-            inference_tokens=self.inference_tokens,
-            tokens=self.tokens,
-        )
+        return replace(self, **arrays)
+
+    def alone(self, targets: NDArray[np.intp]) -> Problem:
+        """Case r for target ``targets[r]`` alone, so that T is 1."""
+        rows = np.arange(len(targets))
+        arrays = {
+            name: getattr(self, name)[rows, targets][:, None]
+            for name in ("E", "A", "alpha", "B", "beta", "tau")
+        }
+        shared = self.lam.shape[1] == 1
+        return replace(self, **arrays, lam=self.lam if shared else self.lam[rows, targets][:, None])
 
     def tokens_at(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``D(v)`` and its first two derivatives, each (R,)."""
@@ -83,20 +90,20 @@ class Problem:
     def losses(self, v: FloatArray, w: FloatArray) -> FloatArray:
         """``L_t``, shape (R, T); infinite where the effective tokens are not above zero."""
         D = self.tokens_at(v)[0][:, None] * w
-        q = np.einsum("rtl,rtl->rt", self.tau, worth(D[:, None, :], self.unique, self.lam))
+        q = (self.tau * saturated(D[:, None, :], self.unique, self.lam)).sum(axis=-1)
         return self._loss(v, q)
 
     def _loss(self, v: FloatArray, q: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             data = np.where(q > 0, self.B * np.power(np.maximum(q, 1e-300), -self.beta), np.inf)
-        return self.E + self.A * np.exp(-self.alpha * v[:, None]) + data
+        return np.asarray(self.E + self.A * np.exp(-self.alpha * v[:, None]) + data)
 
     def expand(self, v: FloatArray, w: FloatArray) -> Expansion:
         """Losses with first and second derivatives in ``x = (v, w)``."""
         D, D1, D2 = self.tokens_at(v)
         seen = D[:, None] * w
         S, S1, S2 = worth_derivatives(seen[:, None, :], self.unique, self.lam)
-        q = np.einsum("rtl,rtl->rt", self.tau, S)
+        q = (self.tau * S).sum(axis=-1)
         first, second = self.tau * S1, self.tau * S2
         moved = w * D1[:, None]  # how D_l moves with v
         slope = np.empty((*q.shape, self.n_languages + 1))
@@ -143,7 +150,7 @@ class Expansion:
     def hessian(self, weights: FloatArray) -> FloatArray:
         """Of ``sum_t weights_t L_t``, (R, 1 + n, 1 + n)."""
         scaled = self.slope * np.sqrt(weights * self.L_qq)[..., None]
-        hessian = np.matmul(scaled.transpose(0, 2, 1), scaled)
+        hessian: FloatArray = np.matmul(scaled.transpose(0, 2, 1), scaled)
         bent = weights * self.L_q
         hessian[:, 0, 0] += (bent * self.q_vv + weights * self.capacity_2).sum(axis=1)
         border = np.einsum("rt,rtl->rl", bent, self.q_vw)
@@ -154,19 +161,12 @@ class Expansion:
         return hessian
 
 
-def worth(D: FloatArray, U: FloatArray, lam: FloatArray) -> FloatArray:
-    """``S(D; U)`` of ATLAS, eq. 3: what D tokens are worth when U of them are distinct."""
-    repeats = np.maximum(D / U - 1, 0.0)
-    finite = np.where(np.isfinite(U), U, 0.0)
-    return np.minimum(D, U) - finite * np.expm1(-lam * repeats) / lam
-
-
 def worth_derivatives(
     D: FloatArray, U: FloatArray, lam: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``S`` and its first two derivatives in D; the second jumps at ``D = U``."""
+    """``S(D; U)`` (ATLAS, eq. 3) and its first two derivatives in D; the second jumps at U."""
     repeats = np.maximum(D / U - 1, 0.0)
     left = np.exp(-lam * repeats)
     finite = np.where(np.isfinite(U), U, 0.0)
     S = np.minimum(D, U) + finite * (1 - left) / lam
-    return S, left, np.where(repeats > 0, -lam / U * left, 0.0)
+    return S, left, np.asarray(np.where(repeats > 0, -lam / U * left, 0.0))

@@ -1,1 +1,1 @@
-"""Figures, tables and the one-file report made of them. Altair is imported when a figure is made."""
+"""Figures, tables and the one-file report. Altair is imported when a figure is made."""

@@ -22,7 +22,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers from ``low`` to ``high``, as many as can be read (at most six, if it can be).
 
     >>> log_ticks(5e4, 3e6)
-    [100000.0, 300000.0, 1000000.0, 3000000.0]
+    [50000.0, 100000.0, 200000.0, 500000.0, 1000000.0, 2000000.0]
     >>> log_ticks(1.0, 1.9)
     [1.0, 1.5]
     """

@@ -94,12 +94,12 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something that is not in this report, and the command that would put it there."""
+    """Something that is not in this report, and the commands that would put it there."""
 
     kind: ClassVar[str] = "missing"
 
     what: str
-    command: str
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

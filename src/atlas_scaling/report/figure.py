@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     Chart = alt.Chart | alt.LayerChart
+    AnyChart = Chart | alt.ConcatChart
 
 FORMATS: Final = ("svg", "png", "csv", "json")
 PNG_SCALE: Final = 2.0
@@ -89,7 +90,7 @@ class Figure:
             f"Figure({self.name}: {self.title}; {len(self.panels)} panels, {self.data.height} rows)"
         )
 
-    def chart(self) -> alt.TopLevelMixin:
+    def chart(self) -> AnyChart:
         """The whole figure as one Altair chart, titles and legends in it."""
         import altair as alt
 
@@ -165,6 +166,18 @@ def save_figure(figure: Figure, path: Path | str) -> Path:
     return write_atomically(path, content)
 
 
+def layered(
+    charts: Iterable[alt.Chart | alt.LayerChart],
+    *,
+    width: float = theme.PANEL_WIDTH,
+    height: float = theme.PANEL_HEIGHT,
+) -> alt.LayerChart:
+    """Charts over one another, the first at the bottom, on a plot of this size in pixels."""
+    import altair as alt
+
+    return alt.LayerChart(layer=list(charts)).properties(width=width, height=height)
+
+
 def inline(frame: pl.DataFrame, columns: Iterable[str] | None = None) -> alt.InlineData:
     """Rows of a frame as data of a chart; NaN and infinities become missing.
 
@@ -185,7 +198,7 @@ def _title(figure: str, panel: str) -> str:
     return figure if panel in ("", figure) else f"{figure}: {panel}"
 
 
-def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def _spec(chart: AnyChart) -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["config"] = theme.config()
     return spec

@@ -11,6 +11,7 @@ import polars as pl
 
 from atlas_scaling._version import __version__
 from atlas_scaling.report.blocks import Block, Code, Facts
+from atlas_scaling.report.figures.fits import ALL_DATA, law_label
 from atlas_scaling.report.words import count, listed, number
 from atlas_scaling.runs.provenance import code_info
 
@@ -58,12 +59,14 @@ def provenance_blocks(
         facts += [
             ("Seeds of fits", listed(seeds)),
             ("Bootstrap refits", listed([str(n) for n in draws])),
-            ("Hashes of fitted data", listed(sorted({fit.data_hash for fit in fits}), most=8)),
         ]
     facts += list(provenance.more.items())
     blocks: list[Block] = [Facts(tuple(facts))]
     if provenance.spec:
         blocks.append(Code("The study as it was run (YAML)", provenance.spec))
+    if fits:
+        hashes = (f"{fit.data_hash}  {law_label(fit)}, {fit.target or ALL_DATA}" for fit in fits)
+        blocks.append(Code("Hashes of the data of each fit", "\n".join(hashes)))
     return tuple(blocks)
 
 
@@ -76,7 +79,10 @@ def made_line() -> str:
 def _run_facts(runs: RunTable) -> list[tuple[str, str]]:
     records = runs.records
     ends = runs.frame.group_by("run_id").agg(pl.col("tokens").max(), pl.col("flops").max())
-    tokenizers = {f"{r.tokenizer.name} {r.tokenizer.vocab_size:,}, {r.tokenizer.sha256[:12]}" for r in records}
+    tokens, flops = float(ends["tokens"].sum()), float(ends["flops"].sum())
+    tokenizers = {
+        f"{r.tokenizer.name} {r.tokenizer.vocab_size:,}, {r.tokenizer.sha256[:12]}" for r in records
+    }
     created = sorted(r.created_at for r in records)
     environment: dict[str, set[str]] = {}
     for record in records:
@@ -84,14 +90,16 @@ def _run_facts(runs: RunTable) -> list[tuple[str, str]]:
             environment.setdefault(name, set()).add(value)
     facts = [
         ("Runs", f"{len(records)} ({ends.height} with evaluations)"),
-        ("Trained in all", f"{count(ends["tokens"].sum())} tokens, {number(ends["flops"].sum(), 3)} FLOPs (6 N D)"),
+        ("Trained in all", f"{count(tokens)} tokens, {number(flops, 3)} FLOPs (6 N D)"),
         ("First and last run begun", listed(list(dict.fromkeys([created[0], created[-1]])))),
         ("Runs made by", listed(sorted({f"atlas-scaling {_version(r.code)}" for r in records}))),
         ("Seeds of runs", listed(sorted({str(r.seed) for r in records}))),
         ("Corpus (SHA-256)", listed(sorted({r.corpus_sha256 for r in records}))),
         ("Tokenizer", listed(sorted(tokenizers))),
     ]
-    return facts + [(name, listed(sorted(values))) for name, values in sorted(environment.items())]
+    return facts + [
+        (f"Runs: {name}", listed(sorted(values))) for name, values in sorted(environment.items())
+    ]
 
 
 def _version(code: CodeInfo) -> str:

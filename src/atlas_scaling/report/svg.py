@@ -16,16 +16,20 @@ from xml.etree import ElementTree
 
 SVG: Final = "{http://www.w3.org/2000/svg}"
 ELEMENTS: Final = frozenset(
-    "svg g path text tspan line rect circle defs clipPath linearGradient stop".split()
+    {"svg", "g", "path", "text", "tspan", "line", "rect", "circle", "defs", "clipPath"}
+    | {"linearGradient", "stop"}
 )
-ATTRIBUTES: Final = frozenset(
-    "d x y x1 x2 y1 y2 r cx cy width height transform fill stroke stroke-width stroke-dasharray "
-    "stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit opacity fill-opacity "
-    "stroke-opacity font-family font-size font-weight font-style text-anchor dy dx id clip-path "
-    "offset stop-color gradientUnits display".split()
+_GEOMETRY: Final = frozenset({"d", "x", "y", "x1", "x2", "y1", "y2", "transform"})
+_PAINT: Final = frozenset(
+    {"fill", "stroke", "opacity", "fill-opacity", "stroke-opacity", "stroke-width"}
+    | {"stroke-dasharray", "stroke-dashoffset", "stroke-linecap", "stroke-linejoin"}
+    | {"stroke-miterlimit", "clip-path", "offset", "stop-color", "gradientUnits"}
 )
-_GEOMETRY: Final = frozenset("d x y x1 x2 y1 y2 transform".split())
-_DECIMALS: Final = re.compile(r"-?\d*\.\d{2,}(?:e-?\d+)?")
+_TEXT: Final = frozenset(
+    {"font-family", "font-size", "font-weight", "font-style", "text-anchor", "dx", "dy"}
+)
+ATTRIBUTES: Final = _GEOMETRY | _PAINT | _TEXT | {"r", "cx", "cy", "width", "height", "id"}
+_DECIMALS: Final = re.compile(r"-?(?:\d*\.\d{2,}(?:e-?\d+)?|\d+(?:\.\d)?e-\d+)")
 _REFERENCE: Final = re.compile(r"url\(#([^)]+)\)")
 _DEFAULTS: Final = {"opacity": "1", "stroke-miterlimit": "10", "font-weight": "normal"}
 _LABEL: Final = "aria-label"
@@ -98,11 +102,12 @@ def _attributes(element: ElementTree.Element, prefix: str) -> dict[str, str]:
             continue
         if name == "transform" and value in ("translate(0,0)", "translate(0, 0)"):
             continue
-        if name in _GEOMETRY:
-            value = _DECIMALS.sub(_rounded, value)
-        elif name == "id":
-            value = prefix + value
-        kept[name] = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
+        if name == "id":
+            kept[name] = prefix + value
+        elif name in _GEOMETRY:
+            kept[name] = _DECIMALS.sub(_rounded, value)
+        else:
+            kept[name] = _REFERENCE.sub(rf"url(#{prefix}\1)", value)
     return kept
 
 

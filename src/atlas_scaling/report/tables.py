@@ -9,6 +9,7 @@ import polars as pl
 
 from atlas_scaling.report.blocks import Badge, Cell, Column, Table, Tone
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
+from atlas_scaling.report.figures.transfer import bound, shown_value
 from atlas_scaling.report.words import (
     MISSING,
     UNIT_WORDS,
@@ -18,6 +19,7 @@ from atlas_scaling.report.words import (
     language_title,
     number,
     parameter_name,
+    r_squared,
     signed,
 )
 from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
@@ -51,8 +53,8 @@ def fit_table(fits: Sequence[Fit]) -> Table:
                 law_label(fit),
                 f"{fit.n_rows:,}",
                 f"{fit.n_runs:,}",
-                number(d.r2, 4),
-                number(d.mean_error_nats, 2),
+                r_squared(d.r2),
+                number(d.mean_error, 2),
                 MISSING if share is None else f"{share:.2g} %",
                 _STATUS[fit.status.value],
             )
@@ -119,7 +121,9 @@ def run_table(runs: RunTable) -> Table:
     ends = {(row["run_id"], row["language"]): row for row in last.iter_rows(named=True)}
     rows: list[tuple[Cell, ...]] = []
     for record in runs.records:
-        own = [ends[key] for code in sorted(record.mixture) if (key := (record.run_id, code)) in ends]
+        own = [
+            ends[key] for code in sorted(record.mixture) if (key := (record.run_id, code)) in ends
+        ]
         loss = sum(row["loss"] for row in own) / len(own) if own else None
         rows.append(
             (
@@ -163,7 +167,7 @@ def transfer_table(matrix: TransferMatrix, *, early: Iterable[tuple[str, str]] =
     cells = [c for c in matrix if c.provenance in known and c.target != c.source]
     falling = set(early)
     rows: list[tuple[Cell, ...]] = []
-    for cell in sorted(cells, key=lambda c: -(c.best_guess or 0.0)):
+    for cell in sorted(cells, key=lambda c: -(shown_value(c) or 0.0)):
         is_early = (cell.target, cell.source) in falling
         tau = None if cell.bts is None else tau_from_bts(cell.bts)
         said: Cell = cell.provenance.value
@@ -175,7 +179,7 @@ def transfer_table(matrix: TransferMatrix, *, early: Iterable[tuple[str, str]] =
             (
                 language_name(cell.source),
                 language_name(cell.target),
-                signed(cell.bts) if cell.bts is not None else interval(cell.interval),
+                signed(cell.bts) if cell.bts is not None else bound(cell),
                 interval(cell.interval) if cell.bts is not None else "",
                 signed(tau),
                 said,
@@ -251,20 +255,21 @@ def languages_table(frame: pl.DataFrame) -> Table:
     """One row a language: runs trained on it, distinct tokens, most epochs, best loss."""
     rows: list[tuple[Cell, ...]] = []
     for (code,), group in frame.sort("language").group_by("language", maintain_order=True):
-        named = group.select("run_id", "loss", "bits_per_byte", *(_of(code, c) for c in _BY_LANGUAGE))
+        named = group.select(
+            "run_id", "loss", "bits_per_byte", *(_of(code, c) for c in _BY_LANGUAGE)
+        )
         trained = named.filter(pl.col("mixture") > 0)
-        unique = trained["unique_tokens"].max()
-        seen = trained["tokens_by_language"].max()
-        epochs = seen / unique if unique and seen else None  # type: ignore[operator]
+        unique, seen = _most(trained["unique_tokens"]), _most(trained["tokens_by_language"])
+        epochs = seen / unique if unique and seen else None
         rows.append(
             (
                 language_title(str(code)),
                 str(trained["run_id"].n_unique()),
-                count(unique),  # type: ignore[arg-type]
-                count(seen),  # type: ignore[arg-type]
+                count(unique),
+                count(seen),
                 number(epochs, 2),
-                number(trained["loss"].min()),  # type: ignore[arg-type]
-                number(trained["bits_per_byte"].min()),  # type: ignore[arg-type]
+                number(_least(trained["loss"])),
+                number(_least(trained["bits_per_byte"])),
             )
         )
     return Table(
@@ -291,6 +296,16 @@ def _of(code: object, column: str) -> pl.Expr:
     entry = pl.element()
     value = pl.when(entry.struct.field("language") == code).then(entry.struct.field("value"))
     return pl.col(column).list.eval(value.otherwise(0.0)).list.sum().alias(column)
+
+
+def _most(values: pl.Series) -> float | None:
+    known = values.drop_nulls().to_list()
+    return max(known) if known else None
+
+
+def _least(values: pl.Series) -> float | None:
+    known = values.drop_nulls().to_list()
+    return min(known) if known else None
 
 
 def _factor(ratio: Estimate) -> str:

@@ -14,14 +14,15 @@ import polars as pl
 
 from atlas_scaling.report.blocks import Tone, Verdict
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
+from atlas_scaling.report.figures.transfer import shown_value
 from atlas_scaling.report.tables import verdict_tone
 from atlas_scaling.report.words import (
     count,
     counted,
     language_name,
     listed,
-    number,
     parameter_name,
+    r_squared,
 )
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
 
@@ -115,7 +116,7 @@ def _notes(runs: RunTable) -> Iterator[Verdict]:
             Tone.WEAK,
             f"{counted(len(runs.notes), 'note')} of the reader on these records.",
             "; ".join(places) + more,
-            "atlas runs check RUNS",
+            "See all: atlas runs check RUNS.",
         )
 
 
@@ -139,9 +140,9 @@ def _description(law: str, fits: list[Fit]) -> Iterator[Verdict]:
     share = f", mean error up to {max(shares):.2g} % of the reducible loss" if shares else ""
     yield Verdict(
         tone,
-        f"{law} {words}: R² {number(known[worst], 3)}{where}{share}.",
+        f"{law} {words}: R² {r_squared(known[worst])}{where}{share}.",
         "On the points it was fitted to; how it predicts runs it has not seen is another question.",
-        "atlas compare RUNS answers it",
+        "Ask: atlas compare RUNS.",
     )
 
 
@@ -150,7 +151,7 @@ def _parameters(law: str, fits: list[Fit]) -> Iterator[Verdict]:
     worst: dict[str, tuple[Tone, str, str]] = {}
     for fit in fits:
         for name, verdict in fit.verdicts.items():
-            group = name if "[" not in name else "tau of single sources"
+            group = "tau of single sources" if name.startswith("tau[") else name
             tone = verdict_tone(verdict)
             if verdict == "given":
                 continue
@@ -173,7 +174,8 @@ def _parameters(law: str, fits: list[Fit]) -> Iterator[Verdict]:
             f"{law}: {claim.format(said)}{everywhere}{somewhere}.",
             ""
             if tone is Tone.TOLD
-            else "; ".join(_reason(name, *worst[name][1:], len(fits) > 1) for name in names[:4]) + ".",
+            else "; ".join(_reason(name, *worst[name][1:], len(fits) > 1) for name in names[:4])
+            + ".",
         )
 
 
@@ -188,11 +190,12 @@ def _transfer(matrix: TransferMatrix, warnings: Sequence[str]) -> Iterator[Verdi
     if not cells:
         return
     clear = [c for c in cells if _is_clear(c)]
-    pairs = sorted(clear, key=lambda c: -(c.best_guess or 0.0))
+    pairs = sorted(clear, key=lambda c: -(shown_value(c) or 0.0))
     told = listed([_pair(c) for c in pairs[:2]] + ([_pair(pairs[-1])] if len(pairs) > 2 else []))
     yield Verdict(
         Tone.TOLD if clear else Tone.UNTOLD,
-        f"Of {counted(len(cells), 'pair')} that were run, {len(clear)} help or harm beyond their "
+        f"Of {counted(len(cells), 'pair')} that {'was' if len(cells) == 1 else 'were'} run, "
+        f"{len(clear)} {'helps or harms' if len(clear) == 1 else 'help or harm'} beyond the "
         "interval" + (f": {told}." if clear else "."),
         "" if clear else "Every interval holds 0, or there are none.",
     )
@@ -210,7 +213,12 @@ def _transfer(matrix: TransferMatrix, warnings: Sequence[str]) -> Iterator[Verdi
         yield Verdict(
             Tone.WEAK, f"{censored} of {len(cells)} scores are bounds, not values (marked so)."
         )
-    yield from (Verdict(Tone.WEAK, _sentence(w)) for w in warnings if "bounds:" not in w)
+    yield from (Verdict(Tone.WEAK, _sentence(w)) for w in warnings if not _is_said(w))
+
+
+def _is_said(warning: str) -> bool:
+    """Whether another verdict has it already: bounds are counted above, seeds by ``_seeds``."""
+    return " are bounds: " in warning or warning.startswith("one run a side")
 
 
 def _is_clear(cell: Cell) -> bool:
@@ -223,7 +231,7 @@ def _is_clear(cell: Cell) -> bool:
 
 
 def _pair(cell: Cell) -> str:
-    word = "helps" if (cell.best_guess or 0.0) > 0 else "harms"
+    word = "helps" if (shown_value(cell) or 0.0) > 0 else "harms"
     return f"{language_name(cell.source)} {word} {language_name(cell.target)}"
 
 

@@ -66,8 +66,8 @@ def parameter_name(name: str) -> str:
     ('α', 'τ of Danish', 'E')
     """
     group, _, label = name.partition("[")
-    first, joint, rest = group.partition("_")
-    letter = _GREEK.get(first, first) + joint + rest
+    first = group.replace("_", " ").partition(" ")[0]
+    letter = _GREEK.get(first, first) + group[len(first) :]
     return letter if not label else f"{letter} of {language_name(label.removesuffix(']'))}"
 
 
@@ -91,6 +91,17 @@ def signed(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:+.2f}".replace("-", "−")
+
+
+def r_squared(value: float | None) -> str:
+    """Four decimals, cut and not rounded: 1 is for a law without error.
+
+    >>> r_squared(0.99996), r_squared(1.0), r_squared(-0.51234)
+    ('0.9999', '1.0000', '−0.5124')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{math.floor(value * 1e4) / 1e4:.4f}".replace("-", "−")
 
 
 def interval(bounds: tuple[float | None, float | None] | None, digits: int = 3) -> str:

@@ -10,10 +10,13 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import EvalRow, RunRecord, RunStatus
 from atlas_scaling.runs.store import EVALS_NAME, RECORD_NAME, STATUS_NAME
+
+_PARTIAL: Final = ".partial-"
 
 
 def write_record(run_dir: Path, record: RunRecord) -> None:
@@ -39,22 +42,38 @@ def write_status(run_dir: Path, status: RunStatus) -> None:
 
 
 def append_evals(run_dir: Path, rows: Sequence[EvalRow]) -> None:
-    """Append the rows of one evaluation in one write."""
+    """Append the rows of one evaluation in one write, whole or not at all.
+
+    Raises:
+        RunError: they cannot be written; the file ends where it ended before.
+    """
     data = "".join(row.model_dump_json() + "\n" for row in rows).encode()
     path = run_dir / EVALS_NAME
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
+            _append_whole(descriptor, data)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise cannot_write(path, error) from None
 
 
-def cut_torn_line(run_dir: Path) -> None:
-    """Cut what a kill left after the last whole line of ``evals.jsonl``."""
+def _append_whole(descriptor: int, data: bytes) -> None:
+    end = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, data) < len(data):  # a disk that is nearly full takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
+def mend(run_dir: Path) -> None:
+    """Remove what a kill left: half a line of ``evals.jsonl``, files that never got their name."""
+    for abandoned in run_dir.rglob(f"*{_PARTIAL}*"):
+        abandoned.unlink(missing_ok=True)
     path = run_dir / EVALS_NAME
     if not path.exists():
         return
@@ -70,7 +89,7 @@ def replace_whole(path: Path, data: bytes) -> None:
     Raises:
         RunError: it cannot be written; the file before it is left as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}{_PARTIAL}{os.getpid()}")
     try:
         with beside.open("wb") as file:
             file.write(data)

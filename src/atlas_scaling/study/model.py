@@ -48,7 +48,8 @@ class Transformer(nn.Module):
         x = self.embedding(ids)  # B, T, d
         for block in self.blocks:
             x = block(x, cos, sin)
-        return torch.as_tensor(self.norm(x))
+        normed: Tensor = self.norm(x)
+        return normed
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """Mean loss in nats per token of predicting ``targets`` (B, T) from ``ids`` (B, T)."""
@@ -92,8 +93,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """The stream (B, T, d) after this block."""
         x = x + self._attention(self.attention_norm(x), cos, sin)
-        hidden = F.gelu(self.up(self.feed_forward_norm(x)), approximate="tanh")
-        return x + torch.as_tensor(self.down(hidden))
+        return x + self._feed_forward(self.feed_forward_norm(x))
 
     def _attention(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         B, T, d = x.shape
@@ -104,7 +104,12 @@ class Block(nn.Module):
         y = F.scaled_dot_product_attention(  # B, h, T, d/h
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
         )
-        return torch.as_tensor(self.attention_out(y.transpose(1, 2).reshape(B, T, d)))
+        out: Tensor = self.attention_out(y.transpose(1, 2).reshape(B, T, d))
+        return out
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.gelu(self.up(x)))
+        return out
 
 
 def rotary_angles(n_positions: int, head_size: int) -> tuple[Tensor, Tensor]:

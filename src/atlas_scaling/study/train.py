@@ -163,7 +163,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         return float(loss.detach())
 
     def evaluate(self) -> None:

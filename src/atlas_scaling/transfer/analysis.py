@@ -206,6 +206,12 @@ def _warnings(
             f"{censored} scores are bounds and count as if they were the value; means and effects "
             "are too mild"
         )
+    early = int(np.count_nonzero(matrix.early))
+    if early:
+        found.append(
+            f"{early} of {n_known} scores were taken so early in training that, though positive, "
+            "they may yet turn"
+        )
     if any(origin.step is not None for origin in matrix.origins):
         found.append("the scores are rounded; ties are shared in every ranking")
     if len(empty) > MANY:

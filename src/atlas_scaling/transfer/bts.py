@@ -12,8 +12,9 @@ Intervals are quantiles over draws of both curves (``curves``) and, where severa
 of what a seed adds to a run's log loss.
 
 At small d every score is near 1, related languages or not: learning is still limited by optimiser
-steps, the loss follows tokens in all, and sigma is near d. From there the score falls steeply as d
-grows, and only then says something about the languages. ``early`` marks both.
+steps, the loss follows tokens in all, and sigma is near d. From there the score falls as d grows. A
+score that is positive and still falling steeply may yet turn: ``early`` marks it. One that falls
+steeply below 0 has its sign, but its value belongs to its d (``fall_per_doubling``).
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class BtsPoint(Answer):
         lower, upper: interval, or the bound of a censored score; None where not known.
         censored: ``upper`` (never reached), ``lower`` (before the first evaluation) or None.
         fall_per_doubling: by how much the score fell since d/2; None where either has no value.
-        early: the score is above ``NEAR_ONE``, falls by more than ``STEEP_FALL`` here or (once
-            ``settle`` has looked) further on, or d is too near the first evaluation to tell.
+        early: the score is above ``NEAR_ONE``; or it is positive and falls by more than
+            ``STEEP_FALL``, here or (once ``settle`` has looked) further on; or it is positive and d
+            too near the first evaluation to tell.
     """
 
     tokens: float
@@ -161,25 +163,29 @@ def bts_points(
 
 
 def settle(points: Sequence[BtsPoint]) -> tuple[tuple[BtsPoint, ...], float | None]:
-    """Mark every score before the last steep fall as early.
+    """Mark positive scores before the last steep fall as early.
 
     Args:
         points: a curve, d rising.
 
     Returns:
-        The same curve, and the smallest d from which on no score is early, None if there is none.
+        The same curve, and the smallest d from which on no known score falls steeply, None if
+        there is none.
     """
     settled = None
     for point in points:
-        if point.early:
+        if point.bts is None:
+            continue
+        if point.fall_per_doubling is None or point.fall_per_doubling > STEEP_FALL:
             settled = None
-        elif settled is None and point.bts is not None:
+        elif settled is None:
             settled = point.tokens
 
-    def before_it(point: BtsPoint) -> bool:
-        return point.bts is not None and (settled is None or point.tokens < settled)
+    def may_turn(point: BtsPoint) -> bool:
+        unsettled = settled is None or point.tokens < settled
+        return point.bts is not None and point.bts > 0 and unsettled
 
-    return tuple(replace(p, early=p.early or before_it(p)) for p in points), settled
+    return tuple(replace(p, early=p.early or may_turn(p)) for p in points), settled
 
 
 def _check_inside(mono: LossCurve, d: Floats) -> None:
@@ -224,7 +230,9 @@ def _falls_per_doubling(curves: CurvePair, d: Floats, scores: Floats) -> Floats:
 def _is_early(bts: float | None, fall: float | None, censored: Censored | None) -> bool:
     if censored is Censored.UPPER:
         return False
-    return bts is None or bts > NEAR_ONE or fall is None or fall > STEEP_FALL
+    if bts is None or bts > NEAR_ONE:
+        return True
+    return bts > 0 and (fall is None or fall > STEEP_FALL)
 
 
 def _quantiles(curves: CurvePair, d: Floats, level: float, seed: int) -> tuple[Floats, Floats]:

@@ -167,19 +167,16 @@ class PairProcess:
         deviation = np.sqrt(np.maximum(own - explained, 0.0) + noise)
         return self._centre + self._scale * mean, self._scale * deviation
 
-    def left_out(self, groups: Indices) -> tuple[Floats, Floats]:
-        """Mean and deviation of each observation when its group is left out, variances kept.
+    def left_out(self, block: Indices) -> tuple[Floats, Floats]:
+        """Mean and deviation of some observations when they are left out, variances kept.
 
         Args:
-            groups: a number for each observation, shape ``(n,)``.
+            block: which observations are left out together, shape ``(m,)``.
         """
-        mean, variance = np.empty(len(self._seen)), np.empty(len(self._seen))
-        for group in np.unique(groups):
-            block = np.flatnonzero(groups == group)
-            covariance = np.linalg.inv(self._inverse[np.ix_(block, block)])
-            mean[block] = self._y[block] - covariance @ self._alpha[block]
-            variance[block] = np.diag(covariance)
-        return self._centre + self._scale * mean, self._scale * np.sqrt(variance)
+        covariance = np.linalg.inv(self._inverse[np.ix_(block, block)])
+        mean = self._y[block] - covariance @ self._alpha[block]
+        deviation = np.sqrt(np.diag(covariance))
+        return self._centre + self._scale * mean, self._scale * deviation
 
     def _noise(self, log_noise: float) -> Floats:
         return np.add(np.exp(log_noise), self._own_noise + self._extra)

@@ -75,7 +75,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One pair. ``lower`` and ``upper`` are the interval, or for a censored cell its bounds."""
+    """One pair.
+
+    Attributes:
+        target: code of the language that is helped.
+        source: code of the language that helps.
+        bts: the score; None where missing or censored.
+        lower: end of the interval, or the bound of a censored cell.
+        upper: likewise.
+        provenance: how it was come by.
+        origin: where; None where missing.
+        early: taken at a d so small that a positive score may yet turn (``bts``).
+    """
 
     target: str
     source: str
@@ -84,11 +95,12 @@ class Cell:
     upper: float | None = None
     provenance: Provenance = Provenance.MISSING
     origin: Origin | None = None
+    early: bool = False
 
     @property
     def best_guess(self) -> float | None:
-        """The value, or the finite bound of a censored cell, or None."""
-        for value in (self.bts, self.upper, self.lower):
+        """The value, or the bound of a censored cell (2, above all, is no bound), or None."""
+        for value in (self.bts, self.lower, self.upper):
             if value is not None:
                 return value
         return None
@@ -124,6 +136,7 @@ class TransferMatrix:
         lower, upper: interval at the origin's level, or the bound of a censored cell.
         provenance: ``Provenance`` values as strings.
         origin: index into ``origins``; -1 where a cell is missing.
+        early: cells taken at a d so small that a positive score may yet turn.
         origins: where the cells come from.
     """
 
@@ -134,11 +147,12 @@ class TransferMatrix:
     upper: NDArray[np.float64] = field(repr=False)
     provenance: NDArray[np.str_] = field(repr=False)
     origin: NDArray[np.int64] = field(repr=False)
+    early: NDArray[np.bool_] = field(repr=False)
     origins: tuple[Origin, ...]
 
     def __post_init__(self) -> None:
         shape = (len(self.targets), len(self.sources))
-        for name in ("values", "lower", "upper", "provenance", "origin"):
+        for name in ("values", "lower", "upper", "provenance", "origin", "early"):
             array = getattr(self, name)
             assert array.shape == shape, f"{name} has shape {array.shape}, not {shape}"
             array.flags.writeable = False
@@ -177,6 +191,7 @@ class TransferMatrix:
         values, lower, upper = (np.full(shape, np.nan) for _ in range(3))
         provenance = np.full(shape, Provenance.MISSING.value, dtype="<U9")
         origin = np.full(shape, -1, dtype=np.int64)
+        early = np.zeros(shape, dtype=bool)
         seen: set[tuple[str, str]] = set()
         for cell in given:
             pair = (cell.target, cell.source)
@@ -191,7 +206,8 @@ class TransferMatrix:
             upper[at] = _nan(cell.upper)
             provenance[at] = cell.provenance.value
             origin[at] = -1 if cell.origin is None else origins.index(cell.origin)
-        return cls(rows, columns, values, lower, upper, provenance, origin, origins)
+            early[at] = cell.early
+        return cls(rows, columns, values, lower, upper, provenance, origin, early, origins)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {kind}" for kind, n in self.counts.items())
@@ -229,7 +245,7 @@ class TransferMatrix:
     @cached_property
     def best_guess(self) -> NDArray[np.float64]:
         """Values, with the bound in place of a censored one; NaN where missing."""
-        bound = np.where(np.isnan(self.upper), self.lower, self.upper)
+        bound = np.where(np.isnan(self.lower), self.upper, self.lower)
         censored = self.provenance == Provenance.CENSORED.value
         return np.where(censored, bound, self.values)
 
@@ -251,12 +267,14 @@ class TransferMatrix:
         Args:
             mask: shape ``(n_targets, n_sources)``; e.g. ``matrix.is_measurement``.
         """
-        wanted = np.argwhere(mask & (self.provenance != Provenance.MISSING.value))
         return TransferMatrix.from_cells(
-            (self._cell(int(i), int(j)) for i, j in wanted),
-            targets=self.targets,
-            sources=self.sources,
+            self.select(mask), targets=self.targets, sources=self.sources
         )
+
+    def select(self, mask: NDArray[np.bool_]) -> tuple[Cell, ...]:
+        """The cells inside ``mask`` that are not missing, row by row; shape as for ``keep``."""
+        wanted = np.argwhere(mask & (self.provenance != Provenance.MISSING.value))
+        return tuple(self._cell(int(i), int(j)) for i, j in wanted)
 
     def _cell(self, i: int, j: int) -> Cell:
         index = int(self.origin[i, j])
@@ -268,6 +286,7 @@ class TransferMatrix:
             upper=_none(self.upper[i, j]),
             provenance=Provenance(str(self.provenance[i, j])),
             origin=None if index < 0 else self.origins[index],
+            early=bool(self.early[i, j]),
         )
 
 

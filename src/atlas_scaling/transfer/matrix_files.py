@@ -1,7 +1,7 @@
 """Transfer matrices as files: one row a pair, Parquet or CSV, and back without loss.
 
-Columns: ``target, source, bts, lower, upper, provenance`` and the origin's ``origin, d, unit,
-n_params, level, step``. A hand-written file needs the first three only; its cells count as
+Columns: ``target, source, bts, lower, upper, provenance, early`` and the origin's ``origin, d,
+unit, n_params, level, step``. A hand-written file needs the first three only; its cells count as
 measured. Missing pairs are written too, so that the order and the shape come back.
 """
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 _NUMBERS: Final = ("bts", "lower", "upper", "d", "n_params", "level", "step")
-_TEXTS: Final = ("target", "source", "provenance", "origin", "unit")
+_FLAGS: Final = {"true": True, "false": False}
 COLUMNS: Final = (
-    *("target", "source", "bts", "lower", "upper", "provenance"),
+    *("target", "source", "bts", "lower", "upper", "provenance", "early"),
     *("origin", "d", "unit", "n_params", "level", "step"),
 )
 REQUIRED: Final = ("target", "source", "bts")
@@ -32,7 +32,8 @@ def matrix_frame(matrix: TransferMatrix) -> pl.DataFrame:
     """The matrix as a long polars frame with ``COLUMNS``, one row a pair, missing ones too."""
     import polars as pl
 
-    schema = {name: pl.Float64 if name in _NUMBERS else pl.String for name in COLUMNS}
+    schema: dict[str, Any] = {n: pl.Float64 if n in _NUMBERS else pl.String for n in COLUMNS}
+    schema["early"] = pl.Boolean
     return pl.DataFrame([_row(cell) for cell in matrix], schema=schema, orient="row")
 
 
@@ -99,6 +100,7 @@ def _row(cell: Cell) -> tuple[Any, ...]:
         cell.lower,
         cell.upper,
         cell.provenance.value,
+        cell.early,
         *(
             (None,) * 6
             if origin is None
@@ -136,7 +138,14 @@ def _cell(row: dict[str, Any], *, where: str, origin_name: str) -> Cell:
         level=row.get("level"),
         step=row.get("step"),
     )
-    return Cell(target, source, bts, lower, upper, provenance, origin)
+    return Cell(target, source, bts, lower, upper, provenance, origin, _early(row, where))
+
+
+def _early(row: dict[str, Any], where: str) -> bool:
+    flag = (row.get("early") or "false").lower()
+    if flag not in _FLAGS:
+        raise InputError("early is true or false", value=flag, where=where)
+    return _FLAGS[flag]
 
 
 def _check_consistent(

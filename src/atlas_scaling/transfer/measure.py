@@ -26,8 +26,11 @@ from atlas_scaling.transfer.bts import (
 from atlas_scaling.transfer.curves import LossCurve, LossPoints, fit_curve
 from atlas_scaling.transfer.ranking import LAW
 from atlas_scaling.transfer.scores import EVEN_SHARE
-from atlas_scaling.transfer.sides import TOKENS, Sides, Unit, pick_sides
+from atlas_scaling.transfer.sides import SHARE_TOLERANCE, TOKENS, Sides, Unit, pick_sides
 from atlas_scaling.units import format_count
+
+CLOSE: Final = 0.02
+"""Points of a curve this near (in log d) to the d that is asked for give way to it."""
 
 MANY_EPOCHS: Final = 4.0
 """Text read more often than this is worth clearly less than new text (Muennighoff et al. 2023)."""
@@ -106,7 +109,8 @@ class Comparison:
         """
         curves = self.curves
         d = curves.default_d if at is None else float(at)
-        grid = np.union1d(curves.default_grid(), [d])
+        grid = curves.default_grid()
+        grid = np.union1d(grid[np.abs(np.log(grid / d)) > CLOSE], [d])
         points, settles_at = settle(bts_points(curves, grid, level=level, seed=seed))
         here = points[int(np.searchsorted(grid, d))]
         sides = (curves.mono, curves.pair)
@@ -127,6 +131,7 @@ class Comparison:
             law=LAW,
             warnings=(
                 *(() if self.sides is None else self.sides.warnings),
+                *_share_warnings(curves.share),
                 *_bound_warnings(here),
                 *_early_warnings(here, settles_at),
                 *_curve_warnings(sides),
@@ -207,32 +212,44 @@ def compare_runs(
     return replace(comparison, sides=sides, unit=unit.name)
 
 
-def _early_warnings(here: BtsPoint, settles_at: float | None) -> list[str]:
-    if not here.early:
+def _share_warnings(share: float) -> list[str]:
+    if abs(share - EVEN_SHARE) <= SHARE_TOLERANCE:
         return []
-    d = format_count(here.tokens)
+    return [
+        f"the target has {share:.0%} of the text, not half: the score is that of an even pair with "
+        "the same transfer weight (tau)"
+    ]
+
+
+def _early_warnings(here: BtsPoint, settles_at: float | None) -> list[str]:
+    d, fall = format_count(here.tokens), here.fall_per_doubling
     until = (
         "nowhere on this curve does it settle"
         if settles_at is None
         else f"it settles from d = {format_count(settles_at)} on"
     )
-    why = (
-        "this early, learning is limited by optimiser steps, not by data, and any pair, related "
-        "or not, starts near +1"
-    )
-    if here.bts is not None and here.bts > NEAR_ONE:
-        return [f"at d = {d} the score is still near +1: {why}; {until}"]
-    if here.fall_per_doubling is None:
+    if here.early:
         return [
-            f"d = {d} is too near the first evaluation to tell whether the score still falls "
-            f"steeply: {why}; {until}"
+            f"at d = {d} the score is early, {_why_early(here)}: learning is first limited by "
+            "optimiser steps, not by data, so any pair, related or not, starts near +1 and falls; "
+            f"{until}"
         ]
-    falls = (
-        f"falls by {here.fall_per_doubling:.2f} when d doubles (more than {STEEP_FALL:g})"
-        if here.fall_per_doubling > STEEP_FALL
-        else "falls slowly here but steeply later"
-    )
-    return [f"at d = {d} the score {falls}: {why}; {until}"]
+    if fall is not None and fall > STEEP_FALL:
+        return [
+            f"at d = {d} the score still falls by {fall:.2f} when d doubles: its value belongs to "
+            f"this d; {until}"
+        ]
+    return []
+
+
+def _why_early(here: BtsPoint) -> str:
+    if here.bts is None or here.bts > NEAR_ONE:
+        return "still near +1"
+    if here.fall_per_doubling is None:
+        return "too near the first evaluation to tell whether it still falls"
+    if here.fall_per_doubling > STEEP_FALL:
+        return f"positive but falling by {here.fall_per_doubling:.2f} when d doubles"
+    return "positive but yet to fall steeply"
 
 
 def _curve_warnings(sides: tuple[LossCurve, LossCurve]) -> list[str]:

@@ -14,11 +14,12 @@ import polars as pl
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
 from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.bts import STEEP_FALL
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
 from atlas_scaling.transfer.measure import MANY_EPOCHS, BtsAnswer, Comparison, compare_runs
 from atlas_scaling.transfer.ranking import LAW
 from atlas_scaling.transfer.scores import EVEN_SHARE
-from atlas_scaling.transfer.sides import SHARE_TOLERANCE, TOKENS, Unit, trained_on
+from atlas_scaling.transfer.sides import MISMATCH, SHARE_TOLERANCE, TOKENS, Unit, trained_on
 from atlas_scaling.units import format_count
 
 SIZE_CHOICE: Final = 0.1
@@ -41,21 +42,38 @@ class MatrixCell(Answer):
 
 @dataclass(frozen=True, slots=True)
 class SizeMatrix(Answer):
-    """The matrix of one model size. ``d``, in ``unit``, is common to all cells."""
+    """The matrix of one model size.
+
+    Attributes:
+        n_params: model size, embeddings counted; None if not recorded.
+        d: at which all cells were taken, in ``unit``.
+        unit: of d.
+        lr_state: of all losses; where sides of different states were compared, both.
+        level: of the intervals.
+        targets: codes of the rows.
+        sources: codes of the columns.
+        cells: those measured.
+    """
 
     n_params: float | None
     d: float
     unit: str
+    lr_state: str
     level: float
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     cells: tuple[MatrixCell, ...]
 
     def matrix(self, name: str) -> TransferMatrix:
-        """The same as a ``TransferMatrix`` whose origin is called ``name``."""
+        """The same as a ``TransferMatrix`` whose origin is called ``name``.
+
+        A comparison of different learning-rate states stays part of the origin's name.
+        """
+        if MISMATCH in self.lr_state:
+            name = f"{name} [learning-rate states {self.lr_state}]"
         origin = Origin(name, self.d, self.unit, self.n_params, self.level)
         cells = (
-            Cell(c.target, c.source, c.bts, c.lower, c.upper, c.provenance, origin)
+            Cell(c.target, c.source, c.bts, c.lower, c.upper, c.provenance, origin, c.early)
             for c in self.cells
         )
         return TransferMatrix.from_cells(cells, targets=self.targets, sources=self.sources)
@@ -207,6 +225,7 @@ def _size_matrix(answers: Sequence[BtsAnswer], n_params: float | None, unit: str
         n_params=n_params,
         d=answers[0].at.tokens,
         unit=unit,
+        lr_state=", ".join(dict.fromkeys(a.lr_state for a in answers)),
         level=answers[0].level,
         targets=languages,
         sources=languages,
@@ -240,9 +259,15 @@ def _warnings(comparisons: Sequence[Comparison], answers: Sequence[BtsAnswer]) -
     early = sum(a.at.early for a in answers)
     if early:
         yield (
-            f"{early} of {n} scores{size} are early at d = {format_count(d)}: near +1 or still "
-            "falling steeply, because learning is limited by optimiser steps and not by data; "
-            "they say little about the languages"
+            f"{early} of {n} scores{size} are early at d = {format_count(d)}: near +1, or positive "
+            "and still falling steeply. Learning is first limited by optimiser steps, not by data, "
+            "so any pair, related or not, starts near +1; these may yet turn"
+        )
+    falling = sum(not a.at.early and (a.at.fall_per_doubling or 0.0) > STEEP_FALL for a in answers)
+    if falling:
+        yield (
+            f"{falling} more of {n} scores{size} still fall by more than {STEEP_FALL:g} when d "
+            "doubles: their values belong to this d"
         )
     epochs = [e for c in comparisons if (e := c.epochs_at(d)) is not None]
     repeated = sum(e > MANY_EPOCHS for e in epochs)

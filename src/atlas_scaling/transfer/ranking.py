@@ -30,6 +30,7 @@ class RankedLanguage(Answer):
             side); None where there is none.
         rounding: where a rounded number lay before; no confidence interval.
         rank: 1 is best; equal scores share a rank.
+        early: taken at a d so small that a positive score may yet turn.
     """
 
     language: str
@@ -39,6 +40,7 @@ class RankedLanguage(Answer):
     interval: tuple[float | None, float | None] | None
     rounding: tuple[float, float] | None
     rank: int
+    early: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ def _ranked(cells: Sequence[Cell], codes: Sequence[str]) -> tuple[RankedLanguage
             interval=cell.interval,
             rounding=cell.rounding,
             rank=scores.index(_score(cell)) + 1,
+            early=cell.early,
         )
         for cell, code in order
     )
@@ -184,6 +187,11 @@ def _warnings(
             "it may be from the truth was not published, hence no interval"
         )
     found.extend(_tie_warnings(ranked, len(shown)))
+    early = [r.language for r in shown if r.early]
+    if early:
+        found.append(
+            f"taken so early in training that a positive score may yet turn: {', '.join(early)}"
+        )
     bounds = [r.language for r in shown if r.provenance is Provenance.CENSORED]
     if bounds:
         found.append(f"only a bound is known for {', '.join(bounds)}; ranked at the bound")

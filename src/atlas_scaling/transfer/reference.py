@@ -40,6 +40,7 @@ def published_matrix(size: Literal[38, 30] = 38) -> TransferMatrix:
         upper=np.full(table.bts.shape, np.nan),
         provenance=provenance,
         origin=np.where(known, np.where(table.direct, 0, 1), -1),
+        early=np.zeros(table.bts.shape, dtype=bool),
         origins=tuple(
             Origin(
                 name=f"{paper}, {how}",

@@ -22,6 +22,9 @@ from atlas_scaling.units import NATS_PER_BIT, LossUnit, format_count
 
 TOKENS: Final = "tokens"
 BYTES: Final = "bytes"
+MISMATCH: Final = " against "
+"""Between two learning-rate states that were compared although they differ."""
+
 SIZE_TOLERANCE: Final = 0.01
 SHARE_TOLERANCE: Final = 0.01
 _COMPARABLE_STATES: Final = (LrState.STABLE, LrState.DECAYED, LrState.UNKNOWN)
@@ -82,7 +85,7 @@ class Sides:
     def lr_state(self) -> str:
         """Of both sides, or both states where they differ."""
         states = dict.fromkeys([self.mono.lr_state.value, self.pair.lr_state.value])
-        return " and ".join(states)
+        return MISMATCH.join(states)
 
 
 def pick_sides(

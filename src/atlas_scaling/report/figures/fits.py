@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from atlas_scaling.report import theme
-from atlas_scaling.report.axes import log_counts
-from atlas_scaling.report.figure import Figure, Key, Panel, inline
+from atlas_scaling.report.axes import log_counts, log_scale
+from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import (
     UNIT_WORDS,
     count,
@@ -81,7 +81,7 @@ def predicted_against_measured(
 
     shown, caption = _thinned(points)
     panels = []
-    for target, rows in _by_target(shown):
+    for target, rows in _by_target(shown, points):
         both = [*rows["measured"], *rows["predicted"]]
         low, high = min(both), max(both)
         pad = 0.03 * (high - low) or 0.1
@@ -95,8 +95,7 @@ def predicted_against_measured(
             ),
             y=alt.Y("measured:Q", title="measured", scale=scale).axis(tickCount=5),
         )
-        chart = alt.layer(line.encode(x="a:Q", y="a:Q"), dots)
-        panels.append(Panel(target, _sized(chart)))
+        panels.append(Panel(target, layered([line.encode(x="a:Q", y="a:Q"), dots])))
     return Figure(
         name="predicted-against-measured",
         title=f"Predicted against measured loss ({UNIT_WORDS[unit]})",
@@ -119,7 +118,7 @@ def residuals(points: pl.DataFrame) -> Figure:
 
     shown, caption = _thinned(points)
     panels = []
-    for target, rows in _by_target(shown):
+    for target, rows in _by_target(shown, points):
         zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(
             color=theme.AXIS, strokeWidth=1, aria=False
         )
@@ -127,7 +126,7 @@ def residuals(points: pl.DataFrame) -> Figure:
             x=log_counts(alt.X, "tokens", "training tokens", rows["tokens"]),
             y=alt.Y("residual_percent:Q", title="measured above predicted, %").axis(tickCount=5),
         )
-        panels.append(Panel(target, _sized(alt.layer(zero.encode(y="y:Q"), dots))))
+        panels.append(Panel(target, layered([zero.encode(y="y:Q"), dots])))
     return Figure(
         name="residuals",
         title="Residuals over tokens (% of the predicted loss)",
@@ -202,7 +201,7 @@ def _interval_panel(rows: pl.DataFrame, laws: list[str]) -> alt.LayerChart:
     known = [v for c in ("value", "low", "high") for v in rows[c].drop_nulls() if v > 0]
     positive = rows.select(pl.min_horizontal("value", "low").min()).item() > 0
     wide = positive and max(known) / min(known) > 10
-    scale = alt.Scale(type="log" if wide else "linear", zero=False)
+    scale, ticks = log_scale(known) if wide else (alt.Scale(zero=False), alt.Undefined)
     # Laws of a language stand beside each other within its row.
     names = pl.col("target").replace(short_names(rows["target"].unique().to_list()))
     shown = rows.with_columns(target=names, certain=_is_identified())
@@ -214,8 +213,9 @@ def _interval_panel(rows: pl.DataFrame, laws: list[str]) -> alt.LayerChart:
     )
     lines = base.mark_rule(strokeWidth=1.6, aria=False).encode(
         x=alt.X("low:Q", title=None, scale=scale).axis(
-            tickCount=4, labelExpr="format(datum.value, '.3~g')", labelOverlap=True
-        ), x2="high:Q"
+            tickCount=4, values=ticks, labelExpr="format(datum.value, '.3~g')", labelOverlap=True
+        ),
+        x2="high:Q",
     )
     dots = base.mark_point(size=34, filled=True, strokeWidth=1.4, opacity=1).encode(
         x=alt.X("value:Q", scale=scale),
@@ -226,7 +226,7 @@ def _interval_panel(rows: pl.DataFrame, laws: list[str]) -> alt.LayerChart:
     )
     n = rows["target"].n_unique()
     height = max(50, n * (8 + 9 * len(present)))
-    return alt.layer(lines, dots).properties(width=theme.PANEL_WIDTH - 30, height=height)
+    return layered([lines, dots], width=theme.PANEL_WIDTH - 30, height=height)
 
 
 def _is_identified() -> pl.Expr:
@@ -251,9 +251,11 @@ def _thinned(points: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     return kept, said
 
 
-def _by_target(points: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-    groups = points.group_by("target", maintain_order=True)
-    return [(language_title(str(target)), rows) for (target,), rows in groups]
+def _by_target(shown: pl.DataFrame, points: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """Title and rows of each panel, languages in the order of the fits."""
+    groups = shown.partition_by("target", as_dict=True)
+    targets = points["target"].unique(maintain_order=True).to_list()
+    return [(language_title(t), groups[t,]) for t in targets if (t,) in groups]
 
 
 def _dots(rows: pl.DataFrame, points: pl.DataFrame) -> alt.Chart:
@@ -273,19 +275,12 @@ def _dots(rows: pl.DataFrame, points: pl.DataFrame) -> alt.Chart:
     used = rows.select(
         "law", "tokens", "measured", "predicted", "residual_percent", label.alias("label")
     )
-    return (
-        alt.Chart(inline(used))
-        .mark_point(size=20, strokeWidth=1.1, opacity=0.9)
-        .encode(
-            color=alt.Color("law:N", title="law").scale(domain=laws, range=_hues(laws)),
-            shape=alt.Shape("law:N", title="law").scale(domain=laws, range=_shapes(laws)),
-            description="label:N",
-        )
+    marks: alt.Chart = alt.Chart(inline(used)).mark_point(size=20, strokeWidth=1.1, opacity=0.9)
+    return marks.encode(
+        color=alt.Color("law:N", title="law").scale(domain=laws, range=_hues(laws)),
+        shape=alt.Shape("law:N", title="law").scale(domain=laws, range=_shapes(laws)),
+        description="label:N",
     )
-
-
-def _sized(chart: alt.LayerChart) -> alt.LayerChart:
-    return chart.properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)
 
 
 def _hues(laws: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import polars as pl
 from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import COUNT_LABEL, log_counts
-from atlas_scaling.report.figure import Figure, Key, Panel, inline
+from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import UNIT_WORDS, counted, language_title
 from atlas_scaling.units import LossUnit, format_count
 
@@ -174,7 +174,7 @@ def _panel(
     points = base.mark_point(size=22, strokeWidth=1.2, filled=False, opacity=1).encode(
         shape=shape, description="label:N"
     )
-    return alt.layer(lines, points).properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)
+    return layered([lines, points])
 
 
 def _in_order(groups: list[str]) -> list[str]:

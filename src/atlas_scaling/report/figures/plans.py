@@ -1,4 +1,4 @@
-"""Answers of the planner: ways to keep the loss with more languages, and where scratch overtakes."""
+"""Answers of the planner: ways to keep a loss with more languages; where scratch overtakes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import FACTOR_LABEL, log_counts, log_scale
-from atlas_scaling.report.figure import Figure, Key, Panel, inline
+from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import count, language_name, number
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def expand_frontier(answer: Expansion) -> Figure:
     line = alt.Chart(inline(data.filter(pl.col("point") == "same loss")))
     dots = alt.Chart(inline(marked))
     kinds = ["cheapest", "today"]
-    chart = alt.layer(
+    layers = [
         line.mark_line(color=theme.BLUE, strokeWidth=2, aria=False).encode(x=x, y=y),
         line.mark_point(size=14, filled=True, color=theme.BLUE, opacity=1).encode(
             x=x, y=y, description="label:N"
@@ -67,7 +67,7 @@ def expand_frontier(answer: Expansion) -> Figure:
             shape=alt.Shape("point:N", title=None).scale(domain=kinds, range=["diamond", "square"]),
             description="label:N",
         ),
-    )
+    ]
     before, after = answer.from_languages, answer.to_languages
     return Figure(
         name="expand-frontier",
@@ -78,7 +78,7 @@ def expand_frontier(answer: Expansion) -> Figure:
         f"parameters and {number(answer.tokens_ratio.value, 3)} times all tokens, "
         f"{number(answer.flops_ratio.value, 3)} times the compute.",
         data=data.drop("label"),
-        panels=(Panel("", _sized(chart)),),
+        panels=(Panel("", layered(layers)),),
         keys=(
             Key("same loss", theme.BLUE, "line"),
             Key("least compute", theme.ORANGE, "diamond"),
@@ -135,7 +135,7 @@ def crossover(answer: StartAdvice) -> Figure:
             description="label:N",
         ),
     ]
-    chart = alt.layer(*layers).properties(width=theme.PANEL_WIDTH - 60, height=26 * data.height)
+    chart = layered(layers, width=theme.PANEL_WIDTH - 60, height=26 * data.height)
     return Figure(
         name="crossover",
         title=f"{language_name(answer.language)}: from scratch or from a checkpoint, "
@@ -143,8 +143,8 @@ def crossover(answer: StartAdvice) -> Figure:
         caption=f"Left of the crossover continuing is ahead, right of it scratch. The band is the "
         f"{answer.range_basis}. Checkpoint: {answer.basis.description}. Tokens are those of "
         f"{language_name(answer.language)} alone.",
-        alt=f"Crossover at {count(best)} tokens, range {count(low)} to {count(high)}; the run asked "
-        f"about has {count(answer.tokens)}: {answer.recommendation.value}.",
+        alt=f"Crossover at {count(best)} tokens, range {count(low)} to {count(high)}; the run "
+        f"asked about has {count(answer.tokens)}: {answer.recommendation.value}.",
         data=data.drop("label"),
         panels=(Panel("", chart),),
         keys=(
@@ -171,7 +171,3 @@ def _today(answer: Expansion) -> pl.DataFrame:
             "label": [label],
         }
     )
-
-
-def _sized(chart: alt.LayerChart) -> alt.LayerChart:
-    return chart.properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)

@@ -11,9 +11,18 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.languages import language
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_counts
-from atlas_scaling.report.figure import Figure, Key, Panel, inline
-from atlas_scaling.report.words import MISSING, counted, interval, language_name, listed, short_names, signed
+from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
+from atlas_scaling.report.words import (
+    MISSING,
+    counted,
+    interval,
+    language_name,
+    listed,
+    short_names,
+    signed,
+)
 from atlas_scaling.transfer.matrix import Cell, Provenance, TransferMatrix
+from atlas_scaling.transfer.scores import MAX_BTS
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ _BOUNDS: Final = {
 }
 _SIZES: Final = ((8, 40), (12, 34), (20, 26), (1000, 17))
 _MIN_CELL_FOR_TEXT: Final = 26
+_MIN_CELL_FOR_TWO_DIGITS: Final = 40
 _LEAST_RANGE: Final = 0.5
 
 
@@ -35,11 +45,11 @@ def transfer_heatmap(matrix: TransferMatrix) -> Figure:
 
     Bounds are written as bounds and marked by a corner; estimates have no frame.
     """
-    data = _cells(matrix)
+    width, n = _cell_width(matrix), len(matrix.targets)
+    data = _cells(matrix, width)
     known = data.filter(pl.col("shown").is_not_null())
     if known.is_empty():
         raise InputError("this matrix has no cell with a value or a bound", value=repr(matrix))
-    width, n = _cell_width(matrix), len(matrix.targets)
     kinds = {Provenance(k) for k in known["provenance"].unique()}
     return Figure(
         name="transfer-heatmap",
@@ -47,7 +57,13 @@ def transfer_heatmap(matrix: TransferMatrix) -> Figure:
         caption=_heatmap_caption(matrix, kinds, width >= _MIN_CELL_FOR_TEXT),
         alt=_heatmap_alt(matrix),
         data=data.drop("label", "text", "shown"),
-        panels=(Panel("", _heatmap(data, matrix, width), wide=n > _SIZES[0][0]),),
+        panels=(
+            Panel(
+                "rows: target, columns: source",
+                _heatmap(data, matrix, width),
+                wide=n > _SIZES[0][0],
+            ),
+        ),
     )
 
 
@@ -77,7 +93,7 @@ def bts_curves(answers: Sequence[BtsAnswer]) -> Figure:
         if bound in set(data["censored"]):
             keys.append(Key(words, theme.MUTED, shape, filled=False))
     if data["early"].any():
-        keys.append(Key("early: still falling steeply", theme.GRID, "square"))
+        keys.append(Key("hollow: early, still falling steeply", theme.MUTED, filled=False))
     return Figure(
         name="bts-curves",
         title=f"Transfer score over the {unit} it is taken at (BTS)",
@@ -91,7 +107,20 @@ def bts_curves(answers: Sequence[BtsAnswer]) -> Figure:
     )
 
 
-def _cells(matrix: TransferMatrix) -> pl.DataFrame:
+def shown_value(cell: Cell) -> float | None:
+    """The score, or of a censored one the bound that says something: 2 is always above it."""
+    if cell.bts is not None:
+        return cell.bts
+    return cell.upper if cell.upper is not None and cell.upper < MAX_BTS else cell.lower
+
+
+def bound(cell: Cell) -> str:
+    """``below −0.80`` or ``above +1.10`` of a censored cell."""
+    value = shown_value(cell)
+    return f"{'below' if value == cell.upper else 'above'} {signed(value)}"
+
+
+def _cells(matrix: TransferMatrix, width: int) -> pl.DataFrame:
     rows = [
         {
             "target": cell.target,
@@ -101,8 +130,8 @@ def _cells(matrix: TransferMatrix) -> pl.DataFrame:
             "upper": cell.upper,
             "provenance": cell.provenance.value,
             "origin": None if cell.origin is None else str(cell.origin),
-            "shown": cell.best_guess,
-            "text": _cell_text(cell),
+            "shown": shown_value(cell),
+            "text": _cell_text(cell, width),
             "label": _cell_label(cell),
         }
         for cell in matrix
@@ -125,22 +154,23 @@ _CELL_SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def _cell_text(cell: Cell) -> str:
-    if cell.best_guess is None:
+def _cell_text(cell: Cell, width: int) -> str:
+    value = shown_value(cell)
+    if value is None:
         return ""
-    short = f"{cell.best_guess:+.1f}".replace("-", "−")
-    if cell.provenance is not Provenance.CENSORED:
-        return short
-    return f"<{short}" if cell.upper is not None and cell.bts is None else f">{short}"
+    censored = cell.provenance is Provenance.CENSORED
+    digits = 2 if width >= _MIN_CELL_FOR_TWO_DIGITS and not censored else 1
+    sign = "" if not censored else "<" if value == cell.upper else ">"
+    return sign + f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _cell_label(cell: Cell) -> str:
     pair = f"{language_name(cell.source)} on {language_name(cell.target)}"
-    if cell.best_guess is None:
+    if shown_value(cell) is None:
         return f"{pair}: not known"
-    bounds = interval(cell.interval)
     if cell.provenance is Provenance.CENSORED:
-        return f"{pair}: BTS {bounds} (a bound)"
+        return f"{pair}: BTS {bound(cell)}"
+    bounds = interval(cell.interval)
     said = "" if bounds == MISSING else f", {bounds}"
     return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value})"
 
@@ -167,13 +197,12 @@ def _heatmap(data: pl.DataFrame, matrix: TransferMatrix, width: int) -> alt.Laye
     names = short_names(list(dict.fromkeys([*matrix.targets, *matrix.sources])))
     rows = data.with_columns(t=pl.col("target").replace(names), s=pl.col("source").replace(names))
     reach = max(float(rows.select(pl.col("shown").abs().max()).item()), _LEAST_RANGE)
-    plain = {"domain": False, "ticks": False, "grid": False}
     base = alt.Chart(inline(rows)).encode(
-        x=alt.X("s:N", title="source", sort=[names[c] for c in _by_family(matrix.sources)]).axis(
-            orient="top", labelAngle=-60, **plain
+        x=alt.X("s:N", title=None, sort=[names[c] for c in _by_family(matrix.sources)]).axis(
+            orient="top", labelAngle=-60, domain=False, ticks=False, grid=False
         ),
-        y=alt.Y("t:N", title="target", sort=[names[c] for c in _by_family(matrix.targets)]).axis(
-            **plain
+        y=alt.Y("t:N", title=None, sort=[names[c] for c in _by_family(matrix.targets)]).axis(
+            domain=False, ticks=False, grid=False
         ),
     )
     color = (
@@ -183,21 +212,12 @@ def _heatmap(data: pl.DataFrame, matrix: TransferMatrix, width: int) -> alt.Laye
     )
     known = base.transform_filter("datum.shown !== null")
     layers = [
-        base.transform_filter("datum.shown === null")
-        .mark_rect(color=theme.GRID, opacity=0.6, aria=False),
+        base.transform_filter("datum.shown === null").mark_rect(
+            color=theme.GRID, opacity=0.6, aria=False
+        ),
         known.mark_rect().encode(color=color, description="label:N"),
+        *_marks(known, data, width),
     ]
-    framed = f"datum.provenance !== '{Provenance.ESTIMATED}'"
-    if (data["provenance"] == Provenance.ESTIMATED.value).any():
-        frames = known.transform_filter(framed)
-        layers.append(frames.mark_rect(filled=False, stroke=theme.ON_LIGHT, aria=False))
-    bounds = known.transform_filter(f"datum.provenance === '{Provenance.CENSORED}'")
-    corner = {"size": 26, "shape": "M-1,-1L1,-1L-1,1Z", "filled": True, "aria": False}
-    layers.append(
-        bounds.mark_point(
-            **corner, color=theme.ON_LIGHT, opacity=1, xOffset=5 - width / 2, yOffset=5 - width / 2
-        )
-    )
     if width >= _MIN_CELL_FOR_TEXT:
         strong = f"abs(datum.shown) > {0.62 * reach}"
         layers.append(
@@ -206,9 +226,30 @@ def _heatmap(data: pl.DataFrame, matrix: TransferMatrix, width: int) -> alt.Laye
                 color=alt.condition(strong, alt.value(theme.ON_DARK), alt.value(theme.ON_LIGHT)),
             )
         )
-    return alt.layer(*layers).properties(
-        width=width * len(matrix.sources), height=width * len(matrix.targets)
-    )
+    return layered(layers, width=width * len(matrix.sources), height=width * len(matrix.targets))
+
+
+def _marks(known: alt.Chart, data: pl.DataFrame, width: int) -> list[alt.Chart]:
+    """A frame around cells from runs, where others are estimates; a corner in bounds."""
+    kinds = set(data["provenance"])
+    marks = []
+    if Provenance.ESTIMATED in kinds:
+        from_runs = known.transform_filter(f"datum.provenance !== '{Provenance.ESTIMATED}'")
+        marks.append(from_runs.mark_rect(filled=False, stroke=theme.ON_LIGHT, aria=False))
+    if Provenance.CENSORED in kinds:
+        bounds = known.transform_filter(f"datum.provenance === '{Provenance.CENSORED}'")
+        corner = bounds.mark_point(
+            shape="M-1,-1L1,-1L-1,1Z",
+            size=70,
+            filled=True,
+            opacity=1,
+            color=theme.ON_LIGHT,
+            xOffset=5 - width / 2,
+            yOffset=5 - width / 2,
+            aria=False,
+        )
+        marks.append(corner)
+    return marks
 
 
 def _heatmap_caption(matrix: TransferMatrix, kinds: set[Provenance], has_text: bool) -> str:
@@ -279,9 +320,10 @@ def _curve_rows(answers: Sequence[BtsAnswer]) -> pl.DataFrame:
 
 
 def _look(sources: list[str], source: str) -> tuple[str, str]:
-    """Hue and shape of a source; hues repeat after five, shapes after six, pairs after thirty."""
+    """Hue and shape of a source: all different up to twenty. Triangles are for bounds."""
     i = sources.index(source)
-    return theme.HUES[i % len(theme.HUES)], theme.SHAPES[i % len(theme.SHAPES)]
+    shapes = [shape for shape in theme.SHAPES if not shape.startswith("triangle")]
+    return theme.HUES[i % len(theme.HUES)], shapes[i % len(shapes)]
 
 
 def _curve_panel(rows: pl.DataFrame, sources: list[str], unit: str) -> alt.LayerChart:
@@ -299,31 +341,29 @@ def _curve_panel(rows: pl.DataFrame, sources: list[str], unit: str) -> alt.Layer
         opacity=0.16, aria=False
     )
     line = alt.Chart(inline(valued)).mark_line(strokeWidth=1.8, aria=False)
-    early = alt.Chart(inline(rows.filter(pl.col("early")).select("d", "shown")))
-    dots, bounds = alt.Chart(inline(valued)), alt.Chart(inline(rows.filter(pl.col("bts").is_null())))
-    arrows = [shape for shape, _ in _BOUNDS.values()]
-    return alt.layer(
-        early.mark_point(shape="square", size=70, color=theme.GRID, filled=True, aria=False).encode(
-            x=x, y=y
-        ),
+    shape = alt.Shape("source:N", title="with").scale(domain=sources, range=list(shapes))
+    arrow = alt.Shape("censored:N", legend=None).scale(
+        domain=list(_BOUNDS), range=[shape for shape, _ in _BOUNDS.values()]
+    )
+    settled, early = valued.filter(~pl.col("early")), valued.filter(pl.col("early"))
+    bounds = rows.filter(pl.col("bts").is_null())
+    layers = [
         zero.encode(y="y:Q"),
         band.encode(x=x, y="lower:Q", y2="upper:Q", color=color),
         line.encode(x=x, y=y, color=color),
-        dots.mark_point(size=22, filled=True, opacity=1).encode(
-            x=x,
-            y=y,
-            color=color,
-            shape=alt.Shape("source:N", title="with").scale(domain=sources, range=list(shapes)),
-            description="label:N",
-        ),
-        bounds.mark_point(size=34, filled=False, opacity=1, strokeWidth=1.2).encode(
-            x=x,
-            y=y,
-            color=color,
-            shape=alt.Shape("censored:N", legend=None).scale(domain=list(_BOUNDS), range=arrows),
-            description="label:N",
-        ),
-    ).resolve_scale(shape="independent").properties(width=theme.PANEL_WIDTH, height=theme.PANEL_HEIGHT)
+    ]
+    for shown, filled, by in (
+        (settled, True, shape),
+        (early, False, shape),
+        (bounds, False, arrow),
+    ):
+        if shown.height:
+            marks = alt.Chart(inline(shown)).mark_point(
+                size=24, filled=filled, opacity=1, strokeWidth=1.2
+            )
+            layers.append(marks.encode(x=x, y=y, color=color, shape=by, description="label:N"))
+    panel: alt.LayerChart = layered(layers).resolve_scale(shape="independent")
+    return panel
 
 
 def _curves_alt(answers: Sequence[BtsAnswer]) -> str:

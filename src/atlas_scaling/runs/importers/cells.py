@@ -11,7 +11,9 @@ from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.importers.column_map import ImportUnit
 from atlas_scaling.units import NATS_PER_BIT
 
-MISSING: Final = ("", "na", "n/a", "none", "null", "-", "--", ".", "?")
+NO_NUMBER: Final = ("", "na", "n/a", "none", "null", "-", "--", ".", "?")
+"""What a cell of numbers has where there is none."""
+
 LARGEST_NATS: Final = 20.0
 """Guessing evenly among 2^28 tokens costs 19.4 nats: above lies divergence, or another unit."""
 
@@ -48,13 +50,17 @@ def number(column: str, dtype: pl.DataType, *, count: bool = False) -> pl.Expr:
             _COUNT_SUFFIXES, default=None, return_dtype=pl.Float64
         )
         value = pl.coalesce(value, digits.cast(pl.Float64, strict=False) * factor)
-    return pl.when(_is_missing(text)).then(None).otherwise(value.fill_null(float("nan")))
+    unreadable = value.fill_null(float("nan"))
+    return pl.when(_is_missing(text)).then(None).otherwise(unreadable).alias(column)
 
 
 def text(column: str) -> pl.Expr:
-    """A cell as text without spaces around it; null where it is empty."""
+    """A cell as text without spaces around it; null where it is empty.
+
+    Nothing else is missing: ``na`` is Nauruan and ``nan`` is Min Nan.
+    """
     value = _text(column)
-    return pl.when(_is_missing(value)).then(None).otherwise(value)
+    return pl.when(value != "").then(value).alias(column)
 
 
 def is_one_of(column: str, wanted: str | float | bool | Sequence[str | float | bool]) -> pl.Expr:
@@ -134,7 +140,7 @@ def as_useful(column: pl.Series) -> pl.Series:
         return column
     present = column.drop_nulls()
     numbers = column.cast(pl.Float64, strict=False)
-    if present.len() and numbers.drop_nulls().len() == present.len():
+    if numbers.null_count() == column.null_count():
         return numbers
     lower = column.str.to_lowercase()
     truths: Mapping[str, bool] = {"true": True, "false": False}
@@ -148,4 +154,4 @@ def _text(column: str) -> pl.Expr:
 
 
 def _is_missing(value: pl.Expr) -> pl.Expr:
-    return value.is_null() | value.str.to_lowercase().is_in(MISSING)
+    return value.is_null() | value.str.to_lowercase().is_in(NO_NUMBER)

@@ -184,7 +184,8 @@ def load_map(path: Path) -> ColumnMap:
 def save_map(columns: ColumnMap, path: Path) -> None:
     """Write a map that ``load_map`` reads back to an equal one."""
     yaml = YAML()
-    yaml.default_flow_style = None
+    yaml.default_flow_style = False
+    yaml.width = 1000
     stream = StringIO()
     yaml.dump(columns.model_dump(mode="json", exclude_defaults=True), stream)
     path.write_text(stream.getvalue(), encoding="utf-8")

@@ -105,6 +105,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Scalar] | str]]:
 def _object(line: bytes) -> Mapping[str, Any] | None:
     try:
         value = json.loads(line)
+        if b"\\ud" in line.lower():  # half a surrogate pair is legal JSON and no text
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -54,11 +54,12 @@ class LanguageNames:
             ) from None
 
     def knows(self, name: str) -> bool:
-        """Whether ``name`` is, or is said to be, a language."""
+        """Whether ``name`` is a language, or is said to be one, or to be left out."""
         try:
-            return self.code(name, where="") is not None
+            self.code(name, where="")
         except InputError:
             return False
+        return True
 
     def codes(self, names: Iterable[str], *, where: str) -> dict[str, str | None]:
         """The code of each name."""
@@ -105,10 +106,11 @@ def columns_like(
 def known_columns_like(
     pattern: str, columns: Iterable[str], names: LanguageNames
 ) -> tuple[list[str], list[str]]:
-    """Names in the columns that ``pattern`` matches: those of languages, and the others."""
+    """Names in the columns that ``pattern`` matches: of languages, and of none that we know."""
     slots = [m["language"] for column in columns if (m := _regex(pattern).fullmatch(column))]
-    known = [name for name in slots if names.knows(name)]
-    return known, [name for name in slots if name not in known]
+    unknown = [name for name in slots if not names.knows(name)]
+    known = [name for name in slots if name not in unknown and names.code(name, where="")]
+    return known, unknown
 
 
 def listed(columns: Iterable[str], most: int = 20) -> str:

@@ -167,8 +167,8 @@ def match_columns(columns: ColumnMap, source: Source, names: LanguageNames) -> M
 def _guessed(
     columns: ColumnMap, source: Source, names: LanguageNames, notes: list[str]
 ) -> dict[str, str]:
-    """Columns of fields that the map does not name and no fact states."""
-    stated = {*columns.columns, *columns.set.given()}
+    """Columns of the fields that the map does not name."""
+    stated = set(columns.columns)
     if stated & set(MEASURES):
         stated |= set(MEASURES)
     if columns.loss_unit is ImportUnit.BITS_PER_BYTE:  # then "loss" is that column
@@ -181,7 +181,8 @@ def _guessed(
         candidates = (*own, *KNOWN_NAMES.get(field, ()))
         column = next((name for name in candidates if name in has), None)
         if column is None and field in BY_LANGUAGE:
-            column = _pattern_of(f"{field}.{LANGUAGE_SLOT}", source, names)
+            patterns = (f"{field}.{LANGUAGE_SLOT}", f"config.{field}.{LANGUAGE_SLOT}")
+            column = next((p for p in patterns if _all_known(p, source, names)), None)
         if column is not None and field not in stated:
             found[field] = column
     if not stated & set(MEASURES) and not found.keys() & set(MEASURES):
@@ -214,9 +215,10 @@ def _guessed_loss(source: Source, names: LanguageNames, notes: list[str]) -> dic
     return {"loss": single}
 
 
-def _pattern_of(pattern: str, source: Source, names: LanguageNames) -> str | None:
+def _all_known(pattern: str, source: Source, names: LanguageNames) -> bool:
+    """Whether some columns match, and all of them are of languages."""
     known, others = known_columns_like(pattern, source.columns, names)
-    return pattern if known and not others else None
+    return bool(known) and not others
 
 
 def _require(column: str, field: str, source: Source) -> None:

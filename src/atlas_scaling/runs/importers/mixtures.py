@@ -17,9 +17,10 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.runs.importers.cells import number
-from atlas_scaling.runs.importers.clock import CLOCK_KEY, fill
+from atlas_scaling.runs.importers.clock import fill
 from atlas_scaling.runs.importers.languages_map import LanguageNames
 from atlas_scaling.runs.importers.matching import Match
+from atlas_scaling.runs.importers.restarts import current
 from atlas_scaling.runs.importers.rows import ROW, wide_name
 from atlas_scaling.runs.store import SCHEMA, by_language
 
@@ -86,11 +87,8 @@ class Mixtures:
             columns = {lang: pl.col(wide_name("unique_tokens", c)) for lang, c in wide.items()}
             rows = self._rows.select(ROW, _listed(columns).alias("unique_tokens"))
         elif packed is not None:
-            own = self._rows.select(
-                ROW, number("unique_tokens", self._rows.schema["unique_tokens"], count=True)
-            )
-            values = own["unique_tokens"].drop_nulls()
-            if not values.is_nan().any():
+            own = self._one_number()
+            if own is not None:
                 return self._of_own_language(kept, own)
             lists = _unpacked(self._rows["unique_tokens"], self._codes, _as_counts)
             rows = self._rows.select(ROW, lists.alias("unique_tokens"))
@@ -137,24 +135,21 @@ class Mixtures:
         off = sums.filter((sums - 1).abs() > 1e-6)
         if off.len():
             self.notes.append(
-                f"mixtures of {off.len()} rows sum to between {off.min():.6g} and {off.max():.6g}; "
+                f"mixtures of {off.len()} rows sum to between {_number(off.min())} and "
+                f"{_number(off.max())}; "
                 "they have been divided by their sum"
             )
 
     def _counted(self, kept: pl.DataFrame, wide: Mapping[str, str]) -> pl.DataFrame:
         """Tokens by language, each brought to the steps of the evaluations."""
-        rows = self._rows.select(
-            ROW,
-            *(name for name in CLOCK_KEY if name in self._rows.columns),
-            *(wide_name("tokens_by_language", c) for c in wide.values()),
-        )
+        rows = self._rows
         parts = {}
         for language, column in wide.items():
             name = wide_name("tokens_by_language", column)
             own = kept.join(rows.select(ROW, name), on=ROW, how="left", maintain_order="left")
             values = own[name]
             if "step" in kept.columns:
-                values = fill(own, rows, name).values
+                values = fill(own, current(rows), name).values
             parts[language] = values.alias(name)
         columns = {language: pl.col(values.name) for language, values in parts.items()}
         total = pl.sum_horizontal(columns.values())
@@ -164,6 +159,15 @@ class Mixtures:
             .with_columns(_listed(columns).alias("tokens_by_language"), tokens.alias("tokens"))
             .drop(values.name for values in parts.values())
         )
+
+    def _one_number(self) -> pl.DataFrame | None:
+        """The column ``unique_tokens`` of the source rows as a number; None if it is none."""
+        dtype = self._rows.schema["unique_tokens"]
+        if dtype.is_nested():
+            return None
+        scale = self._match.columns.scale.get("unique_tokens", 1.0)
+        own = self._rows.select(ROW, number("unique_tokens", dtype, count=True) * scale)
+        return None if own["unique_tokens"].drop_nulls().is_nan().any() else own
 
     def _of_own_language(self, kept: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
         if "language" not in kept.columns:
@@ -181,8 +185,8 @@ class Mixtures:
     def _stated(self, field: str, read: Callable[[Values], Values]) -> pl.Expr:
         """``field`` filled in with what the map states, by run, else for all."""
         columns = self._match.columns
-        lists: dict[str, Any] = {}
-        for run_id, facts in {**columns.runs, None: columns.set}.items():
+        lists: dict[str | None, Any] = {}
+        for run_id, facts in (*columns.runs.items(), (None, columns.set)):
             stated = getattr(facts, field)
             if stated is not None:
                 lists[run_id] = by_language(read(self._codes(stated)))
@@ -213,6 +217,10 @@ class Mixtures:
                 remedy="for weights of another scale set mixture_unit: relative in the map",
             )
         return {language: value / total for language, value in values.items()}
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _as_counts(values: Values) -> Values:

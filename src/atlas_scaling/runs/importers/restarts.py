@@ -16,8 +16,11 @@ from atlas_scaling.runs.importers.rows import ROW
 from atlas_scaling.runs.importers.source import SEGMENT
 
 OVERTAKEN: Final = "@overtaken"
+CLOCK_OVERTAKEN: Final = "@clock_overtaken"
+CLOCK_SEGMENT: Final = "@clock_segment"
 _LIMIT: Final = "@limit"
-_SERIES_SEGMENT: Final = "@series_segment"
+SERIES_SEGMENT: Final = "@series_segment"
+_MOST_SEGMENTS: Final = 1 << 32
 
 
 def with_overtaken_segments(rows: pl.DataFrame, logs: pl.Expr) -> tuple[pl.DataFrame, list[str]]:
@@ -47,18 +50,45 @@ def with_overtaken_segments(rows: pl.DataFrame, logs: pl.Expr) -> tuple[pl.DataF
 def overtaken_in_series(rows: pl.DataFrame, series: Sequence[str]) -> pl.DataFrame:
     """Rows with ``@overtaken`` where the same series goes back, later, to or below their step.
 
+    ``@series_segment`` counts how often it has gone back before.
+
     Args:
         rows: in the order they were logged, with ``step`` and the columns of ``series``.
         series: what makes one series, such as run and language.
     """
     back = pl.col("step") < pl.col("step").shift(1)
     segmented = rows.with_columns(
-        back.fill_null(False).cast(pl.UInt32).cum_sum().over(series).alias(_SERIES_SEGMENT)
+        back.fill_null(False).cast(pl.UInt32).cum_sum().over(series).alias(SERIES_SEGMENT)
     )
-    limits = _limits(segmented, series, _SERIES_SEGMENT).drop("@first")
-    keys = [*series, _SERIES_SEGMENT]
+    limits = _limits(segmented, series, SERIES_SEGMENT).drop("@first")
+    keys = [*series, SERIES_SEGMENT]
     marked = segmented.join(limits, on=keys, how="left", maintain_order="left", nulls_equal=True)
-    return marked.with_columns(_overtaken()).drop(_LIMIT, _SERIES_SEGMENT)
+    return marked.drop(OVERTAKEN, strict=False).with_columns(_overtaken()).drop(_LIMIT)
+
+
+def with_clock_segments(rows: pl.DataFrame, ticks: pl.Expr) -> pl.DataFrame:
+    """Source rows with ``@clock_segment``, and ``@clock_overtaken`` where their count is stale.
+
+    Args:
+        rows: source rows in the order they were logged.
+        ticks: whether a row has a count of tokens (or what else is joined by step).
+    """
+    marked = overtaken_in_series(rows.filter(ticks), ["run_id"])
+    marks = marked.select(
+        ROW,
+        pl.col(OVERTAKEN).alias(CLOCK_OVERTAKEN),
+        (pl.col(SEGMENT).cast(pl.Int64) * _MOST_SEGMENTS + pl.col(SERIES_SEGMENT)).alias(
+            CLOCK_SEGMENT
+        ),
+    )
+    joined = rows.join(marks, on=ROW, how="left", maintain_order="left")
+    return joined.with_columns(pl.col(CLOCK_OVERTAKEN).fill_null(False))
+
+
+def current(rows: pl.DataFrame) -> pl.DataFrame:
+    """The source rows whose counts no restart has made stale."""
+    marks = [c for c in (OVERTAKEN, CLOCK_OVERTAKEN) if c in rows.columns]
+    return rows.filter(~pl.any_horizontal(marks)) if marks else rows
 
 
 def with_appended_steps(rows: pl.DataFrame, *, by_file: bool) -> pl.DataFrame:

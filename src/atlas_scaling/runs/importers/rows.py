@@ -60,10 +60,11 @@ def source_rows(source: Source, match: Match) -> pl.DataFrame:
     return _with_facts(_spread_over_runs(_with_run_ids(rows, match)), match.columns)
 
 
-def evaluations(rows: pl.DataFrame, match: Match) -> pl.DataFrame:
+def evaluations(rows: pl.DataFrame, match: Match, *, logged: bool) -> pl.DataFrame:
     """One row an evaluation: places, ``@row``, ``@only``, run, step, tokens, language, losses.
 
-    Of a long table every row is one, with or without a loss; of a wide one, every filled cell.
+    Of a long table every row is one, with or without a loss; of a wide table, or a tracker's log,
+    every filled cell.
     """
     shared = [
         name
@@ -71,7 +72,9 @@ def evaluations(rows: pl.DataFrame, match: Match) -> pl.DataFrame:
         if name in rows.columns
     ]
     if not match.is_wide:
-        return rows.select(*shared, *(m for m in MEASURES if m in rows.columns))
+        measures = [m for m in MEASURES if m in rows.columns]
+        filled = pl.any_horizontal(pl.col(m).is_not_null() for m in measures)
+        return rows.filter(filled | (not logged)).select(*shared, *measures)
     cells: dict[tuple[str | None, str | None], dict[str, NamedColumn]] = {}
     for measure, columns in match.measures.items():
         for one in columns:

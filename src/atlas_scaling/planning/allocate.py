@@ -1,0 +1,264 @@
+"""A budget into model size, tokens and mixture: the best for some languages, by their laws.
+
+Each target's law (``planning.language_laws``) says its loss at N parameters and D_l tokens of each
+language. Minimised is the weighted mean of the targets' losses, the worst of them, or the worst
+regret: a target's loss over the least it could have had of this budget all to itself. Free are N
+and the shares, and with them ``D = C / (6 N) - D_inf / 3``: the budget C pays training, ``6 N D``,
+and if asked serving, ``2 N`` a token. Repeated text is priced by the law; there is no limit of
+epochs unless one is set. The optimum is exact (``planning.interior_point``); every draw of the
+parameters is solved too, and the usual mixtures stand beside the plan, each at its own best N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from atlas_scaling.answers import DEFAULT_LEVEL, Estimate
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.planning.allocation_answer import (
+    Allocation,
+    Alternative,
+    BudgetPoint,
+    ObjectiveKind,
+    PlanRange,
+    Transfer,
+)
+from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.allocation_problem import FloatArray
+from atlas_scaling.planning.allocation_setup import Setup, make_setup
+from atlas_scaling.planning.allocation_solver import Plan, Solver
+from atlas_scaling.planning.language_laws import LanguageLaw
+from atlas_scaling.planning.sensitivity import sensitivities
+from atlas_scaling.planning.unique_tokens import UniqueTokens
+from atlas_scaling.planning.usual_mixtures import usual_mixtures
+from atlas_scaling.units import format_count
+
+FRONTIER_FACTORS: Final = (0.1, 0.3, 3.0, 10.0)
+LAW: Final = "L = E + A/N^alpha + B/D_eff^beta, D_eff = sum_l tau_l S(D_l; U_l) (ATLAS, eqs. 1-3)"
+POSSIBLE_SHARE: Final = 0.01
+MANY_EPOCHS: Final = 40.0
+"""Muennighoff et al. 2023 find repeats beyond about this number worthless; the curve of ATLAS goes
+on rising to 1 + 1/lam epochs' worth."""
+
+
+def allocate(
+    laws: Sequence[LanguageLaw],
+    budget: Budget,
+    *,
+    sources: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
+    unique: Mapping[str, UniqueTokens] | None = None,
+    objective: ObjectiveKind | str = ObjectiveKind.MEAN,
+    floors: Mapping[str, float] | None = None,
+    caps: Mapping[str, float] | None = None,
+    max_epochs: float | None = None,
+    level: float = DEFAULT_LEVEL,
+) -> Allocation:
+    """The best plan for some targets.
+
+    Args:
+        laws: one a target, all in one loss unit.
+        budget: compute, sizes, tokens, serving.
+        sources: further languages that may be trained on.
+        weights: of the targets in the mean; equal if not given.
+        unique: distinct tokens by language, our codes; one left out never repeats.
+        objective: ``mean``, ``worst`` or ``regret``.
+        floors: least share by language.
+        caps: largest share by language.
+        max_epochs: most passes over a language's distinct tokens.
+        level: of intervals.
+
+    Raises:
+        InputError: a question that contradicts itself, or that no model and mixture meets.
+    """
+    counts = dict(unique or {})
+    setup = make_setup(
+        laws,
+        budget=budget,
+        sources=sources,
+        weights=weights,
+        unique={code: count.tokens for code, count in counts.items()},
+        floors=floors,
+        caps=caps,
+        max_epochs=max_epochs,
+    )
+    solver = Solver(setup, _kind(objective))
+    plan = solver.plan
+    is_target = np.arange(len(setup.languages)) < setup.n_targets
+    mixtures, left_out = usual_mixtures(setup.unique, is_target)
+    return Allocation(
+        n_params=plan.n_params,
+        tokens=plan.tokens,
+        flops=budget.spent,
+        mixture=setup.named(plan.shares),
+        epochs=setup.epochs(plan.shares, plan.tokens),
+        loss=_losses(solver, plan, level),
+        objective_kind=solver.kind,
+        objective=_estimate(solver.value(plan), solver.draw_values(plan), level),
+        own_best=_own_best(solver),
+        plan_range=_plan_range(solver, level),
+        alternatives={
+            name: _alternative(solver, solver.best_plan_with(mixture), level)
+            for name, mixture in mixtures.items()
+        },
+        frontier=_frontier(solver),
+        sensitivity=sensitivities(setup, plan, solver.solution),
+        transfer=_transfer(setup, plan),
+        unique_tokens={code: counts[code] for code in setup.languages if code in counts},
+        laws={law.language: law.basis for law in laws},
+        loss_unit=laws[0].unit,
+        level=level,
+        source="; ".join(dict.fromkeys(law.basis for law in laws)),
+        law=LAW,
+        warnings=tuple(dict.fromkeys([*_law_warnings(laws), *_warnings(solver), *left_out])),
+    )
+
+
+def _kind(objective: ObjectiveKind | str) -> ObjectiveKind:
+    try:
+        return ObjectiveKind(objective)
+    except ValueError:
+        raise InputError(
+            "unknown objective",
+            value=objective,
+            where="objective",
+            remedy=nearest(str(objective), ObjectiveKind) or f"one of {', '.join(ObjectiveKind)}",
+        ) from None
+
+
+def _estimate(value: float, draws: FloatArray | None, level: float) -> Estimate:
+    return Estimate(value, None if draws is None else _interval(draws, level))
+
+
+def _interval(draws: FloatArray, level: float) -> tuple[float, float]:
+    tail = 50 * (1 - level)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _losses(solver: Solver, plan: Plan, level: float) -> dict[str, Estimate]:
+    values = solver.losses(solver.setup.problem, plan)[0]
+    drawn = None if solver.draw_problem is None else solver.losses(solver.draw_problem, plan)
+    return {
+        law.language: _estimate(
+            float(values[t]), None if drawn is None or not law.n_draws else drawn[:, t], level
+        )
+        for t, law in enumerate(solver.setup.laws)
+    }
+
+
+def _own_best(solver: Solver) -> dict[str, float]:
+    if solver.kind is not ObjectiveKind.REGRET:
+        return {}
+    values = solver.own_best.tolist()
+    return {law.language: value for law, value in zip(solver.setup.laws, values, strict=True)}
+
+
+def _alternative(solver: Solver, plan: Plan, level: float) -> Alternative:
+    setup = solver.setup
+    drawn, ours = solver.draw_values(plan), solver.draw_values(solver.plan)
+    return Alternative(
+        n_params=plan.n_params,
+        tokens=plan.tokens,
+        mixture=setup.named(plan.shares),
+        epochs=setup.epochs(plan.shares, plan.tokens),
+        loss=_losses(solver, plan, level),
+        objective=_estimate(solver.value(plan), drawn, level),
+        probability_plan_better=None
+        if drawn is None or ours is None
+        else float(np.mean(ours < drawn)),
+    )
+
+
+def _plan_range(solver: Solver, level: float) -> PlanRange | None:
+    drawn, ours = solver.drawn_plans, solver.draw_values(solver.plan)
+    if drawn is None or ours is None or len(drawn.v) < 2:
+        return None
+    shares = {
+        code: _interval(drawn.shares[:, i], level)
+        for i, code in enumerate(solver.setup.languages)
+        if solver.plan.shares[i] > 0 or np.percentile(drawn.shares[:, i], 95) > POSSIBLE_SHARE
+    }
+    return PlanRange(
+        n_params=_interval(np.exp(drawn.v), level),
+        tokens=_interval(drawn.tokens, level),
+        mixture=shares,
+        expected_regret=float(np.mean(ours[drawn.index] - drawn.objective)),
+        n_draws=len(drawn.v),
+    )
+
+
+def _frontier(solver: Solver) -> tuple[BudgetPoint, ...]:
+    """Best plans of smaller and larger budgets; none where N and D are fixed anyway."""
+    setup = solver.setup
+    if setup.budget.flops is None or setup.budget.tokens is not None:
+        return ()
+    budgets = [setup.budget.flops * factor for factor in FRONTIER_FACTORS]
+    found = solver.plans_for([flops for flops in budgets if solver.can_pay(flops)])
+    points = [
+        _budget_point(solver, plan, value, flops)
+        for (plan, value), flops in zip(
+            found, [flops for flops in budgets if solver.can_pay(flops)], strict=True
+        )
+    ]
+    own = _budget_point(solver, solver.plan, solver.value(solver.plan), setup.budget.flops)
+    return tuple(sorted([*points, own], key=lambda point: point.flops))
+
+
+def _budget_point(solver: Solver, plan: Plan, value: float, flops: float) -> BudgetPoint:
+    losses = solver.losses(solver.problem_at(flops), plan)[0].tolist()
+    targets = [law.language for law in solver.setup.laws]
+    return BudgetPoint(
+        flops=flops,
+        n_params=plan.n_params,
+        tokens=plan.tokens,
+        mixture=solver.setup.named(plan.shares),
+        loss=dict(zip(targets, losses, strict=True)),
+        objective=value,
+    )
+
+
+def _transfer(setup: Setup, plan: Plan) -> tuple[Transfer, ...]:
+    """Weights of the languages that have a share, the largest first."""
+    used = [code for i, code in enumerate(setup.languages) if plan.shares[i] > 0]
+    found = [
+        Transfer(law.language, code, law.worth_of(code))
+        for law in setup.laws
+        for code in used
+        if code != law.language and law.worth_of(code) != 0
+    ]
+    return tuple(sorted(found, key=lambda one: -abs(one.tau)))
+
+
+def _law_warnings(laws: Sequence[LanguageLaw]) -> list[str]:
+    return [warning for law in laws for warning in law.warnings]
+
+
+def _warnings(solver: Solver) -> list[str]:
+    setup, plan, said = solver.setup, solver.plan, []
+    for law in setup.laws:
+        if law.n_params is not None and not law.n_params[0] <= plan.n_params <= law.n_params[1]:
+            said.append(
+                f"extrapolated: {format_count(plan.n_params)} parameters, the law of "
+                f"{law.language} rests on {format_count(law.n_params[0])}-"
+                f"{format_count(law.n_params[1])}"
+            )
+    for code, epochs in setup.epochs(plan.shares, plan.tokens).items():
+        if epochs > MANY_EPOCHS:
+            said.append(f"{code} is repeated {epochs:.0f} times: more text of it is worth more")
+    if len(setup.languages) > 1 and not any(law.knows_transfer for law in setup.laws):
+        said.append(
+            "no law here knows transfer: every language but the targets is worth nothing, and a "
+            "target's share serves itself alone"
+        )
+    drawn = solver.drawn_plans
+    if solver.draw_problem is not None and drawn is not None:
+        lost = len(solver.draw_problem.flops) - len(drawn.v)
+        if lost:
+            said.append(
+                f"{lost} draws have no best plan of their own and are left out of its range"
+            )
+    return said

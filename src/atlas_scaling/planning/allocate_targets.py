@@ -1,0 +1,167 @@
+"""``allocate`` from names: laws from fits or the published table, sources from a transfer matrix.
+
+Which law a target gets, in this order: a fit of its own; the published law of Table C.1, its own or
+a relative's (``language_laws``). Which sources may be trained on: those the user names; else those
+that the fits know; else the best of the matrix, if it has the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from atlas_scaling.answers import DEFAULT_LEVEL
+from atlas_scaling.errors import InputError
+from atlas_scaling.languages import normalise
+from atlas_scaling.planning.allocate import allocate
+from atlas_scaling.planning.allocation_answer import Allocation, ObjectiveKind
+from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.language_laws import (
+    PUBLISHED_UNIT,
+    LanguageLaw,
+    best_sources_of,
+    law_of_fit,
+    published_law,
+    transfer_warnings,
+    with_transfer,
+)
+from atlas_scaling.planning.unique_tokens import unique_tokens
+from atlas_scaling.transfer.matrix import TransferMatrix
+
+if TYPE_CHECKING:
+    from atlas_scaling.fitting.result import Fit
+
+BEST_SOURCES: Final = 5
+
+
+def allocate_targets(
+    targets: Sequence[str],
+    budget: Budget,
+    *,
+    fits: Sequence[Fit] = (),
+    matrix: TransferMatrix | None = None,
+    sources: Sequence[str] | None = None,
+    like: Mapping[str, str] | None = None,
+    interference: bool = False,
+    weights: Mapping[str, float] | None = None,
+    unique: Mapping[str, float] | None = None,
+    objective: ObjectiveKind | str = ObjectiveKind.MEAN,
+    floors: Mapping[str, float] | None = None,
+    caps: Mapping[str, float] | None = None,
+    max_epochs: float | None = None,
+    level: float = DEFAULT_LEVEL,
+) -> Allocation:
+    """The best plan for some languages.
+
+    Args:
+        targets: languages the model is for.
+        budget: compute, sizes, tokens, serving.
+        fits: of targets, ATLAS or Chinchilla; the published laws stand in for the others.
+        matrix: transfer scores for laws that know none; the published 38x38 if not given.
+        sources: further languages that may be trained on; chosen by transfer if not given.
+        like: target -> the language whose published law it borrows.
+        interference: keep negative weights of the matrix.
+        weights: of the targets in the mean; equal if not given.
+        unique: distinct tokens by language; see ``unique_tokens`` for what else is known.
+        objective: ``mean``, ``worst`` or ``regret``.
+        floors: least share by language.
+        caps: largest share by language.
+        max_epochs: most passes over a language's distinct tokens.
+        level: of intervals.
+
+    >>> plan = allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"cat_Latn": 10e9})
+    >>> sorted(plan.alternatives)
+    ['target_only', 'uniform']
+
+    Raises:
+        InputError: no targets, unknown languages, fits of other languages or of two units, or a
+            question that no plan meets.
+    """
+    codes = [normalise(code) for code in targets]
+    if matrix is None:
+        from atlas_scaling.transfer.reference import published_matrix
+
+        matrix = published_matrix()
+    fitted = _fitted(fits, codes)
+    borrowed = {normalise(code): other for code, other in (like or {}).items()}
+    laws = [
+        fitted[code] if code in fitted else published_law(code, like=borrowed.get(code))
+        for code in codes
+    ]
+    chosen = _sources(sources, laws, matrix)
+    languages = list(dict.fromkeys([*codes, *chosen]))
+    without = [law for law in laws if not law.knows_transfer]
+    laws = [
+        law
+        if law.knows_transfer
+        else with_transfer(law, matrix, languages, interference=interference)
+        for law in laws
+    ]
+    counts, said = unique_tokens(languages, unique)
+    answer = allocate(
+        laws,
+        budget,
+        sources=chosen,
+        weights=weights,
+        unique=counts,
+        objective=objective,
+        floors=floors,
+        caps=caps,
+        max_epochs=max_epochs,
+        level=level,
+    )
+    return replace(
+        answer,
+        warnings=(
+            *_published_warnings(laws),
+            *answer.warnings,
+            *said,
+            *transfer_warnings(without, matrix, languages),
+        ),
+    )
+
+
+def _fitted(fits: Sequence[Fit], targets: Sequence[str]) -> dict[str, LanguageLaw]:
+    laws: dict[str, LanguageLaw] = {}
+    for fit in fits:
+        law = law_of_fit(fit)
+        if law.language not in targets:
+            raise InputError(
+                "this fit is of a language that is no target",
+                value=law.language,
+                where="fits",
+                remedy=f"add it to the targets, or leave the fit out; targets: "
+                f"{', '.join(targets)}",
+            )
+        if law.language in laws:
+            raise InputError("two fits of one target", value=law.language, where="fits")
+        laws[law.language] = law
+    return laws
+
+
+def _sources(
+    named: Sequence[str] | None, laws: Sequence[LanguageLaw], matrix: TransferMatrix
+) -> list[str]:
+    if named is not None:
+        return [normalise(code) for code in named]
+    known = [source for law in laws for source in law.tau]
+    unknown = [law for law in laws if not law.knows_transfer]
+    best = [s for law in unknown for s in best_sources_of(matrix, law.language, top=BEST_SOURCES)]
+    return list(dict.fromkeys([*known, *best]))
+
+
+def _published_warnings(laws: Sequence[LanguageLaw]) -> list[str]:
+    published = [law for law in laws if law.unit == PUBLISHED_UNIT]
+    if not published:
+        return []
+    borrowed = [f"{law.language}: {law.basis}" for law in published if "(" in law.basis]
+    said = [
+        "published laws: losses are in the paper's own unit and compare plans with each other "
+        "only; there are no intervals",
+        "transfer is pairwise, at 2B parameters and 42B tokens; that it adds up over several "
+        "sources, and what they cost in capacity, is not known",
+    ]
+    if borrowed:
+        said.append("no published law of their own: " + "; ".join(borrowed))
+    return said

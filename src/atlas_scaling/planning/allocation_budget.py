@@ -1,0 +1,125 @@
+"""What an allocation may spend, and which model sizes that leaves.
+
+A budget C pays ``6 N D`` for training and, if asked, ``2 N`` for each token served.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.compute import FLOPS_PER_PARAMETER_TOKEN
+from atlas_scaling.errors import InputError
+from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.units import format_count
+
+SMALLEST_MODEL: Final = 1e6
+FEWEST_TOKENS: Final = 1e6
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent.
+
+    Attributes:
+        flops: training and serving; None where N and D are both fixed.
+        n_params: fixed size, or None.
+        sizes: sizes to choose from, or None.
+        tokens: fixed training tokens, or None.
+        inference_tokens: that will be served over the model's life, paid for from ``flops``.
+    """
+
+    flops: float | None = None
+    n_params: float | None = None
+    sizes: tuple[float, ...] | None = None
+    tokens: float | None = None
+    inference_tokens: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_above_zero(flops=self.flops, n_params=self.n_params, tokens=self.tokens)
+        for size in self.sizes or ():
+            check_above_zero(sizes=size)
+        if not (math.isfinite(self.inference_tokens) and self.inference_tokens >= 0):
+            raise InputError(
+                "tokens to be served are 0 or more",
+                value=self.inference_tokens,
+                where="inference_tokens",
+            )
+        given = [self.flops, self.n_params or self.sizes, self.tokens]
+        if sum(value is not None for value in given) == 3:
+            raise InputError(
+                "compute, parameters and tokens together say too much",
+                value={"flops": self.flops, "n_params": self.n_params, "tokens": self.tokens},
+                where="flops, n_params, tokens",
+                remedy="leave one out",
+            )
+        if self.flops is None and (self.n_params is None or self.tokens is None):
+            raise InputError(
+                "how much may be spent?",
+                where="flops",
+                remedy="give FLOPs, or both parameters and tokens",
+            )
+
+    @property
+    def spent(self) -> float:
+        """FLOPs in all."""
+        if self.flops is not None:
+            return self.flops
+        assert self.n_params is not None
+        assert self.tokens is not None
+        return self.n_params * (FLOPS_PER_PARAMETER_TOKEN * self.tokens + 2 * self.inference_tokens)
+
+    def fixed_v(self, flops: float) -> NDArray[np.float64] | None:
+        """Values of log N that may be chosen, or None where N is free.
+
+        Raises:
+            InputError: none of them can be trained.
+        """
+        if self.tokens is not None:
+            return np.log(
+                [flops / (FLOPS_PER_PARAMETER_TOKEN * self.tokens + 2 * self.inference_tokens)]
+            )
+        sizes = self.sizes if self.sizes is not None else self.n_params and (self.n_params,)
+        if not sizes:
+            return None
+        trained = [
+            size
+            for size in sizes
+            if flops / FLOPS_PER_PARAMETER_TOKEN / size - self.inference_tokens / 3 >= FEWEST_TOKENS
+        ]
+        if not trained:
+            raise InputError(
+                f"this budget trains no model of the sizes given on {format_count(FEWEST_TOKENS)} "
+                "tokens" + (" after serving is paid" if self.inference_tokens else ""),
+                value=flops,
+                where="flops",
+                remedy=f"smaller sizes than {format_count(min(sizes))}, or more compute",
+            )
+        return np.log(trained)
+
+    def free_v(self, flops: float, *, most_tokens: float = math.inf) -> tuple[float, float]:
+        """Bounds of log N where it is free; ``most_tokens`` is all the text there is.
+
+        Raises:
+            InputError: the budget is too small for any model.
+        """
+        served = self.inference_tokens / 3
+        low = max(
+            SMALLEST_MODEL,
+            flops / FLOPS_PER_PARAMETER_TOKEN / (most_tokens * (1 - 1e-6) + served),
+        )
+        high = flops / FLOPS_PER_PARAMETER_TOKEN / (FEWEST_TOKENS + served)
+        if high <= low * 1.01:
+            raise InputError(
+                "this budget is too small for any model: "
+                f"{format_count(SMALLEST_MODEL)} parameters on {format_count(FEWEST_TOKENS)} tokens"
+                + (" after serving is paid" if served else ""),
+                value=flops,
+                where="flops",
+                remedy="more compute, less serving, or more epochs if those are limited",
+            )
+        return math.log(low), math.log(high)

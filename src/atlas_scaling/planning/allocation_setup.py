@@ -1,0 +1,296 @@
+"""The question of an allocation as arrays: laws, languages, bounds, where the solver may start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.languages import normalise
+from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.allocation_problem import FloatArray, Problem
+from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.interior_point import Constraints
+from atlas_scaling.planning.language_laws import LanguageLaw
+from atlas_scaling.units import format_count
+
+_PREFERENCE_FOR_TARGETS: Final = (1.0, 0.1, 0.01, 1e-3)
+_SPARE: Final = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A question, checked.
+
+    Attributes:
+        laws: of the targets.
+        languages: targets first, then sources.
+        weights: of the targets, sum 1, (T,).
+        unique: distinct tokens, (n,), infinite where not known.
+        low, high: bounds of shares, (n,).
+        max_tokens: most tokens by language, (n,), or None.
+        budget: what may be spent.
+    """
+
+    laws: tuple[LanguageLaw, ...]
+    languages: tuple[str, ...]
+    weights: FloatArray
+    unique: FloatArray
+    low: FloatArray
+    high: FloatArray
+    max_tokens: FloatArray | None
+    budget: Budget
+
+    @property
+    def n_targets(self) -> int:
+        """Targets, T."""
+        return len(self.laws)
+
+    @cached_property
+    def n_draws(self) -> int:
+        """Draws that every law that has some can give."""
+        return min((law.n_draws for law in self.laws if law.n_draws), default=0)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The point problem, one case."""
+        return self._problem(
+            1, lambda law, name: np.array([getattr(law, name)]), _worth, _repetition
+        )
+
+    def draw_problem(self, n: int) -> Problem:
+        """The first ``n`` draws, each a case; a law without draws is the same in all."""
+
+        def coefficient(law: LanguageLaw, name: str) -> FloatArray:
+            own = law.draws.get(name)
+            return np.full(n, getattr(law, name)) if own is None else own[:n]
+
+        def worth(law: LanguageLaw, code: str) -> FloatArray:
+            own = law.worth_draws(code)
+            return np.full(n, law.worth_of(code)) if own is None else own[:n]
+
+        def repetition(law: LanguageLaw, code: str) -> FloatArray:
+            own = law.repetition_draws(code)
+            return np.full(n, law.repetition_of(code)) if own is None else own[:n]
+
+        return self._problem(n, coefficient, worth, repetition)
+
+    def _problem(
+        self,
+        R: int,
+        coefficient: Callable[[LanguageLaw, str], FloatArray],
+        worth: Callable[[LanguageLaw, str], FloatArray],
+        repetition: Callable[[LanguageLaw, str], FloatArray],
+    ) -> Problem:
+        arrays = {
+            name: np.stack([coefficient(law, name) for law in self.laws], axis=1)
+            for name in ("E", "A", "alpha", "B", "beta")
+        }
+        tau, lam = (
+            np.stack(
+                [np.stack([of(law, code) for code in self.languages], axis=1) for law in self.laws],
+                axis=1,
+            )
+            for of in (worth, repetition)
+        )
+        if (lam == lam[:, :1]).all():
+            lam = lam[:, :1]  # one curve of repetition for all targets: T times less to compute
+        return Problem(
+            **arrays,
+            tau=tau,
+            lam=lam,
+            unique=self.unique,
+            flops=np.full(R, self.budget.spent),
+            inference_tokens=self.budget.inference_tokens,
+            tokens=self.budget.tokens,
+        )
+
+    def v_bounds(self, flops: float) -> tuple[float, float]:
+        """Bounds of log N where it is free."""
+        limited = self.max_tokens is not None and bool(np.isfinite(self.max_tokens).all())
+        most = float(self.max_tokens.sum()) if limited and self.max_tokens is not None else math.inf
+        return self.budget.free_v(flops, most_tokens=most)
+
+    def constraints(self, v: FloatArray | None) -> Constraints:
+        """For the solver; ``v`` are the bounds of log N, (R, 2), None where it is fixed."""
+        return Constraints(self.low, self.high, v, self.max_tokens)
+
+    def named(self, shares: FloatArray) -> dict[str, float]:
+        """Shares by language, the largest first, those of 0 left out."""
+        pairs = zip(self.languages, shares.tolist(), strict=True)
+        return {code: w for code, w in sorted(pairs, key=lambda pair: -pair[1]) if w > 0}
+
+    def epochs(self, shares: FloatArray, tokens: float) -> dict[str, float]:
+        """Passes over the distinct tokens, by language that has a share and a known count."""
+        return {
+            code: share * tokens / float(self.unique[self.languages.index(code)])
+            for code, share in self.named(shares).items()
+            if math.isfinite(self.unique[self.languages.index(code)])
+        }
+
+    def without_floors(self) -> Setup:
+        """The same question with floors of 0."""
+        return replace(self, low=np.zeros_like(self.low))
+
+    def start_shares(self, problem: Problem, v: FloatArray) -> FloatArray:
+        """Shares strictly within the constraints at which every loss is finite, (R, n).
+
+        Raises:
+            InputError: epochs leave too little text, or the transfer weights cancel a target.
+        """
+        D = problem.tokens_at(v)[0][:, None]
+        high = np.broadcast_to(self.high, (len(v), len(self.high)))
+        if self.max_tokens is not None:
+            high = np.minimum(high, self.max_tokens / D)
+        room = high - self.low
+        if (room <= 0).any() or (high.sum(axis=1) <= 1).any():
+            raise InputError(
+                "the limit of epochs leaves less text than this budget trains on",
+                value=format_count(float(D.min())),
+                where="max_epochs",
+                remedy="more epochs, more languages, a larger model, or less compute",
+            )
+        is_target = np.arange(len(self.languages)) < self.n_targets
+        for preference in _PREFERENCE_FOR_TARGETS:
+            wanted = room * np.where(is_target, 1.0, preference)
+            filled = (1 - self.low.sum()) / wanted.sum(axis=1, keepdims=True)
+            if (wanted * filled >= room).any():
+                break
+            shares = self.low + wanted * filled
+            if np.isfinite(problem.losses(v, shares)).all():
+                return np.asarray(shares)
+        raise InputError(
+            "the transfer weights cancel a target: its effective data is below zero in the mixture "
+            "that suits it best",
+            value={law.language: min(law.tau.values(), default=0.0) for law in self.laws},
+            where="tau",
+            remedy="fewer targets at once, or leave interference out",
+        )
+
+
+def make_setup(
+    laws: Sequence[LanguageLaw],
+    *,
+    budget: Budget,
+    sources: Sequence[str],
+    weights: Mapping[str, float] | None,
+    unique: Mapping[str, float],
+    floors: Mapping[str, float] | None,
+    caps: Mapping[str, float] | None,
+    max_epochs: float | None,
+) -> Setup:
+    """Check a question and put it into arrays.
+
+    Args:
+        laws: one a target.
+        budget: what may be spent.
+        sources: further languages that may be trained on.
+        weights: of the targets; equal if not given.
+        unique: distinct tokens by language, our codes.
+        floors: least share by language.
+        caps: largest share by language.
+        max_epochs: most passes over a language's distinct tokens.
+
+    Raises:
+        InputError: no target, one twice, units that differ, or bounds that no mixture meets.
+    """
+    targets = [law.language for law in laws]
+    if not targets:
+        raise InputError("which languages is the model for?", where="targets")
+    if len(set(targets)) < len(targets):
+        raise InputError("a target stands twice", value=targets, where="targets")
+    units = sorted({law.unit for law in laws})
+    if len(units) > 1:
+        raise InputError(
+            "the laws are of losses in different units, which do not add up",
+            value=units,
+            where="laws",
+            remedy="fit all of them in one unit",
+        )
+    languages = tuple(dict.fromkeys([*targets, *sources]))
+    low = _by_language(floors, languages, "floors", 0.0)
+    high = _by_language(caps, languages, "caps", 1.0)
+    _check_bounds(low, high, languages)
+    check_above_zero(max_epochs=max_epochs)
+    counts = np.array([unique.get(code, math.inf) for code in languages])
+    return Setup(
+        laws=tuple(laws),
+        languages=languages,
+        weights=_weights(weights, targets),
+        unique=counts,
+        low=low,
+        high=np.maximum(high, low + _SPARE),
+        max_tokens=None if max_epochs is None else counts * max_epochs,
+        budget=budget,
+    )
+
+
+def _worth(law: LanguageLaw, code: str) -> FloatArray:
+    return np.array([law.worth_of(code)])
+
+
+def _repetition(law: LanguageLaw, code: str) -> FloatArray:
+    return np.array([law.repetition_of(code)])
+
+
+def _weights(weights: Mapping[str, float] | None, targets: Sequence[str]) -> FloatArray:
+    if weights is None:
+        return np.full(len(targets), 1 / len(targets))
+    given = {normalise(code): value for code, value in weights.items()}
+    wrong = sorted(set(given) ^ set(targets))
+    if wrong:
+        raise InputError(
+            "every target needs a weight, and nothing else has one", value=wrong, where="weights"
+        )
+    check_above_zero(**{f"weight of {code}": value for code, value in given.items()})
+    values = np.array([given[code] for code in targets], dtype=np.float64)
+    return np.asarray(values / values.sum())
+
+
+def _by_language(
+    values: Mapping[str, float] | None, languages: Sequence[str], where: str, default: float
+) -> FloatArray:
+    found = dict.fromkeys(languages, default)
+    for code, value in (values or {}).items():
+        ours = normalise(code)
+        if ours not in found:
+            raise InputError(
+                "a bound on a language that is not in the plan",
+                value=ours,
+                where=where,
+                remedy="add it to the targets or sources",
+            )
+        if not 0 <= value <= 1:
+            raise InputError(
+                "a share is a number from 0 to 1", value=value, where=f"{where}, {ours}"
+            )
+        found[ours] = float(value)
+    return np.array([found[code] for code in languages])
+
+
+def _check_bounds(low: FloatArray, high: FloatArray, languages: Sequence[str]) -> None:
+    crossed = np.flatnonzero(low > high)
+    if len(crossed):
+        code = languages[crossed[0]]
+        raise InputError(
+            "a floor lies above its cap",
+            value=(float(low[crossed[0]]), float(high[crossed[0]])),
+            where=f"floors and caps, {code}",
+        )
+    if low.sum() >= 1:
+        raise InputError(
+            "the floors leave nothing to choose: together they must be below 1",
+            value=float(low.sum()),
+            where="floors",
+        )
+    if high.sum() <= 1:
+        raise InputError(
+            "no mixture meets the caps: together they must be above 1",
+            value=float(high.sum()),
+            where="caps",
+        )

@@ -1,0 +1,321 @@
+"""Fills the holes of a transfer matrix with estimates, and says how good they are.
+
+Only measured cells teach; a censored one teaches its bound. Estimates that a matrix already has
+(the paper's forest) are left aside and compared with at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.answers import DEFAULT_LEVEL, Answer
+from atlas_scaling.errors import InputError
+from atlas_scaling.languages import normalise
+from atlas_scaling.transfer.crossval import SCHEMES, ModelScore, Scheme, compare
+from atlas_scaling.transfer.fas import FasTable
+from atlas_scaling.transfer.features import PairFeatures, fas_features, relation_features
+from atlas_scaling.transfer.gaussian import Observations, PairProcess
+from atlas_scaling.transfer.matrix import (
+    Cell,
+    Origin,
+    Provenance,
+    TransferMatrix,
+    comparable,
+)
+from atlas_scaling.transfer.models import (
+    AdditiveModel,
+    FittedProcess,
+    ForestModel,
+    MeanModel,
+    PairModel,
+    ProcessModel,
+)
+from atlas_scaling.transfer.ranking import LAW
+
+MIN_MEASURED: Final = 6
+MIN_LANGUAGES: Final = 3
+MODELS: Final[tuple[PairModel, ...]] = (
+    ProcessModel(),
+    ForestModel("forest on script, family, branch"),
+    AdditiveModel(),
+    MeanModel(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement(Answer):
+    """Our estimates against those the matrix came with, over the cells that nobody measured.
+
+    Attributes:
+        pearson: correlation.
+        spearman: rank correlation.
+        inside: share of theirs inside our intervals.
+        n: cells.
+    """
+
+    pearson: float
+    spearman: float
+    inside: float
+    n: int
+
+
+@dataclass(frozen=True)
+class CompletionAnswer(Answer):
+    """A matrix without holes, and what stands behind it.
+
+    Attributes:
+        matrix: measured cells as they were, all others estimated (not in the JSON; save it).
+        model: what estimated.
+        features: what it knew of pairs.
+        n_measured, n_censored, n_estimated: cells that taught, those of them that are bounds, and
+            those that were filled.
+        variances: of each part of the process, in BTS squared: what scores are made of.
+        scores: how well models predict measured pairs that are held out; empty if not asked for.
+        agreement: with estimates that the matrix came with; None where it had none.
+        level: of the intervals.
+    """
+
+    matrix: TransferMatrix = field(repr=False)
+    model: str
+    features: tuple[str, ...]
+    n_measured: int
+    n_censored: int
+    n_estimated: int
+    variances: dict[str, float]
+    scores: tuple[ModelScore, ...]
+    agreement: Agreement | None
+    level: float
+    source: str
+    law: str
+    warnings: tuple[str, ...]
+
+
+def complete(
+    matrix: TransferMatrix,
+    *,
+    languages: Sequence[str] | None = None,
+    features: PairFeatures | None = None,
+    models: Sequence[PairModel] = (),
+    level: float = DEFAULT_LEVEL,
+    seed: int = 0,
+) -> CompletionAnswer:
+    """Estimate every pair of ``languages`` that was not measured.
+
+    Args:
+        matrix: with ``MIN_MEASURED`` measured cells or more.
+        languages: of the completed matrix, as users write them; those of ``matrix`` if None.
+            Others are added to what was measured.
+        features: what is known of pairs beyond script, family and branch; languages that it lacks
+            are left out.
+        models: to compare by cross-validation (``MODELS`` are the usual ones); none if empty.
+        level: of the intervals.
+        seed: of the folds.
+
+    Raises:
+        InputError: too few measured cells or languages.
+    """
+    wanted = dict.fromkeys([*matrix.targets, *matrix.sources])
+    wanted |= dict.fromkeys(normalise(code) for code in languages or ())
+    known = relation_features(tuple(wanted))
+    if features is not None:
+        known = known + features
+    observations = observations_of(matrix, known.codes)
+    _check_enough(observations)
+    fitted = ProcessModel().fit(observations, known)
+    completed = _filled(matrix, fitted, known, level)
+    return CompletionAnswer(
+        matrix=completed,
+        model=ProcessModel().name,
+        features=known.names,
+        n_measured=len(observations),
+        n_censored=int(np.count_nonzero(observations.side)),
+        n_estimated=completed.counts.get(Provenance.ESTIMATED.value, 0),
+        variances=fitted.process.variances,
+        scores=compare(models, observations, known, schemes=SCHEMES, level=level, seed=seed),
+        agreement=_agreement(matrix, completed),
+        level=level,
+        source="; ".join(str(o) for o in _taught_by(matrix)),
+        law=LAW,
+        warnings=tuple(_warnings(matrix, known, wanted, observations, fitted.process)),
+    )
+
+
+def compare_on_fas(
+    matrix: TransferMatrix,
+    table: FasTable,
+    *,
+    schemes: Sequence[Scheme] = SCHEMES,
+    level: float = DEFAULT_LEVEL,
+    seed: int = 0,
+) -> tuple[ModelScore, ...]:
+    """The paper's forest on its four features beside ours with and without them.
+
+    On the measured pairs whose languages were both continued on; these features are not published
+    for the paper's own cells.
+
+    Raises:
+        InputError: fewer than ``MIN_MEASURED`` such pairs.
+    """
+    fas = fas_features(table)
+    relations = relation_features(fas.codes)
+    observations = observations_of(matrix, fas.codes)
+    _check_enough(observations)
+    tried: tuple[tuple[PairModel, PairFeatures], ...] = (
+        (ForestModel("forest on FAS (App. B.6)"), fas),
+        (ProcessModel("process with FAS"), relations + fas),
+        (ProcessModel("process, same pairs"), relations),
+    )
+    return tuple(
+        score
+        for model, features in tried
+        for score in compare(
+            [model], observations, features, schemes=schemes, level=level, seed=seed
+        )
+    )
+
+
+def observations_of(matrix: TransferMatrix, codes: Sequence[str]) -> Observations:
+    """Measured cells of ``codes``; their deviation from the interval, where it has both ends."""
+    at = {code: i for i, code in enumerate(codes)}
+    cells = [
+        cell
+        for cell in matrix.select(matrix.is_measurement)
+        if cell.target in at and cell.source in at and cell.target != cell.source
+    ]
+    return Observations(
+        target=np.array([at[cell.target] for cell in cells], np.int64),
+        source=np.array([at[cell.source] for cell in cells], np.int64),
+        score=np.array([cell.best_guess for cell in cells], np.float64),
+        side=np.array([_side(cell) for cell in cells], np.int64),
+        sd=np.array([_deviation(cell) for cell in cells], np.float64),
+    )
+
+
+def _side(cell: Cell) -> int:
+    """0 for a value, -1 for an upper bound, 1 for a lower one."""
+    if cell.bts is not None:
+        return 0
+    return -1 if cell.lower is None else 1
+
+
+def _deviation(cell: Cell) -> float:
+    """Standard deviation that the interval of a value implies; 0 where it has none."""
+    from scipy.special import ndtri
+
+    level = None if cell.origin is None else cell.origin.level
+    if cell.bts is None or level is None or cell.lower is None or cell.upper is None:
+        return 0.0
+    return (cell.upper - cell.lower) / (2 * float(ndtri((1 + level) / 2)))
+
+
+def _check_enough(observations: Observations) -> None:
+    n_languages = len(np.union1d(observations.target, observations.source))
+    if len(observations) < MIN_MEASURED or n_languages < MIN_LANGUAGES:
+        raise InputError(
+            "too few measured scores to estimate others from",
+            value=f"{len(observations)} scores of {n_languages} languages",
+            remedy=f"measure {MIN_MEASURED} pairs of {MIN_LANGUAGES} languages or more, or merge "
+            "with the published matrix",
+        )
+
+
+def _filled(
+    matrix: TransferMatrix, fitted: FittedProcess, features: PairFeatures, level: float
+) -> TransferMatrix:
+    measured = {(c.target, c.source): c for c in matrix.select(matrix.is_measurement)}
+    codes = features.codes
+    holes = [
+        (i, j)
+        for i, target in enumerate(codes)
+        for j, source in enumerate(codes)
+        if i != j and (target, source) not in measured
+    ]
+    target, source = np.array(holes, dtype=np.int64).reshape(-1, 2).T
+    predicted = fitted.predict(target, source, level)
+    first = _taught_by(matrix)[0]
+    origin = replace(first, name=f"estimated from {first.name}", level=level, step=None)
+    estimates = (
+        Cell(
+            codes[i],
+            codes[j],
+            float(predicted.score[k]),
+            float(predicted.lower[k]),
+            float(predicted.upper[k]),
+            Provenance.ESTIMATED,
+            origin,
+        )
+        for k, (i, j) in enumerate(holes)
+    )
+    kept = (cell for pair, cell in measured.items() if pair[0] in codes and pair[1] in codes)
+    return TransferMatrix.from_cells([*kept, *estimates], targets=codes, sources=codes)
+
+
+def _taught_by(matrix: TransferMatrix) -> tuple[Origin, ...]:
+    """Origins of measured cells."""
+    indices = np.unique(matrix.origin[matrix.is_measurement])
+    return tuple(matrix.origins[int(i)] for i in indices if i >= 0)
+
+
+def _agreement(given: TransferMatrix, completed: TransferMatrix) -> Agreement | None:
+    from scipy.stats import pearsonr, spearmanr
+
+    theirs, ours, lower, upper = [], [], [], []
+    for cell in given:
+        if cell.provenance is not Provenance.ESTIMATED or cell.bts is None:
+            continue
+        if cell.target in completed.targets and cell.source in completed.sources:
+            own = completed[cell.target, cell.source]
+            theirs.append(cell.bts)
+            ours.append(own.bts)
+            lower.append(own.lower)
+            upper.append(own.upper)
+    x, y = np.array(theirs, np.float64), np.array(ours, np.float64)
+    if x.size < 3 or x.std() == 0 or y.std() == 0:
+        return None
+    inside: NDArray[np.bool_] = (np.array(lower) <= x) & (x <= np.array(upper))
+    return Agreement(
+        float(pearsonr(x, y).statistic),
+        float(spearmanr(x, y).statistic),
+        float(inside.mean()),
+        x.size,
+    )
+
+
+def _warnings(
+    matrix: TransferMatrix,
+    features: PairFeatures,
+    wanted: Sequence[str] | dict[str, None],
+    observations: Observations,
+    process: PairProcess,
+) -> list[str]:
+    found = []
+    origins = _taught_by(matrix)
+    if any(not comparable(origins[0], origin) for origin in origins):
+        found.append("the measured scores were not all taken at one d and model size")
+    dropped = [code for code in wanted if code not in features.codes]
+    if dropped:
+        found.append(f"no features of {', '.join(dropped)}; left out")
+    seen = np.union1d(observations.target, observations.source)
+    new = len(features.codes) - seen.size
+    if new:
+        found.append(
+            f"{new} of {len(features.codes)} languages have no measured score at all; what is "
+            "said of them rests on their script and family"
+        )
+    censored = int(np.count_nonzero(observations.side))
+    if censored:
+        found.append(f"{censored} measured scores are bounds and were used as bounds")
+    early = int(np.count_nonzero(matrix.early & matrix.is_measurement))
+    if early:
+        found.append(
+            f"{early} measured scores were taken so early in training that, though positive, they "
+            "may yet turn, and so may estimates from them"
+        )
+    if process.variances["noise"] > 0.5 * sum(process.variances.values()):
+        found.append("most of what scores differ by is not explained; intervals are wide")
+    return found

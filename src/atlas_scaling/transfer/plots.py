@@ -1,0 +1,204 @@
+"""Charts of a transfer matrix as a whole: symmetry, relatedness, model size.
+
+Each has its numbers (``…_rows``, a polars frame) and its chart (Altair). The heat map and scores
+over tokens are figures of the report (``report.figures.transfer``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.analysis import square
+from atlas_scaling.transfer.effects import shared
+from atlas_scaling.transfer.matrix import MEASUREMENTS, Provenance, TransferMatrix
+from atlas_scaling.transfer.pairs import MatrixAnswer
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    Layers = alt.LayerChart | alt.FacetChart
+
+RELATEDNESS: Final = (
+    "script and branch",
+    "script and family",
+    "script only",
+    "family only",
+    "neither",
+)
+"""What two languages share, closest first; one of these for every pair."""
+
+_HUES: Final = ("#005AA8", "#0E9F78", "#A8327F", "#E0661A", "#5B6470")
+_SIDE: Final = 320
+
+
+def relatedness_rows(matrix: TransferMatrix) -> pl.DataFrame:
+    """Every known cell with what its languages share.
+
+    Columns ``target, source, bts`` (the bound of a censored cell), ``provenance, shares``.
+    """
+    codes = tuple(dict.fromkeys([*matrix.targets, *matrix.sources]))
+    script, family, branch = (shared(codes, of) for of in ("script", "family", "branch"))
+    kinds = np.select(
+        [script & branch, script & family, script, family | branch],
+        RELATEDNESS[:-1],
+        default=RELATEDNESS[-1],
+    )
+    at = {code: i for i, code in enumerate(codes)}
+    rows = [
+        {
+            "target": cell.target,
+            "source": cell.source,
+            "bts": cell.best_guess,
+            "provenance": cell.provenance.value,
+            "shares": str(kinds[at[cell.target], at[cell.source]]),
+        }
+        for cell in matrix
+        if cell.provenance is not Provenance.MISSING and cell.target != cell.source
+    ]
+    schema = dict.fromkeys(("target", "source", "provenance", "shares"), pl.String)
+    return pl.DataFrame(rows, schema={**schema, "bts": pl.Float64})
+
+
+def symmetry_rows(matrix: TransferMatrix) -> pl.DataFrame:
+    """Every pair known in both directions, once.
+
+    Columns ``a, b, b_to_a, a_to_b`` (scores on a and on b), ``measured`` (both are), ``shares``.
+    """
+    values, codes = square(matrix)
+    shares = {(r["target"], r["source"]): r["shares"] for r in relatedness_rows(matrix).to_dicts()}
+    rows = [
+        {
+            "a": a,
+            "b": b,
+            "b_to_a": float(values[i, j]),
+            "a_to_b": float(values[j, i]),
+            "measured": {matrix[a, b].provenance, matrix[b, a].provenance} <= MEASUREMENTS,
+            "shares": shares[a, b],
+        }
+        for i, a in enumerate(codes)
+        for j, b in enumerate(codes[i + 1 :], i + 1)
+        if not np.isnan(values[i, j]) and not np.isnan(values[j, i])
+    ]
+    if not rows:
+        raise InputError("no pair of this matrix is known in both directions", value=repr(matrix))
+    return pl.DataFrame(rows)
+
+
+def size_rows(answer: MatrixAnswer) -> pl.DataFrame:
+    """Every measured pair at every model size.
+
+    Columns ``n_params, pair, bts`` (the bound of a censored score), ``lower, upper, censored, d``.
+    """
+    rows = [
+        {
+            "n_params": matrix.n_params,
+            "pair": f"{cell.source} to {cell.target}",
+            "bts": next((x for x in (cell.bts, cell.lower, cell.upper) if x is not None), None),
+            "lower": cell.lower,
+            "upper": cell.upper,
+            "censored": cell.provenance is Provenance.CENSORED,
+            "d": matrix.d,
+        }
+        for matrix in answer.matrices
+        if matrix.n_params is not None
+        for cell in matrix.cells
+    ]
+    if not rows:
+        raise InputError("no pair was measured at a known model size", value=answer.source)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def relatedness_chart(matrix: TransferMatrix) -> Layers:
+    """Scores by what languages share: boxes, and a point for every cell."""
+    import altair as alt
+
+    rows = relatedness_rows(matrix)
+    if rows.is_empty():
+        raise InputError("this matrix has no score", value=repr(matrix))
+    kinds = [kind for kind in RELATEDNESS if kind in set(rows["shares"])]
+    x = alt.X("shares:N", title="languages share", sort=kinds).axis(labelAngle=0)
+    y = alt.Y("bts:Q", title="BTS")
+    base = alt.Chart(_inline(rows))
+    points = base.mark_circle(size=14, opacity=0.35).encode(
+        x=x,
+        y=y,
+        xOffset=alt.XOffset("jitter:Q").scale(domain=[-1, 1]),
+        color=alt.Color("shares:N", legend=None).scale(domain=list(RELATEDNESS), range=list(_HUES)),
+        tooltip=["target:N", "source:N", "bts:Q", "provenance:N"],
+    )
+    boxes = base.mark_boxplot(
+        outliers=False, size=34, opacity=0.6, median={"color": "#1E2329"}
+    ).encode(x=x, y=y, color=alt.value("#8A929C"))
+    # Vega's own pseudo-random numbers depend on the clock; an even spread by row does not.
+    spread = points.transform_window(row="row_number()").transform_calculate(
+        jitter="(datum.row * 0.6180339887) % 1 - 0.5"
+    )
+    return alt.layer(boxes, spread).properties(
+        width=110 * len(kinds), height=_SIDE, title="Transfer by what two languages share"
+    )
+
+
+def symmetry_chart(matrix: TransferMatrix) -> Layers:
+    """Each pair's score one way against the other; on the line both are equal."""
+    import altair as alt
+
+    rows = symmetry_rows(matrix)
+    both = np.concatenate([rows["a_to_b"].to_numpy(), rows["b_to_a"].to_numpy()])
+    low, high = float(both.min()) - 0.1, float(both.max()) + 0.1
+    scale = alt.Scale(domain=[low, high], nice=False)
+    line = (
+        alt.Chart(alt.InlineData(values=[{"x": low, "y": low}, {"x": high, "y": high}]))
+        .mark_line(color="#8A929C", strokeDash=[4, 3])
+        .encode(x=alt.X("x:Q", scale=scale), y=alt.Y("y:Q", scale=scale))
+    )
+    points = (
+        alt.Chart(_inline(rows))
+        .mark_point(size=28, filled=True)
+        .encode(
+            x=alt.X("b_to_a:Q", title="BTS of b on a", scale=scale),
+            y=alt.Y("a_to_b:Q", title="BTS of a on b", scale=scale),
+            color=alt.Color("shares:N", title="languages share").scale(
+                domain=list(RELATEDNESS), range=list(_HUES)
+            ),
+            opacity=alt.condition("datum.measured", alt.value(0.95), alt.value(0.3)),
+            tooltip=["a:N", "b:N", "b_to_a:Q", "a_to_b:Q", "measured:N"],
+        )
+    )
+    title = "Transfer both ways; faint: a model's estimate"
+    return alt.layer(line, points).properties(width=_SIDE, height=_SIDE, title=title)
+
+
+def size_chart(answer: MatrixAnswer) -> Layers:
+    """Scores over model size, one line a pair; each size at its own d."""
+    import altair as alt
+
+    rows = size_rows(answer)
+    x = alt.X("n_params:Q", title="parameters").scale(type="log").axis(format="~s")
+    color = alt.Color("pair:N", title=None)
+    base = alt.Chart(_inline(rows))
+    intervals = (
+        base.transform_filter("datum.lower !== null && datum.upper !== null")
+        .mark_rule(opacity=0.5)
+        .encode(x=x, y="lower:Q", y2="upper:Q", color=color)
+    )
+    lines = base.mark_line(opacity=0.7).encode(x=x, y=alt.Y("bts:Q", title="BTS"), color=color)
+    points = base.mark_point(size=40, opacity=1).encode(
+        x=x,
+        y="bts:Q",
+        color=color,
+        shape=alt.Shape("censored:N", title="a bound"),
+        tooltip=["pair:N", "n_params:Q", "d:Q", "bts:Q", "lower:Q", "upper:Q"],
+    )
+    return alt.layer(intervals, lines, points).properties(
+        width=_SIDE, height=_SIDE, title="Transfer over model size"
+    )
+
+
+def _inline(rows: pl.DataFrame) -> Any:
+    import altair as alt
+
+    return alt.InlineData(values=rows.to_dicts())
