@@ -12,6 +12,23 @@ from atlas_scaling.runs.store import read_runs
 from atlas_scaling.transfer.pairs import matrices_from_runs
 from tests.report.planted import write_study
 
+FIGURES = (
+    "loss-curves",
+    "predicted-against-measured",
+    "residuals",
+    "parameter-intervals",
+    "laws-compared",
+    "transfer-heatmap",
+    "bts-curves",
+    "optimal-trajectories",
+    "degradation",
+    "plan-alternatives",
+    "budget-frontier",
+    "expand-frontier",
+    "crossover",
+    "scratch-against-continued",
+    "crossover-laws",
+)
 LANGUAGES = ("swe_Latn", "dan_Latn", "rus_Cyrl")
 
 

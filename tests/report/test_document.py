@@ -11,10 +11,14 @@ from atlas_scaling.report.document import render, write
 from atlas_scaling.report.from_runs import build_report
 from atlas_scaling.report.provenance import Provenance
 from atlas_scaling.runs.store import RunTable, read_runs
+from tests.report.conftest import FIGURES as NAMES
 from tests.report.pages import Page
 from tests.report.planted import write_study
 
-SECTIONS = ("verdicts", "losses", "fits", "transfer", "plan", "made")
+SECTIONS = (
+    *("verdicts", "losses", "fits", "held-out"),
+    *("transfer", "scaling", "plan", "made"),
+)
 
 
 def test_the_page_is_well_formed(page):
@@ -96,7 +100,7 @@ def test_an_empty_report_says_what_is_missing_and_what_to_run():
     report = build_report()
     parsed = Page(render(report))
     assert tuple(a["id"] for a in parsed.all("section")) == SECTIONS
-    assert len(report.missing()) == 5
+    assert len(report.missing()) == 8
     for command in ("atlas report RUNS", "atlas fit RUNS", "atlas transfer matrix", "atlas plan"):
         assert command in parsed.text
     assert report.figures() == {}
@@ -173,14 +177,7 @@ def _is_missing(section):
 
 
 def test_figures_and_tables_are_found_by_name(report: Report):
-    assert list(report.figures()) == [
-        "loss-curves",
-        "predicted-against-measured",
-        "residuals",
-        "parameter-intervals",
-        "transfer-heatmap",
-        "bts-curves",
-        "expand-frontier",
-        "crossover",
-    ]
-    assert {"languages", "runs", "fits", "parameters", "transfer", "expand"} <= set(report.tables())
+    assert tuple(report.figures()) == NAMES
+    assert {"languages", "runs", "fits", "parameters", "transfer", "expand-8-16"} <= set(
+        report.tables()
+    )

@@ -10,17 +10,7 @@ from polars.testing import assert_frame_equal
 from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, save_figure
-
-NAMES = (
-    "loss-curves",
-    "predicted-against-measured",
-    "residuals",
-    "parameter-intervals",
-    "transfer-heatmap",
-    "bts-curves",
-    "expand-frontier",
-    "crossover",
-)
+from tests.report.conftest import FIGURES as NAMES
 
 
 def tiny(n: int = 3, *, panels: int = 1) -> Figure:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
@@ -58,10 +60,16 @@ def test_the_seed_alone_decides_the_first_weights_and_the_global_generator_is_le
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_an_untrained_model_knows_next_to_nothing():
-    model = Transformer(MODEL, seed=0)
-    loss = model(IDS, IDS.roll(-1, 1)).item()
-    assert loss == pytest.approx(torch.log(torch.tensor(32.0)).item(), rel=0.02)
+def test_an_untrained_model_knows_nothing_and_is_not_sure_of_it():
+    config = ModelConfig(n_layers=2, d_model=64, n_heads=2, vocab_size=512, sequence_length=32)
+    ids, targets = torch.randint(512, (2, 64, 32), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model = Transformer(config, seed=0)
+        logits, loss = model.logits(ids), model(ids, targets).item()
+    # x of norm sqrt(d) and rows of W from N(0, 1/d): logits of variance 1, so that the mean of
+    # log sum exp lies half a nat above log V
+    assert logits.var().item() == pytest.approx(1.0, abs=0.1)
+    assert loss == pytest.approx(math.log(512) + 0.5, abs=0.15)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_scaling.errors import InputError
@@ -67,6 +67,7 @@ def same(a: TransferMatrix, b: TransferMatrix) -> bool:
 
 
 @given(given_cells=cells())
+@settings(max_examples=40)
 def test_a_frame_gives_the_matrix_back(given_cells: list[Cell]) -> None:
     matrix = TransferMatrix.from_cells(given_cells)
     frame = matrix_frame(matrix)
@@ -75,6 +76,7 @@ def test_a_frame_gives_the_matrix_back(given_cells: list[Cell]) -> None:
 
 
 @given(given_cells=cells())
+@settings(max_examples=40)
 def test_csv_text_gives_the_matrix_back(given_cells: list[Cell]) -> None:
     matrix = TransferMatrix.from_cells(given_cells)
     text = matrix_frame(matrix).write_csv()

@@ -10,10 +10,12 @@ import typer
 from atlas_scaling.cli.output import JsonFlag, emit
 
 if TYPE_CHECKING:
+    from atlas_scaling.fitting.result import Fit
     from atlas_scaling.planning.capacity_law import CapacityLaw
+    from atlas_scaling.transfer.matrix import TransferMatrix
 
 app = typer.Typer(
-    help="What to train: expand to more languages, start anew or continue, what it costs.",
+    help="What to train: more languages, a budget's best mixture, start anew or continue, cost.",
     no_args_is_help=True,
 )
 
@@ -148,6 +150,140 @@ def cost(
     emit(answer, as_json=as_json, text=cost_text)
 
 
+@app.command(epilog="Example: atlas plan allocate --flops 1e21 --target ca --unique ca=10B")
+def allocate(
+    target: Annotated[list[str], typer.Option(help="A language the model is for; repeat it.")],
+    flops: Annotated[
+        str | None, typer.Option(help="Compute of training and of what is served: 1e21.")
+    ] = None,
+    params: Annotated[str | None, typer.Option(help="Model size, if it is fixed: 2B.")] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="A size that may be chosen; repeat it.")
+    ] = None,
+    published_sizes: Annotated[
+        bool, typer.Option("--published-sizes", help="Choose among the sizes of Table B.3.")
+    ] = False,
+    tokens: Annotated[
+        str | None, typer.Option(help="Training tokens, if they are fixed: 100B.")
+    ] = None,
+    served_tokens: Annotated[
+        str | None, typer.Option(help="Tokens to be served over the model's life: 1T.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="A further language to train on; chosen by transfer if left out."),
+    ] = None,
+    unique: Annotated[
+        list[str] | None, typer.Option(help="Distinct tokens there are: ca=10B; repeat it.")
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="mean, worst, or regret: the worst loss over each one's own best.")
+    ] = "mean",
+    weight: Annotated[list[str] | None, typer.Option(help="Of a target in the mean: ca=2.")] = None,
+    floor: Annotated[list[str] | None, typer.Option(help="Least share: ca=0.3.")] = None,
+    cap: Annotated[list[str] | None, typer.Option(help="Largest share: en=0.5.")] = None,
+    max_epochs: Annotated[
+        float | None, typer.Option(help="Most passes over a text; no limit if left out.")
+    ] = None,
+    fit: Annotated[
+        list[Path] | None,
+        typer.Option(help="A saved fit of a target; published laws stand in for the others."),
+    ] = None,
+    matrix: Annotated[
+        Path | None, typer.Option(help="Transfer scores; the published 38x38 if left out.")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(help="Whose published law a target borrows: ca=es.")
+    ] = None,
+    interference: Annotated[
+        bool, typer.Option("--interference", help="Count negative transfer of the matrix too.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """The best model size, tokens and mixture for some languages under a budget."""
+    from atlas_scaling.cli.allocation_text import allocation_text
+    from atlas_scaling.planning.allocate_targets import allocate_targets
+    from atlas_scaling.planning.allocation_budget import Budget
+
+    answer = allocate_targets(
+        target,
+        Budget(
+            flops=_count(flops, "--flops"),
+            n_params=_count(params, "--params"),
+            sizes=_sizes(size, published_sizes),
+            tokens=_count(tokens, "--tokens"),
+            inference_tokens=_count(served_tokens, "--served-tokens") or 0.0,
+        ),
+        fits=_fits(fit),
+        matrix=_matrix(matrix),
+        sources=source,
+        like=_pairs(like, "--like"),
+        interference=interference,
+        weights=_numbers(weight, "--weight"),
+        unique=_numbers(unique, "--unique"),
+        objective=objective,
+        floors=_numbers(floor, "--floor"),
+        caps=_numbers(cap, "--cap"),
+        max_epochs=max_epochs,
+    )
+    emit(answer, as_json=as_json, text=allocation_text)
+
+
+def _sizes(given: list[str] | None, published: bool) -> tuple[float, ...] | None:
+    from atlas_scaling.units import parse_count
+
+    sizes = [parse_count(text, name="--size") for text in given or ()]
+    if published:
+        from atlas_scaling.published.model_shapes import model_shapes
+
+        sizes += [float(shape.n_params) for shape in model_shapes()]
+    return tuple(sizes) or None
+
+
+def _fits(paths: list[Path] | None) -> list[Fit]:
+    if not paths:
+        return []
+    from atlas_scaling.fitting.result import Fit
+
+    return [Fit.load(path) for path in paths]
+
+
+def _matrix(path: Path | None) -> TransferMatrix | None:
+    if path is None:
+        return None
+    from atlas_scaling.transfer.matrix_files import load_matrix
+
+    return load_matrix(path)
+
+
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str] | None:
+    """``ca=es`` as pairs of code and what is said of it."""
+    from atlas_scaling.errors import InputError
+
+    pairs = {}
+    for text in texts or ():
+        code, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise InputError(
+                "this names no language and what is said of it",
+                value=text,
+                where=option,
+                remedy="write it like ca=...",
+            )
+        pairs[code.strip()] = value.strip()
+    return pairs or None
+
+
+def _numbers(texts: list[str] | None, option: str) -> dict[str, float] | None:
+    """``ca=10B`` or ``ca=0.3`` as numbers by code."""
+    from atlas_scaling.units import parse_count
+
+    pairs = _pairs(texts, option)
+    if pairs is None:
+        return None
+    return {code: parse_count(value, name=f"{option} {code}") for code, value in pairs.items()}
+
+
 def _capacity_law(path: Path | None) -> CapacityLaw | None:
     if path is None:
         return None
@@ -180,21 +316,5 @@ def _crossover(text: str) -> tuple[float, float]:
 
 
 def _mixture(text: str | None, option: str) -> dict[str, float] | None:
-    """``en=0.5,de=0.5`` as shares by code, as they were written."""
-    from atlas_scaling.errors import InputError
-
-    if text is None:
-        return None
-    shares: dict[str, float] = {}
-    for part in text.split(","):
-        code, _, share = part.partition("=")
-        try:
-            shares[code.strip()] = float(share)
-        except ValueError:
-            raise InputError(
-                "a mixture is languages with shares",
-                value=part,
-                where=option,
-                remedy="write it like en=0.5,de=0.3,fr=0.2",
-            ) from None
-    return shares
+    """``en=0.5,de=0.5`` as shares by code."""
+    return None if text is None else _numbers(text.split(","), option)

@@ -47,6 +47,10 @@ def report_command(
         list[str] | None,
         typer.Option("--target", help="Language to fit; again for more. Default: all, up to 12."),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Compare all laws held-out, profile parameters (minutes)."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of fits.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -63,6 +67,7 @@ def report_command(
         sources,
         targets=target or (),
         seed=seed,
+        full=full,
         command=shlex.join(["atlas", *sys.argv[1:]]),
         say=lambda text: progress.print(text, markup=False),
     )

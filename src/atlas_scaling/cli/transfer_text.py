@@ -205,7 +205,7 @@ def completion_text(answer: CompletionAnswer, output: Path | None) -> Renderable
             f"{s.coverage:.0%}",
             f"{s.width:.2f}",
         )
-    compared = ["", table] if answer.scores else []
+    compared: list[RenderableType] = ["", table] if answer.scores else []
     return Group(_lines(*lines), *compared, _notes(answer.source, answer.warnings))
 
 

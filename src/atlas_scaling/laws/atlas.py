@@ -57,7 +57,7 @@ def _repetition(label: str | None) -> Parameter:
     return Parameter(
         "lam" if label is None else f"lam[{label}]",
         start=(0.02, 3.0),
-        bounds=(1e-4, 1e3),
+        bounds=(1e-3, 1e2),
         tolerance=1.0,
         symbol="λ",
         description=f"how fast {of_what} lose their worth",

@@ -11,6 +11,7 @@ parameters is solved too, and the usual mixtures stand beside the plan, each at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -105,7 +106,7 @@ def allocate(
             for name, mixture in mixtures.items()
         },
         frontier=_frontier(solver),
-        sensitivity=sensitivities(setup, plan, solver.solution),
+        sensitivity=sensitivities(setup, plan, solver.solution, solver.own_plans),
         transfer=_transfer(setup, plan),
         unique_tokens={code: counts[code] for code in setup.languages if code in counts},
         laws={law.language: law.basis for law in laws},
@@ -134,8 +135,10 @@ def _estimate(value: float, draws: FloatArray | None, level: float) -> Estimate:
 
 
 def _interval(draws: FloatArray, level: float) -> tuple[float, float]:
+    """Percentiles; an end is infinite where that many draws leave a target without any data."""
     tail = 50 * (1 - level)
-    low, high = np.percentile(draws, [tail, 100 - tail])
+    finite = bool(np.isfinite(draws).all())
+    low, high = np.percentile(draws, [tail, 100 - tail], method="linear" if finite else "nearest")
     return float(low), float(high)
 
 
@@ -182,11 +185,12 @@ def _plan_range(solver: Solver, level: float) -> PlanRange | None:
         for i, code in enumerate(solver.setup.languages)
         if solver.plan.shares[i] > 0 or np.percentile(drawn.shares[:, i], 95) > POSSIBLE_SHARE
     }
+    regret = float(np.mean(ours[drawn.index] - drawn.objective))
     return PlanRange(
         n_params=_interval(np.exp(drawn.v), level),
         tokens=_interval(drawn.tokens, level),
         mixture=shares,
-        expected_regret=float(np.mean(ours[drawn.index] - drawn.objective)),
+        expected_regret=regret if math.isfinite(regret) else None,
         n_draws=len(drawn.v),
     )
 

@@ -61,13 +61,14 @@ class PlanRange(Answer):
         n_params, tokens, mixture: intervals of the draws' own best plans.
         expected_regret: what the plan gives away on average against the best plan of each draw, in
             units of the objective: the most that knowing the parameters exactly would be worth.
+            None where in some draw the plan has no finite loss.
         n_draws: draws solved.
     """
 
     n_params: tuple[float, float]
     tokens: tuple[float, float]
     mixture: Mapping[str, tuple[float, float]]
-    expected_regret: float
+    expected_regret: float | None
     n_draws: int
 
 

@@ -99,7 +99,7 @@ class Problem:
         return np.asarray(self.E + self.A * np.exp(-self.alpha * v[:, None]) + data)
 
     def expand(self, v: FloatArray, w: FloatArray) -> Expansion:
-        """Losses with first and second derivatives in ``x = (v, w)``."""
+        """Losses with first and second derivatives in ``x = (v, w)``; NaN outside the domain."""
         D, D1, D2 = self.tokens_at(v)
         seen = D[:, None] * w
         S, S1, S2 = worth_derivatives(seen[:, None, :], self.unique, self.lam)
@@ -109,6 +109,7 @@ class Problem:
         slope = np.empty((*q.shape, self.n_languages + 1))
         slope[..., 0] = np.einsum("rtl,rl->rt", first, moved)
         slope[..., 1:] = first * D[:, None, None]
+        q = np.where(q > 0, q, np.nan)  # outside the law's domain
         power = self.B * np.power(q, -self.beta - 1)
         L_q = -self.beta * power
         L_qq = self.beta * (self.beta + 1) * power / q

@@ -15,7 +15,7 @@ from atlas_scaling.languages import normalise
 from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.allocation_problem import FloatArray, Problem
 from atlas_scaling.planning.checks import check_above_zero
-from atlas_scaling.planning.interior_point import Constraints
+from atlas_scaling.planning.interior_system import Constraints
 from atlas_scaling.planning.language_laws import LanguageLaw
 from atlas_scaling.units import format_count
 

@@ -15,7 +15,8 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.planning.allocation_answer import ObjectiveKind
 from atlas_scaling.planning.allocation_problem import FloatArray, Problem
 from atlas_scaling.planning.allocation_setup import Setup
-from atlas_scaling.planning.interior_point import Objective, Solution, minimise
+from atlas_scaling.planning.interior_point import Solution, minimise
+from atlas_scaling.planning.interior_system import Objective
 from atlas_scaling.planning.usual_mixtures import MixtureAt
 
 MAX_DRAWS: Final = 200

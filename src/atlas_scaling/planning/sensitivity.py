@@ -2,12 +2,14 @@
 
 At an optimum the envelope theorem holds: the best plan's objective moves with a number as that of
 the plan itself does, its own small changes come to nothing. For a minimax objective losses count
-with the weights of the targets that bind.
+with the weights of the targets that bind; of a regret, what the same number does to each target's
+own best is taken off.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -25,107 +27,88 @@ TAU_STEP: Final = 0.1
 EXPONENT_STEP: Final = 0.01
 _NOTHING: Final = 1e-9
 
+Moves = dict[str, tuple[str, float]]
+"""Name of a number to its change and what that does."""
 
-def sensitivities(setup: Setup, plan: Plan, solution: Solution) -> tuple[Sensitivity, ...]:
+
+def sensitivities(
+    setup: Setup, plan: Plan, solution: Solution, own_plans: Sequence[Plan] = ()
+) -> tuple[Sensitivity, ...]:
     """The largest ones first, at most ``MOST``.
 
     Args:
         setup: the question.
         plan: its answer.
         solution: of the solver at the plan, one case: which targets bind, which shares are free.
+        own_plans: of each target alone, where the objective is a regret.
     """
-    found = [
-        *_budget(setup, plan, solution),
-        *_text(setup, plan, solution),
-        *_bounds(setup, solution),
-        *_parameters(setup, plan, solution),
+    weights = solution.weights[0]
+    moves = _moves(setup, plan, weights)
+    for t, own in enumerate(own_plans):
+        alone = np.where(np.arange(len(weights)) == t, weights, 0.0)
+        for name, (change, value) in _moves(setup, own, alone).items():
+            moves[name] = (change, moves[name][1] - value)
+    moves |= _bounds(setup, solution)
+    felt = [
+        Sensitivity(name, change, value)
+        for name, (change, value) in moves.items()
+        if abs(value) > _NOTHING
     ]
-    felt = [one for one in found if abs(one.objective_change) > _NOTHING]
     return tuple(sorted(felt, key=lambda one: -abs(one.objective_change))[:MOST])
 
 
-def _slopes(setup: Setup, plan: Plan, solution: Solution) -> tuple[FloatArray, FloatArray]:
-    """Effective tokens of each target, (T,), and how the objective moves with them, (T,)."""
+def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
+    """What ``sum_t weights_t L_t`` of a plan does."""
     problem = setup.problem
-    q = (problem.tau[0] * _worth(setup, plan)[0]).sum(axis=1)
-    slope = -problem.beta[0] * problem.B[0] * q ** (-problem.beta[0] - 1)
-    return q, solution.weights[0] * slope
-
-
-def _worth(setup: Setup, plan: Plan) -> tuple[FloatArray, FloatArray]:
-    """``S`` of each language and what one more token adds to it, each (T or 1, n)."""
-    worth, marginal, _ = worth_derivatives(
-        plan.tokens * plan.shares, setup.unique, setup.problem.lam[0]
-    )
-    return worth, marginal
-
-
-def _budget(setup: Setup, plan: Plan, solution: Solution) -> list[Sensitivity]:
-    """More compute buys tokens at the same N (at the best N, to first order, the same)."""
-    if setup.budget.tokens is not None:
-        return []
-    _, slope = _slopes(setup, plan, solution)
-    bought = plan.tokens + setup.budget.inference_tokens / 3  # dD / dlog C
-    per_token = (setup.problem.tau[0] * _worth(setup, plan)[1]) @ plan.shares
-    change = float(slope @ per_token) * bought * TENTH
-    return [Sensitivity("flops", "+10 %", change)]
-
-
-def _text(setup: Setup, plan: Plan, solution: Solution) -> list[Sensitivity]:
-    """More distinct text of the languages that repeat."""
-    _, slope = _slopes(setup, plan, solution)
-    seen, U, lam = plan.tokens * plan.shares, setup.unique, setup.problem.lam[0]
+    U, lam, seen = setup.unique, problem.lam[0], plan.tokens * plan.shares
+    worth, marginal, _ = worth_derivatives(seen, U, lam)  # each (T or 1, n)
+    q = (problem.tau[0] * worth).sum(axis=1)
+    slope = -weights * problem.beta[0] * problem.B[0] * q ** (-problem.beta[0] - 1)
+    moves: Moves = {}
+    if setup.budget.tokens is None:
+        # more compute buys tokens at the same N; at the best N that is all, to first order
+        bought = plan.tokens + setup.budget.inference_tokens / 3  # dD / dlog C
+        per_token = (problem.tau[0] * marginal) @ plan.shares
+        moves["flops"] = ("+10 %", float(slope @ per_token) * bought * TENTH)
     repeats = np.maximum(seen / U - 1, 0.0)
-    left = np.exp(-lam * repeats)
     # dS/dU at fixed D > U: 1 + (1 - e^-x)/lam - (D/U) e^-x with x = lam (D/U - 1)
-    by_unique = np.where(repeats > 0, 1 + (1 - left) / lam - (1 + repeats) * left, 0.0)
-    worth = np.where(np.isfinite(U), U, 0.0) * TENTH
-    change = slope @ (setup.problem.tau[0] * by_unique) * worth
-    return [
-        Sensitivity(f"unique[{code}]", "+10 %", float(c))
-        for code, c in zip(setup.languages, change, strict=True)
-    ]
-
-
-def _bounds(setup: Setup, solution: Solution) -> list[Sensitivity]:
-    """A floor or a cap one point higher where they bind, a first point of what is not used."""
-    found = []
+    by_unique = np.where(repeats > 0, 1 + (1 - marginal) / lam - (1 + repeats) * marginal, 0.0)
+    more_text = np.where(np.isfinite(U), U, 0.0) * TENTH * (slope @ (problem.tau[0] * by_unique))
     for i, code in enumerate(setup.languages):
-        share, pressure = float(solution.w[0, i]), float(solution.pressure[0, i])
-        if setup.low[i] > 0 and share - setup.low[i] < 1e-4:
-            found.append(Sensitivity(f"floor[{code}]", "+1 point", pressure * POINT))
-        if setup.high[i] < 1 and setup.high[i] - share < 1e-4:
-            found.append(Sensitivity(f"cap[{code}]", "+1 point", pressure * POINT))
-        if setup.low[i] == 0 and share < NEGLIGIBLE_SHARE:
-            found.append(Sensitivity(f"share[{code}]", "+1 point", pressure * POINT))
-    return found
+        moves[f"unique[{code}]"] = ("+10 %", float(more_text[i]))
+    return moves | _parameters(setup, plan, weights, q, slope[:, None] * worth * TAU_STEP)
 
 
-def _parameters(setup: Setup, plan: Plan, solution: Solution) -> list[Sensitivity]:
-    """Each law's own parameters."""
-    problem, omega = setup.problem, solution.weights[0]
-    q, slope = _slopes(setup, plan, solution)
-    capacity = omega * problem.A[0] * np.exp(-problem.alpha[0] * plan.v)
-    data = omega * problem.B[0] * q ** -problem.beta[0]
-    by_tau = slope[:, None] * _worth(setup, plan)[0] * TAU_STEP
-    found = []
+def _parameters(
+    setup: Setup, plan: Plan, weights: FloatArray, q: FloatArray, by_tau: FloatArray
+) -> Moves:
+    """Each law's own numbers; ``by_tau`` is what a step of each transfer weight does, (T, n)."""
+    problem = setup.problem
+    capacity = weights * problem.A[0] * np.exp(-problem.alpha[0] * plan.v)
+    data = weights * problem.B[0] * q ** -problem.beta[0]
+    step = f"+{EXPONENT_STEP}"
+    moves: Moves = {}
     for t, law in enumerate(setup.laws):
         name = law.language
-        found += [
-            Sensitivity(f"A[{name}]", "+10 %", float(capacity[t]) * TENTH),
-            Sensitivity(f"B[{name}]", "+10 %", float(data[t]) * TENTH),
-            Sensitivity(
-                f"alpha[{name}]",
-                f"+{EXPONENT_STEP}",
-                -float(capacity[t]) * plan.v * EXPONENT_STEP,
-            ),
-            Sensitivity(
-                f"beta[{name}]", f"+{EXPONENT_STEP}", -float(data[t] * np.log(q[t])) * EXPONENT_STEP
-            ),
-        ]
-        found += [
-            Sensitivity(f"tau[{name} <- {code}]", f"+{TAU_STEP}", float(by_tau[t, i]))
-            for i, code in enumerate(setup.languages)
-            if code != name
-        ]
-    return found
+        moves[f"A[{name}]"] = ("+10 %", float(capacity[t]) * TENTH)
+        moves[f"B[{name}]"] = ("+10 %", float(data[t]) * TENTH)
+        moves[f"alpha[{name}]"] = (step, -float(capacity[t]) * plan.v * EXPONENT_STEP)
+        moves[f"beta[{name}]"] = (step, -float(data[t] * np.log(q[t])) * EXPONENT_STEP)
+        for i, code in enumerate(setup.languages):
+            if code != name:
+                moves[f"tau[{name} <- {code}]"] = (f"+{TAU_STEP}", float(by_tau[t, i]))
+    return moves
+
+
+def _bounds(setup: Setup, solution: Solution) -> Moves:
+    """A floor or a cap one point higher where they bind, a first point of what is not used."""
+    moves: Moves = {}
+    for i, code in enumerate(setup.languages):
+        share, point = float(solution.w[0, i]), float(solution.pressure[0, i]) * POINT
+        if setup.low[i] > 0 and share - setup.low[i] < NEGLIGIBLE_SHARE:
+            moves[f"floor[{code}]"] = ("+1 point", point)
+        if setup.high[i] < 1 and setup.high[i] - share < NEGLIGIBLE_SHARE:
+            moves[f"cap[{code}]"] = ("+1 point", point)
+        if setup.low[i] == 0 and share < NEGLIGIBLE_SHARE:
+            moves[f"share[{code}]"] = ("+1 point", point)
+    return moves

@@ -21,7 +21,7 @@ from atlas_scaling.report.files import write_atomically
 if TYPE_CHECKING:
     import altair as alt
 
-    Chart = alt.Chart | alt.LayerChart
+    Chart = alt.Chart | alt.LayerChart | alt.FacetChart
     AnyChart = Chart | alt.ConcatChart
 
 FORMATS: Final = ("svg", "png", "csv", "json")

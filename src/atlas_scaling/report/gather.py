@@ -1,8 +1,8 @@
 """A report of what lies on disk: folders of runs, saved fits, or both.
 
 What a reader would do by hand with the other commands is done here where it is missing: Chinchilla
-and ATLAS fitted to each language, transfer measured on the pairs, the published cost of twice as
-many languages.
+and ATLAS fitted to each language, transfer measured on the pairs, the published cost of more
+languages.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from atlas_scaling.report.from_runs import Plan, build_report
 from atlas_scaling.report.provenance import Provenance
 
 if TYPE_CHECKING:
+    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.blocks import Report
     from atlas_scaling.runs.store import RunTable
@@ -26,6 +28,7 @@ LAWS: Final = ("chinchilla", "atlas")
 MAX_TARGETS: Final = 12
 """Languages that are fitted unless some are named; more take minutes and are no longer read."""
 
+MAX_PROFILED: Final = 4
 SPEC_NAME: Final = "study.yaml"
 
 
@@ -34,6 +37,7 @@ def report_from_paths(
     *,
     targets: Sequence[str] = (),
     seed: int = 0,
+    full: bool = False,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Report:
@@ -44,6 +48,7 @@ def report_from_paths(
         targets: languages to fit, as users write them; the ones with most runs if not given. Not
             looked at where saved fits are given.
         seed: of fits.
+        full: compare all laws on held-out data and profile the parameters too; takes minutes.
         command: shown as how the report was made.
         say: told what is being done.
 
@@ -66,6 +71,8 @@ def report_from_paths(
         runs,
         fits=fits,
         matrix=_measure(runs, tell),
+        comparison=_compare(runs, targets, seed, tell) if full else None,
+        profiles=_profiles(fits, tell) if full else (),
         plans=_plans(runs),
         provenance=Provenance(command=command, spec=_spec_near(folders)),
     )
@@ -117,12 +124,39 @@ def _measure(runs: RunTable | None, tell: Callable[[str], None]) -> MatrixAnswer
         return None
 
 
+def _compare(
+    runs: RunTable | None, targets: Sequence[str], seed: int, tell: Callable[[str], None]
+) -> Comparison | None:
+    if runs is None:
+        return None
+    from atlas_scaling.fitting.compare import compare
+
+    tell("comparing laws on held-out evaluations")
+    try:
+        return compare(runs, targets=list(targets) or None, seed=seed)
+    except InputError as error:
+        tell(f"laws were not compared: {error.problem}")
+        return None
+
+
+def _profiles(fits: Sequence[Fit], tell: Callable[[str], None]) -> list[tuple[Fit, list[Profile]]]:
+    """Profiles of every fitted parameter, of the first fits only: a page of each law is enough."""
+    from atlas_scaling.fitting.profile import profile
+
+    made = []
+    for fit in fits[:MAX_PROFILED]:
+        tell(f"profiling the parameters of {fit.law.name}, {fit.target}")
+        names = [name for name, verdict in fit.verdicts.items() if verdict != "given"]
+        made.append((fit, [profile(fit, name) for name in names]))
+    return made
+
+
 def _plans(runs: RunTable | None) -> list[Plan]:
-    """The published cost of twice the languages of the largest mixture."""
+    """The published cost of two and four times the languages of the largest mixture."""
     if runs is None:
         return []
     K = max((len(record.mixture) for record in runs.records), default=0)
-    return [expand(from_languages=K, to_languages=2 * K)] if K > 1 else []
+    return [expand(from_languages=K, to_languages=r * K) for r in (2, 4)] if K > 1 else []
 
 
 def _spec_near(folders: Sequence[Path]) -> str | None:

@@ -1,4 +1,4 @@
-"""Tables of a report: fits, parameters, runs, transfer scores, answers of the planner."""
+"""Tables of a report: runs, languages, fits, parameters, laws compared, transfer scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from atlas_scaling.report.blocks import Badge, Cell, Column, Table, Tone
+from atlas_scaling.report.figures.compared import CUTS, compared_name
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
 from atlas_scaling.report.figures.transfer import bound, shown_value
 from atlas_scaling.report.words import (
@@ -26,10 +27,8 @@ from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import tau_from_bts
 
 if TYPE_CHECKING:
-    from atlas_scaling.answers import Estimate
+    from atlas_scaling.fitting.compare import Comparison
     from atlas_scaling.fitting.result import Fit
-    from atlas_scaling.planning.expand import Expansion
-    from atlas_scaling.planning.start import StartAdvice
     from atlas_scaling.runs.store import RunTable
 
 _STATUS: Final = {
@@ -105,6 +104,38 @@ def parameter_table(fits: Sequence[Fit]) -> Table:
         ),
         rows=tuple(rows),
         folded=True,
+    )
+
+
+def compare_table(comparison: Comparison) -> Table:
+    """One row a law: held-out R² of every cut and the error on the random one."""
+    rows: list[tuple[Cell, ...]] = []
+    for row in comparison.rows:
+        percent = row.errors_reducible_percent["r2"]
+        rows.append(
+            (
+                compared_name(row),
+                MISSING if row.n_parameters is None else str(row.n_parameters),
+                *(r_squared(getattr(row, cut)) for cut in CUTS),
+                number(row.errors["r2"], 2),
+                MISSING if percent is None else f"{percent:.2g} %",
+                "; ".join(row.failures),
+            )
+        )
+    return Table(
+        name="laws-compared",
+        caption="Held-out R² of each law (Table 1 of the paper on these runs), means over "
+        f"{len(comparison.targets)} languages. Errors are of the random fifth, in "
+        f"{comparison.loss_unit.replace('_', ' ')}.",
+        columns=(
+            Column("Law"),
+            Column("Parameters", "right"),
+            *(Column(words.capitalize(), "right") for words in CUTS.values()),
+            Column("Mean error", "right"),
+            Column("of reducible loss", "right"),
+            Column("Failed"),
+        ),
+        rows=tuple(rows),
     )
 
 
@@ -202,55 +233,6 @@ def transfer_table(matrix: TransferMatrix, *, early: Iterable[tuple[str, str]] =
     )
 
 
-def expansion_table(answer: Expansion) -> Table:
-    """Factors on parameters, tokens and compute, and what they come to where that is known."""
-    rows: list[tuple[Cell, ...]] = [
-        (name, _factor(ratio), interval(ratio.interval), _amount(amount))
-        for name, ratio, amount in (
-            ("Parameters", answer.n_params_ratio, answer.n_params),
-            ("Tokens, all", answer.tokens_ratio, answer.tokens),
-            ("Tokens, each language", answer.tokens_per_language_ratio, None),
-            ("Compute", answer.flops_ratio, answer.flops),
-        )
-    ]
-    return Table(
-        name="expand",
-        caption=f"From {answer.from_languages:.4g} to {answer.to_languages:.4g} languages at the "
-        "same loss of each, least compute.",
-        columns=(
-            Column("Quantity"),
-            Column("Factor", "right"),
-            Column(f"{answer.level:.0%} interval", "right"),
-            Column("comes to", "right"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def start_table(answer: StartAdvice) -> Table:
-    """What to do, and what the crossover is."""
-    low, high = answer.likely_range or (None, None)
-    rows: list[tuple[Cell, ...]] = [
-        ("Recommendation", answer.recommendation.value),
-        ("Tokens of the language in your run", count(answer.tokens)),
-        ("Parameters", count(answer.n_params)),
-        ("Crossover, tokens of the language", count(answer.crossover_tokens.value)),
-        ("Crossover, FLOPs", number(answer.crossover_flops.value, 3)),
-        ("Range of the crossover", f"{count(low)} … {count(high)}"),
-        ("Range is", answer.range_basis),
-        ("Probability that scratch is better", number(answer.probability_scratch_better, 2)),
-        ("Evidence", answer.evidence.value),
-        ("Checkpoint continued from", answer.basis.description),
-    ]
-    return Table(
-        name=f"start-{answer.language}",
-        caption=f"{language_title(answer.language)}: from scratch, or from a multilingual "
-        "checkpoint?",
-        columns=(Column("Quantity"), Column("Answer")),
-        rows=tuple(rows),
-    )
-
-
 def languages_table(frame: pl.DataFrame) -> Table:
     """One row a language: runs trained on it, distinct tokens, most epochs, best loss."""
     rows: list[tuple[Cell, ...]] = []
@@ -306,13 +288,3 @@ def _most(values: pl.Series) -> float | None:
 def _least(values: pl.Series) -> float | None:
     known = values.drop_nulls().to_list()
     return min(known) if known else None
-
-
-def _factor(ratio: Estimate) -> str:
-    return MISSING if ratio.value is None else f"{ratio.value:.2f}×"
-
-
-def _amount(amount: Estimate | None) -> str:
-    if amount is None or amount.value is None:
-        return ""
-    return f"{amount.value:.3g}" if amount.value > 1e18 else count(amount.value)

@@ -74,7 +74,12 @@ def config() -> dict[str, Any]:
             "labelPadding": 3,
             "titlePadding": 6,
         },
-        "legend": {**text, "titleFontWeight": "bold", "symbolStrokeColor": MUTED},
+        "legend": {
+            **text,
+            "titleFontWeight": "bold",
+            "symbolStrokeColor": MUTED,
+            "symbolOpacity": 1,
+        },
         "title": {"color": INK, "fontSize": 12, "anchor": "start", "fontWeight": "bold"},
         "text": {"color": INK, "fontSize": 11},
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from atlas_scaling.report.blocks import Tone, Verdict
+from atlas_scaling.report.figures.compared import CUTS, compared_name
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
 from atlas_scaling.report.figures.transfer import shown_value
 from atlas_scaling.report.tables import verdict_tone
@@ -27,6 +28,7 @@ from atlas_scaling.report.words import (
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
 
 if TYPE_CHECKING:
+    from atlas_scaling.fitting.compare import Comparison
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable
 
@@ -41,6 +43,7 @@ def verdicts(
     fits: Sequence[Fit] = (),
     matrix: TransferMatrix | None = None,
     transfer_warnings: Sequence[str] = (),
+    comparison: Comparison | None = None,
 ) -> tuple[Verdict, ...]:
     """Everything there is to say of these, what is told first."""
     said: list[Verdict] = []
@@ -50,7 +53,9 @@ def verdicts(
     for fit in fits:
         by_law[law_label(fit)].append(fit)
     for law, group in by_law.items():
-        said += [*_description(law, group), *_parameters(law, group)]
+        said += [*_description(law, group, comparison is None), *_parameters(law, group)]
+    if comparison is not None:
+        said += _held_out(comparison)
     if matrix is not None:
         said += _transfer(matrix, transfer_warnings)
     return tuple(sorted(said, key=lambda verdict: _ORDER.index(verdict.tone)))
@@ -120,7 +125,7 @@ def _notes(runs: RunTable) -> Iterator[Verdict]:
         )
 
 
-def _description(law: str, fits: list[Fit]) -> Iterator[Verdict]:
+def _description(law: str, fits: list[Fit], ask: bool) -> Iterator[Verdict]:
     known = [fit.diagnostics.r2 for fit in fits if fit.diagnostics.r2 is not None]
     shares = [
         fit.diagnostics.mean_error_reducible_percent
@@ -142,8 +147,29 @@ def _description(law: str, fits: list[Fit]) -> Iterator[Verdict]:
         tone,
         f"{law} {words}: R² {r_squared(known[worst])}{where}{share}.",
         "On the points it was fitted to; how it predicts runs it has not seen is another question.",
-        "Ask: atlas compare RUNS.",
+        "Ask: atlas compare RUNS." if ask else "See what it predicts below.",
     )
+
+
+def _held_out(comparison: Comparison) -> Iterator[Verdict]:
+    """The best law of every cut, and how far it can be trusted there."""
+    for cut, words in CUTS.items():
+        known = {
+            compared_name(row): score
+            for row in comparison.rows
+            if (score := getattr(row, cut)) is not None
+        }
+        if not known:
+            continue
+        best = max(known, key=lambda name: known[name])
+        tone = Tone.TOLD if known[best] >= 0.9 else Tone.WEAK if known[best] >= 0.5 else Tone.UNTOLD
+        fails = sum(score < 0 for score in known.values())
+        worse = f"{fails} of {len(known)} laws do worse there than the mean of the losses."
+        yield Verdict(
+            tone,
+            f"Held out, {words}: {best} predicts best, R² {r_squared(known[best])}.",
+            worse if fails else "",
+        )
 
 
 def _parameters(law: str, fits: list[Fit]) -> Iterator[Verdict]:

@@ -15,6 +15,7 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.runs.importers.cells import as_useful
+from atlas_scaling.runs.importers.source import READ_ERRORS
 from atlas_scaling.runs.store import SCHEMA
 
 BY_LANGUAGE: Final = tuple(name for name, dtype in SCHEMA.items() if dtype.is_nested())
@@ -77,7 +78,7 @@ def read_table(path: Path) -> pl.DataFrame:
         return frame.with_columns(
             _typed(frame[name], dtype) for name, dtype in SCHEMA.items() if name in frame.columns
         )
-    except pl.exceptions.PolarsError as error:
+    except READ_ERRORS as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"this table cannot be read: {reason}", value=str(path)) from None
 
@@ -89,7 +90,7 @@ def is_table(path: Path) -> bool:
     try:
         scan = pl.scan_parquet if path.suffix == ".parquet" else pl.scan_csv
         return not _lacking(scan(path, glob=False).collect_schema().names())
-    except pl.exceptions.PolarsError:
+    except READ_ERRORS:
         return False
 
 

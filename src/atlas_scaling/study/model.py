@@ -18,7 +18,6 @@ from atlas_scaling.study.loss import linear_cross_entropy
 from atlas_scaling.study.settings import ModelConfig
 
 ROPE_BASE: Final = 10_000.0
-EMBEDDING_STD: Final = 0.02
 
 
 class Transformer(nn.Module):
@@ -62,17 +61,18 @@ class Transformer(nn.Module):
         return self.hidden(ids) @ self.embedding.weight.T
 
     def _initialise(self, generator: torch.Generator) -> None:
-        """Embedding N(0, 0.02²), matrices N(0, 1/fan_in), outputs of a block scaled by depth."""
+        """Matrices N(0, 1/fan_in), the embedding N(0, 1/d), outputs of a block scaled by depth.
+
+        An embedding of 0.02, as is usual, drowns in what the first blocks add to it: small models
+        of d = 64 then stood 0.24 nats higher after 600,000 tokens.
+        """
         depth = math.sqrt(2 * self.config.n_layers)
         for name, parameter in self.named_parameters():
-            if name == "embedding.weight":
-                std = EMBEDDING_STD
-            elif parameter.ndim == 2:
-                std = 1.0 / math.sqrt(parameter.shape[1])
-                if name.endswith(("attention_out.weight", "down.weight")):
-                    std /= depth
-            else:
+            if parameter.ndim < 2:
                 continue  # norms start at one
+            std = 1.0 / math.sqrt(parameter.shape[1])
+            if name.endswith(("attention_out.weight", "down.weight")):
+                std /= depth
             with torch.no_grad():
                 parameter.normal_(0.0, std, generator=generator)
 

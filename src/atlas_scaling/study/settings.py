@@ -103,7 +103,7 @@ class SharedTraining(Frozen):
     decay_fraction: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.1, ge=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
     grad_clip: float = Field(default=1.0, gt=0)
     first_evaluation: Count = Field(default=100_000, gt=0)
     evaluations_per_doubling: int = Field(default=2, gt=0)

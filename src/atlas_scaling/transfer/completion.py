@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.api import one_thread
 from atlas_scaling.languages import normalise
 from atlas_scaling.transfer.crossval import SCHEMES, ModelScore, Scheme, compare
 from atlas_scaling.transfer.fas import FasTable
@@ -95,6 +96,7 @@ class CompletionAnswer(Answer):
     warnings: tuple[str, ...]
 
 
+@one_thread()
 def complete(
     matrix: TransferMatrix,
     *,
@@ -145,6 +147,7 @@ def complete(
     )
 
 
+@one_thread()
 def compare_on_fas(
     matrix: TransferMatrix,
     table: FasTable,

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.api import one_thread
 from atlas_scaling.transfer.spline import Floats, SmoothingSpline
 from atlas_scaling.units import format_count
 
@@ -144,6 +145,7 @@ class LossCurve:
         return float(self.points.tokens[-1])
 
 
+@one_thread()
 def fit_curve(
     points: LossPoints, *, noise: float | None = None, n_draws: int = 400, seed: int = 0
 ) -> LossCurve:

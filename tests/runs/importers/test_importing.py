@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from atlas_scaling.errors import InputError
@@ -294,8 +294,26 @@ def test_every_row_found_is_kept_or_dropped_with_its_reason(tmp_path_factory, ro
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["csv", "tsv", "jsonl", "parquet", "json", "db"]))
+@example(b"\x1f\x8b\0\0", "csv")  # the first bytes of gzip
 def test_random_bytes_under_any_name_are_never_a_traceback(tmp_path_factory, noise, suffix):
     path = tmp_path_factory.mktemp("r") / f"runs.{suffix}"
     path.write_bytes(noise)
     with pytest.raises(InputError):
         import_runs(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=1, max_size=8), st.integers(0, 3000))
+def test_random_damage_to_a_parquet_file_is_never_a_traceback(tmp_path_factory, noise, at):
+    path = tmp_path_factory.mktemp("p") / "runs.parquet"
+    columns = {"run_id": ["a", "b"], "step": [1, 2], "tokens": [1e9, 2e9], "loss": [3.0, 2.0]}
+    pl.DataFrame(columns).write_parquet(path)
+    data = bytearray(path.read_bytes())
+    at %= len(data)
+    data[at : at + len(noise)] = noise
+    path.write_bytes(data)
+    try:
+        imported = import_runs(path)
+    except InputError:
+        return
+    assert imported.summary.found == imported.summary.kept + sum(dropped(imported).values())

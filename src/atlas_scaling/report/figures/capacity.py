@@ -71,12 +71,12 @@ def degradation(rows: pl.DataFrame) -> Figure:
     largest = last.filter(pl.col("n_params") == sizes[-1])
     most = last.filter(pl.col("n_languages") == K[-1])
     panels = [
-        Panel(f"over languages, {count(sizes[-1])} parameters", _panel(largest, codes, "n_languages"))
+        Panel(
+            f"over languages, {count(sizes[-1])} parameters", _panel(largest, codes, "n_languages")
+        )
     ]
     if len(sizes) > 1:
-        panels.append(
-            Panel(f"over parameters, {K[-1]} languages", _panel(most, codes, "n_params"))
-        )
+        panels.append(Panel(f"over parameters, {K[-1]} languages", _panel(most, codes, "n_params")))
     curves = rows.filter(pl.col("n_params") == sizes[-1], pl.col("n_languages") == K[-1])
     if curves["tokens"].n_unique() > 1:
         panels.append(Panel(f"over tokens, {K[-1]} languages", _panel(curves, codes, "tokens")))
@@ -87,8 +87,9 @@ def degradation(rows: pl.DataFrame) -> Figure:
         title="What sharing the model costs (% above the loss alone, at equal tokens)",
         caption="Even mixtures against a run on the language alone, at equal tokens of the "
         "language and one learning-rate state. Below 0 the other languages help. Over languages "
-        "and parameters the last common tokens are taken; pairs count as two languages.",
-        alt=f"Mean over {counted(len(codes), 'language')} ({listed([language_name(c) for c in codes])}): {said}.",
+        "and parameters the last common tokens are taken; lines join means.",
+        alt=f"Mean over {counted(len(codes), 'language')} "
+        f"({listed([language_name(c) for c in codes])}): {said}.",
         data=rows,
         panels=tuple(panels),
         keys=tuple(
@@ -145,7 +146,11 @@ def _panel(rows: pl.DataFrame, codes: list[str], name: str) -> alt.LayerChart:
     import altair as alt
 
     hues, shapes = zip(*_looks(codes), strict=True)
-    titles = {"n_languages": "languages", "n_params": "parameters", "tokens": "tokens of the language"}
+    titles = {
+        "n_languages": "languages",
+        "n_params": "parameters",
+        "tokens": "tokens of the language",
+    }
     values = [float(v) for v in rows[name]]
     if name == "n_languages":
         scale, _ = log_scale(values)
@@ -154,24 +159,25 @@ def _panel(rows: pl.DataFrame, codes: list[str], name: str) -> alt.LayerChart:
         )
     else:
         x = log_counts(alt.X, name, titles[name], values)
-    label = pl.format(
-        "{}, {}: {} %", pl.col("language"), "run_id", pl.col("degradation_percent").round(2)
-    )
-    shown = rows.with_columns(label=label).sort(name)
+    label = pl.format("{}, {}: {} %", "language", "run_id", pl.col("degradation_percent").round(2))
+    names = {code: language_name(code) for code in codes}
+    shown = rows.with_columns(label=label, language=pl.col("language").replace(names)).sort(name)
     y = alt.Y("degradation_percent:Q", title="% above the loss alone").axis(tickCount=5)
-    color = alt.Color("language:N", title=None).scale(domain=codes, range=list(hues))
+    color = alt.Color("language:N", title=None).scale(domain=list(names.values()), range=list(hues))
     zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(color=theme.AXIS, aria=False)
-    mean = alt.Chart(inline(shown)).mark_line(color=theme.AXIS, strokeWidth=2, aria=False)
+    lines = alt.Chart(inline(shown)).mark_line(strokeWidth=1.2, opacity=0.7, aria=False)
     dots = alt.Chart(inline(shown)).mark_point(size=30, filled=True, opacity=1)
     return layered(
         [
             zero.encode(y="y:Q"),
-            mean.encode(x=x, y=alt.Y("mean(degradation_percent):Q")),
+            lines.encode(x=x, y=alt.Y("mean(degradation_percent):Q"), color=color),
             dots.encode(
                 x=x,
                 y=y,
                 color=color,
-                shape=alt.Shape("language:N", title=None).scale(domain=codes, range=list(shapes)),
+                shape=alt.Shape("language:N", title=None).scale(
+                    domain=list(names.values()), range=list(shapes)
+                ),
                 description="label:N",
             ),
         ]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from atlas_scaling import laws
+from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_scale
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
@@ -34,8 +36,12 @@ LOWEST: Final = -0.5
 
 
 def compared_name(row: ComparedLaw) -> str:
-    """``atlas (full)``."""
-    return f"{row.law} ({row.variant})" if row.variant else row.law
+    """``ATLAS (full)``."""
+    try:
+        title = laws.get(row.law).title or row.law
+    except InputError:  # a user's own law
+        title = row.law
+    return f"{title} ({row.variant})" if row.variant else title
 
 
 def compared_laws(comparison: Comparison) -> Figure:
@@ -92,14 +98,9 @@ def profile_curves(fit: Fit, profiles: Sequence[Profile]) -> Figure:
         )
         for p in profiles
     )
-    panels = tuple(
-        Panel(parameter_name(p.parameter), _profile_panel(p))
-        for p in profiles
-    )
+    panels = tuple(Panel(parameter_name(p.parameter), _profile_panel(p)) for p in profiles)
     open_ones = [parameter_name(p.parameter) for p in profiles if p.open_sides]
-    said = "; ".join(
-        f"{parameter_name(p.parameter)} {interval(p.interval)}" for p in profiles
-    )
+    said = "; ".join(f"{parameter_name(p.parameter)} {interval(p.interval)}" for p in profiles)
     where = "" if fit.target is None else f", {fit.target}"
     return Figure(
         name="profiles" if fit.target is None else f"profiles-{fit.law.name}-{fit.target}",
@@ -175,13 +176,13 @@ def _profile_panel(one: Profile) -> alt.LayerChart:
         values=[0, 1, 2, 3]
     )
     points = alt.InlineData(values=[{"value": v, "rise": max(r, 0.0)} for v, r in pairs])
-    edge = alt.Chart(alt.InlineData(values=[{"y": 1}]))
+    edge = alt.Chart(alt.InlineData(values=[{"rise": 1}]))
     best = alt.InlineData(
         values=[{"value": one.value, "rise": 0, "label": f"optimum {number(one.value)}"}]
     )
     return layered(
         [
-            edge.mark_rule(color=theme.AXIS, strokeDash=[5, 3], aria=False).encode(y="y:Q"),
+            edge.mark_rule(color=theme.AXIS, strokeDash=[5, 3], aria=False).encode(y=y),
             alt.Chart(points)
             .mark_line(color=theme.BLUE, strokeWidth=2, aria=False)
             .encode(x=x, y=y),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -40,16 +41,7 @@ def expand_frontier(answer: Expansion) -> Figure:
     data = pl.DataFrame([*points, cheapest]).with_columns(label=_frontier_label())
     marked = pl.concat([data.filter(pl.col("point") == "cheapest"), _today(answer)], how="diagonal")
     shown = pl.concat([data, _today(answer)], how="diagonal")
-    axes = {}
-    for channel, name, title in (
-        (alt.X, "n_params_ratio", "parameters, new over old"),
-        (alt.Y, "tokens_ratio", "all tokens, new over old"),
-    ):
-        scale, ticks = log_scale(shown[name])
-        axes[name] = channel(f"{name}:Q", title=title, scale=scale).axis(
-            values=ticks, labelExpr=FACTOR_LABEL
-        )
-    x, y = axes["n_params_ratio"], axes["tokens_ratio"]
+    x, y = _factor_axes(shown)
     line = alt.Chart(inline(data.filter(pl.col("point") == "same loss")))
     dots = alt.Chart(inline(marked))
     kinds = ["cheapest", "today"]
@@ -83,6 +75,60 @@ def expand_frontier(answer: Expansion) -> Figure:
             Key("same loss", theme.BLUE, "line"),
             Key("least compute", theme.ORANGE, "diamond"),
             Key("today", theme.INK, "square"),
+        ),
+    )
+
+
+def iso_loss_frontiers(answers: Sequence[Expansion]) -> Figure:
+    """Frontiers of several expansions from one baseline in one picture (paper, Fig. 5).
+
+    Args:
+        answers: at least one; each is a line.
+    """
+    import altair as alt
+
+    names = [f"{a.from_languages:.4g} to {a.to_languages:.4g}" for a in answers]
+    rows = [
+        {
+            "expansion": name,
+            "n_params_ratio": n_params,
+            "tokens_ratio": tokens,
+            "flops_ratio": flops,
+            "cheapest": cheapest,
+        }
+        for name, answer in zip(names, answers, strict=True)
+        for n_params, tokens, flops, cheapest in _frontier_points(answer)
+    ]
+    data = pl.DataFrame(rows)
+    shown = data.with_columns(label=_frontier_label())
+    x, y = _factor_axes(data)
+    hues = [theme.HUES[i % len(theme.HUES)] for i in range(len(names))]
+    color = alt.Color("expansion:N", title="languages").scale(domain=names, range=hues)
+    base = alt.Chart(inline(shown))
+    layers = [
+        base.transform_filter("!datum.cheapest")
+        .mark_line(strokeWidth=2, aria=False)
+        .encode(x=x, y=y, color=color),
+        base.transform_filter("datum.cheapest")
+        .mark_point(size=80, filled=True, shape="diamond", opacity=1)
+        .encode(x=x, y=y, color=color, description="label:N"),
+    ]
+    best = data.filter(pl.col("cheapest"))
+    said = "; ".join(
+        f"{row['expansion']}: {row['n_params_ratio']:.2f} times the parameters, "
+        f"{row['tokens_ratio']:.2f} times all tokens"
+        for row in best.iter_rows(named=True)
+    )
+    return Figure(
+        name="iso-loss-frontiers",
+        title="More languages at the same loss",
+        caption="Every point of a line keeps the loss of each language; diamonds need the least "
+        f"compute. {answers[0].source}.",
+        alt=f"Least compute: {said}.",
+        data=data,
+        panels=(Panel("", layered(layers)),),
+        keys=tuple(
+            Key(f"{name} languages", hue, "line") for name, hue in zip(names, hues, strict=True)
         ),
     )
 
@@ -152,6 +198,28 @@ def crossover(answer: StartAdvice) -> Figure:
             Key("taken here", theme.INK, "diamond"),
             Key("your run", theme.ORANGE, "square"),
         ),
+    )
+
+
+def _frontier_points(answer: Expansion) -> Iterator[tuple[float, float, float, bool]]:
+    """Factors on parameters, tokens and compute; and whether it is the cheapest point."""
+    for p in answer.frontier:
+        yield p.n_params_ratio, p.tokens_ratio, p.flops_ratio, False
+    best = (answer.n_params_ratio.value, answer.tokens_ratio.value, answer.flops_ratio.value)
+    if None not in best:
+        yield *best, True  # type: ignore[misc]
+
+
+def _factor_axes(rows: pl.DataFrame) -> tuple[alt.X, alt.Y]:
+    import altair as alt
+
+    n_scale, n_ticks = log_scale(rows["n_params_ratio"])
+    t_scale, t_ticks = log_scale(rows["tokens_ratio"])
+    x = alt.X("n_params_ratio:Q", title="parameters, new over old", scale=n_scale)
+    y = alt.Y("tokens_ratio:Q", title="all tokens, new over old", scale=t_scale)
+    return (
+        x.axis(values=n_ticks, labelExpr=FACTOR_LABEL),
+        y.axis(values=t_ticks, labelExpr=FACTOR_LABEL),
     )
 
 

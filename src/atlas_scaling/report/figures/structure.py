@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.report.figure import Figure, Panel
 from atlas_scaling.report.words import counted, signed
 from atlas_scaling.transfer.plots import (
@@ -43,7 +45,7 @@ def relatedness(matrix: TransferMatrix) -> Figure | None:
         title="Transfer by what two languages share (BTS)",
         caption="Every known pair. Boxes span the middle half, the line in them is the median. "
         "Bounds count at their bound. How far the groups differ by more than chance: "
-        "atlas transfer analyse.",
+        "atlas transfer analyze.",
         alt=f"Median scores: {said}.",
         data=rows,
         panels=(Panel("", relatedness_chart(matrix), wide=True),),
@@ -52,10 +54,13 @@ def relatedness(matrix: TransferMatrix) -> Figure | None:
 
 def symmetry(matrix: TransferMatrix) -> Figure | None:
     """Scores one way against the other; None where few pairs are known both ways."""
-    rows = symmetry_rows(matrix)
+    try:
+        rows = symmetry_rows(matrix)
+    except InputError:
+        return None
     if rows.height < ENOUGH_CELLS:
         return None
-    gap = (rows["a_to_b"] - rows["b_to_a"]).abs().median()
+    gap = float(np.median(np.abs(rows["a_to_b"].to_numpy() - rows["b_to_a"].to_numpy())))
     return Figure(
         name="symmetry",
         title="Transfer one way against the other (BTS)",

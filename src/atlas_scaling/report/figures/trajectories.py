@@ -75,7 +75,9 @@ def published_trajectories(
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def optimal_trajectories(rows: pl.DataFrame, *, source: str, left_out: Sequence[str] = ()) -> Figure:
+def optimal_trajectories(
+    rows: pl.DataFrame, *, source: str, left_out: Sequence[str] = ()
+) -> Figure:
     """Best parameters and best tokens over compute, one line a language.
 
     Args:
@@ -98,7 +100,11 @@ def optimal_trajectories(rows: pl.DataFrame, *, source: str, left_out: Sequence[
         for name, title in (("n_params", "best parameters"), ("tokens", "best tokens"))
     )
     looks = _looks(series)
-    gone = f" Left out, because α or β is not identified: {listed(list(left_out))}." if left_out else ""
+    gone = (
+        f" Left out, because α or β is not identified: {listed(list(left_out))}."
+        if left_out
+        else ""
+    )
     return Figure(
         name="optimal-trajectories",
         title="Optimal scaling trajectories: training on the language alone",
@@ -139,7 +145,9 @@ def _trajectory(
         N = np.sqrt(C / 6) * np.geomspace(1 / _REACH, _REACH, _GRID)
         losses_RG = loss_of(N, C / (6 * N))  # fit and draws x grid
         best_R = np.exp(_least(np.log(N), losses_RG))
-        n_low, n_high = np.percentile(best_R[1:], [tail, 100 - tail]) if len(best_R) > 1 else (None,) * 2
+        n_low, n_high = (
+            np.percentile(best_R[1:], [tail, 100 - tail]) if len(best_R) > 1 else (None,) * 2
+        )
         rows.append(
             {
                 "series": name,
@@ -219,7 +227,9 @@ def _panel(rows: pl.DataFrame, series: list[str], name: str, title: str) -> alt.
     )
     shown = rows.with_columns(label=label)
     scale, ticks = log_scale(rows["flops"])
-    x = alt.X("flops:Q", title="compute, FLOPs (6 N D)", scale=scale).axis(values=ticks, format="~e")
+    x = alt.X("flops:Q", title="compute, FLOPs (6 N D)", scale=scale).axis(
+        values=ticks, format="~e"
+    )
     y = log_counts(alt.Y, name, title, ends)
     color = alt.Color("series:N", title=None).scale(domain=series, range=list(hues))
     shape = alt.Shape("series:N", title=None).scale(domain=series, range=list(shapes))
@@ -231,10 +241,10 @@ def _panel(rows: pl.DataFrame, series: list[str], name: str, title: str) -> alt.
     layers = [
         base.transform_filter(f"datum.{name}_low !== null")
         .mark_area(opacity=0.13, aria=False)
-        .encode(x=x, y=alt.Y(f"{name}_low:Q", scale=y.scale), y2=f"{name}_high:Q", color=color),
-        base.mark_line(strokeWidth=1.6, aria=False).encode(
-            x=x, y=y, color=color, strokeDash=dash
+        .encode(
+            x=x, y=log_counts(alt.Y, f"{name}_low", title, ends), y2=f"{name}_high:Q", color=color
         ),
+        base.mark_line(strokeWidth=1.6, aria=False).encode(x=x, y=y, color=color, strokeDash=dash),
     ]
     for beyond in (False, True):
         marks = base.transform_filter(f"datum.extrapolated === {str(beyond).lower()}")

@@ -19,6 +19,7 @@ from atlas_scaling.runs.importers.source import (
     FILE,
     LINE,
     PLACE_SCHEMA,
+    READ_ERRORS,
     RUN,
     SEGMENT,
     Kind,
@@ -67,7 +68,7 @@ def read_delimited(paths: Sequence[Path], kind: Kind) -> Source:
     )
 
 
-def explain(error: pl.exceptions.PolarsError, source: Source) -> InputError:
+def explain(error: BaseException, source: Source) -> InputError:
     """Polars' reason for not reading a table, with the line where we can find it."""
     reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
     where = ", ".join(source.files[:3])
@@ -103,7 +104,7 @@ def _columns(frame: pl.LazyFrame, path: Path, kind: Kind) -> list[str]:
         raise InputError("this file is empty", value=str(path))
     try:
         names = [name for name in frame.collect_schema().names() if name != LINE]
-    except pl.exceptions.PolarsError as error:
+    except READ_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"this is no readable {kind.value} file: {reason}",

@@ -18,7 +18,7 @@ from atlas_scaling.runs.importers.column_map import COUNTS, MEASURES, NUMBERS, C
 from atlas_scaling.runs.importers.delimited import explain
 from atlas_scaling.runs.importers.languages_map import NamedColumn
 from atlas_scaling.runs.importers.matching import Match
-from atlas_scaling.runs.importers.source import PLACE_SCHEMA, RUN, SEGMENT, Source
+from atlas_scaling.runs.importers.source import PLACE_SCHEMA, READ_ERRORS, RUN, SEGMENT, Source
 
 ROW: Final = "@row"
 ONLY: Final = "@only"
@@ -51,7 +51,7 @@ def source_rows(source: Source, match: Match) -> pl.DataFrame:
     try:
         types = lazy.collect_schema()
         rows = lazy.select(*PLACE_SCHEMA, *_fields(match, types)).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
+    except READ_ERRORS as error:
         raise explain(error, source) from None
     rows = rows.with_row_index(ROW)
     if source.logged and "step" in rows.columns:

@@ -30,6 +30,9 @@ PLACE_SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     SEGMENT: pl.UInt32,
 }
 
+READ_ERRORS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What polars raises on a file that is not what it says; a damaged Parquet footer panics."""
+
 
 class Kind(StrEnum):
     """What a source is."""

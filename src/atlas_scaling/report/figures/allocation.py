@@ -1,0 +1,157 @@
+"""The plan of an allocation beside the usual mixtures, and over other budgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from atlas_scaling.report import theme
+from atlas_scaling.report.axes import log_scale
+from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
+from atlas_scaling.report.words import count, interval, language_name, listed, number
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from atlas_scaling.planning.allocation_answer import Allocation
+
+PLAN: Final = "this plan"
+
+
+def plan_alternatives(answer: Allocation) -> Figure:
+    """Loss of each target under the plan and under each usual mixture, one panel a target."""
+    rows = [
+        {"mixture": name, "target": target, "loss": e.value, "low": low, "high": high}
+        for name, losses in {
+            PLAN: answer.loss,
+            **{name: one.loss for name, one in answer.alternatives.items()},
+        }.items()
+        for target, e in losses.items()
+        for low, high in [e.interval or (None, None)]
+    ]
+    data = pl.DataFrame(rows, infer_schema_length=None)
+    order = [PLAN, *answer.alternatives]
+    targets = list(answer.loss)
+    panels = tuple(
+        Panel(f"loss of {language_name(t)}", _panel(data.filter(pl.col("target") == t), order))
+        for t in targets
+    )
+    own = answer.objective.value
+    better = {
+        name: one.objective.value
+        for name, one in answer.alternatives.items()
+        if one.objective.value is not None
+    }
+    best = min(better, key=lambda name: better[name]) if better else None
+    beside = f"; best of the usual mixtures: {best} {number(better[best])}" if best else ""
+    return Figure(
+        name="plan-alternatives",
+        title=f"The plan beside the usual mixtures ({answer.loss_unit.replace('_', ' ')})",
+        caption="Each mixture under the same budget, at its own best model size. Lines are "
+        f"{answer.level:.0%} intervals of the laws, where the laws have draws; mixtures share "
+        "them, so overlapping lines may still be told apart: see the probabilities in the table.",
+        alt=f"{answer.objective_kind.value} objective: plan {number(own)}{beside}.",
+        data=data,
+        panels=panels,
+        keys=(Key(PLAN, theme.ORANGE, "diamond"), Key("usual mixtures", theme.BLUE)),
+    )
+
+
+def budget_frontier(answer: Allocation) -> Figure | None:
+    """The best plan of other budgets: objective and size over compute; None for one budget only."""
+    if len(answer.frontier) < 2:
+        return None
+    data = pl.DataFrame(
+        [
+            {
+                "flops": p.flops,
+                "objective": p.objective,
+                "n_params": p.n_params,
+                "tokens": p.tokens,
+                "here": abs(p.flops / answer.flops - 1) < 1e-6,
+            }
+            for p in answer.frontier
+        ]
+    )
+    first, last = answer.frontier[0], answer.frontier[-1]
+    return Figure(
+        name="budget-frontier",
+        title="The best plan of other budgets",
+        caption="Objective of the best plan for each compute; all else as asked.",
+        alt=f"From {number(first.flops, 2)} to {number(last.flops, 2)} FLOPs the objective falls "
+        f"from {number(first.objective)} to {number(last.objective)}.",
+        data=data,
+        panels=(Panel("", _frontier_panel(data)),),
+        keys=(Key("best plan", theme.BLUE, "line"), Key("your budget", theme.ORANGE, "diamond")),
+    )
+
+
+def shares_in_words(answer: Allocation) -> str:
+    """``Catalan 62 %, Spanish 30 % and Occitan 8 %``, largest first."""
+    ordered = sorted(answer.mixture.items(), key=lambda item: -item[1])
+    return listed([f"{language_name(code)} {share:.1%}" for code, share in ordered], most=8)
+
+
+def _panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
+    import altair as alt
+
+    shown = rows.with_columns(
+        kind=pl.when(pl.col("mixture") == PLAN).then(pl.lit("plan")).otherwise(pl.lit("usual")),
+        label=pl.struct("mixture", "loss", "low", "high").map_elements(
+            lambda r: f"{r['mixture']}: {number(r['loss'])} ({interval((r['low'], r['high']))})",
+            return_dtype=pl.String,
+        ),
+    )
+    y = alt.Y("mixture:N", title=None, sort=order, scale=alt.Scale(domain=order)).axis(
+        labelLimit=150
+    )
+    scale, kinds = alt.Scale(zero=False), ["plan", "usual"]
+    x = alt.X("loss:Q", title=None, scale=scale).axis(tickCount=4)
+    base = alt.Chart(inline(shown))
+    color = alt.Color("kind:N", legend=None).scale(domain=kinds, range=[theme.ORANGE, theme.BLUE])
+    return layered(
+        [
+            base.transform_filter("datum.low !== null")
+            .mark_rule(strokeWidth=1.6, aria=False)
+            .encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=color),
+            base.mark_point(size=50, filled=True, opacity=1).encode(
+                x=x,
+                y=y,
+                color=color,
+                shape=alt.Shape("kind:N", legend=None).scale(
+                    domain=kinds, range=["diamond", "circle"]
+                ),
+                description="label:N",
+            ),
+        ],
+        width=theme.PANEL_WIDTH - 90,
+        height=20 * len(order),
+    )
+
+
+def _frontier_panel(data: pl.DataFrame) -> alt.LayerChart:
+    import altair as alt
+
+    label = pl.format(
+        "{} FLOPs: objective {}, {} parameters, {} tokens",
+        pl.col("flops").map_elements(lambda v: number(v, 2), return_dtype=pl.String),
+        pl.col("objective").round(4),
+        *(pl.col(c).map_elements(count, return_dtype=pl.String) for c in ("n_params", "tokens")),
+    )
+    scale, ticks = log_scale(data["flops"])
+    x = alt.X("flops:Q", title="compute, FLOPs", scale=scale).axis(values=ticks, format="~e")
+    y = alt.Y("objective:Q", title="objective", scale=alt.Scale(zero=False)).axis(tickCount=5)
+    shown = data.with_columns(label=label)
+    base, here = alt.Chart(inline(shown)), alt.Chart(inline(shown.filter(pl.col("here"))))
+    return layered(
+        [
+            base.mark_line(color=theme.BLUE, strokeWidth=2, aria=False).encode(x=x, y=y),
+            base.mark_point(color=theme.BLUE, size=24, filled=True, opacity=1).encode(
+                x=x, y=y, description="label:N"
+            ),
+            here.mark_point(
+                color=theme.ORANGE, size=80, shape="diamond", filled=True, opacity=1
+            ).encode(x=x, y=y, description="label:N"),
+        ]
+    )
