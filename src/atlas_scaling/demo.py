@@ -179,10 +179,11 @@ def _learnt_transfer(cells: Sequence[MatrixCell]) -> list[str]:
     lines = []
     if known:
         best, worst = known[-1], known[0]
+        does = "costs" if (worst.bts or 0.0) < 0 else "helps"
         lines.append(
             f"Transfer: {_name(best.source)} helps {_name(best.target)} most "
-            f"(BTS {_with_interval(best)}), {_name(worst.source)} helps {_name(worst.target)} "
-            f"least ({_with_interval(worst)})."
+            f"(BTS {_with_interval(best)}); {_name(worst.source)} {does} {_name(worst.target)} "
+            f"{'most' if does == 'costs' else 'least'} ({_with_interval(worst)})."
         )
     censored = len(cells) - len(known)
     if censored:

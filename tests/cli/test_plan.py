@@ -145,6 +145,81 @@ def test_cost_of_nothing_is_refused():
     assert "FLOPs" in error("cost --params 2B").remedy
 
 
-@pytest.mark.parametrize("command", ["expand", "start", "cost"])
+@pytest.mark.parametrize("command", ["expand", "allocate", "start", "cost"])
 def test_every_command_has_an_example_in_its_help(command):
     assert f"Example: atlas plan {command}" in " ".join(ok(f"{command} --help").split())
+
+
+# --- allocate
+
+
+def test_allocate_has_the_keys_that_others_build_on():
+    answer = json.loads(ok("allocate --flops 1e21 --target cat_Latn --json"))
+    assert sum(answer["mixture"].values()) == pytest.approx(1)
+    assert 6 * answer["n_params"] * answer["tokens"] == pytest.approx(1e21)
+    assert set(answer["loss"]["cat_Latn"]) == {"value", "interval"}
+    assert isinstance(answer["epochs"], dict)
+    for other in answer["alternatives"].values():
+        assert {"n_params", "tokens", "mixture", "epochs", "loss"} <= set(other)
+    assert {"source", "law", "warnings", "level"} <= set(answer)
+
+
+def test_allocate_knows_what_it_is_told():
+    question = (
+        "allocate --flops 1e21 --target ca --target es --source pt --unique ca=2B --unique es=200B "
+        "--unique pt=100B --weight ca=3 --weight es=1 --floor es=0.2 --cap pt=0.3 --max-epochs 20 "
+        "--like ca=fr --json"
+    )
+    answer = json.loads(ok(question))
+    assert answer["mixture"]["spa_Latn"] >= 0.2 - 1e-6
+    assert answer["mixture"].get("por_Latn", 0) <= 0.3 + 1e-6
+    assert max(answer["epochs"].values()) <= 20 * (1 + 1e-6)
+    assert "as chosen" in answer["laws"]["cat_Latn"]
+    assert "unimax" in answer["alternatives"]
+
+
+def test_allocate_chooses_among_published_sizes():
+    answer = json.loads(ok("allocate --flops 1e21 --target ca --published-sizes --json"))
+    # Table B.3: 9,044,352 to 20,043,770,880
+    assert 1e9 < answer["n_params"] < 3e9
+    text = ok("allocate --flops 1e21 --target ca --size 500M --size 1B")
+    assert text.startswith(("500M parameters", "1B parameters"))
+
+
+def test_allocate_says_the_plan_and_what_stands_beside_it():
+    text = ok("allocate --flops 1e22 --target sv --target da --objective regret --unique sv=50B")
+    assert "worst loss over each language's own best" in text
+    assert "own best" in text
+    assert "Other mixtures" in text
+    assert "Other budgets" in text
+    assert "paper's own unit" in " ".join(text.split())
+
+
+def test_allocate_pays_for_serving():
+    bare = json.loads(ok("allocate --flops 1e21 --target ca --json"))
+    served = json.loads(ok("allocate --flops 1e21 --target ca --served-tokens 1T --json"))
+    assert served["n_params"] < bare["n_params"]
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("allocate --target ca", "flops"),
+        ("allocate --flops 1e12 --target ca", "flops"),
+        ("allocate --flops 1e21 --target ca --objective best", "objective"),
+        ("allocate --flops 1e21 --target ca --unique ca", "--unique"),
+        ("allocate --flops 1e21 --target ca --unique ca=many", "--unique ca"),
+        ("allocate --flops 1e21 --target ca --floor ca=1.5", "floors, cat_Latn"),
+        ("allocate --flops 1e21 --target ca --source es --floor ca=0.7 --floor es=0.7", "floors"),
+        ("allocate --flops 1e21 --target ca --like ca=es", "like"),
+    ],
+)
+def test_allocate_says_where_a_question_is_wrong(command, where):
+    assert error(command).where == where
+
+
+def test_a_matrix_and_a_fit_that_are_not_there_are_refused(tmp_path):
+    missing = str(tmp_path / "matrix.csv")
+    assert missing in str(error("allocate --flops 1e21 --target ca --matrix", missing))
+    missing = str(tmp_path / "fit.json")
+    assert missing in str(error("allocate --flops 1e21 --target ca --fit", missing))

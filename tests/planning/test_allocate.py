@@ -104,11 +104,12 @@ def test_regret_is_over_each_target_s_own_best():
 
 
 def test_floors_and_caps_hold():
-    answer = plan((CAT, SPA), floors={"por": 0.2}, caps={"es": 0.1})
-    assert answer.mixture["por_Latn"] == pytest.approx(0.2, abs=1e-6)
-    assert answer.mixture["spa_Latn"] <= 0.1 + 1e-6
     free = plan((CAT, SPA))
-    assert answer.objective.value > free.objective.value
+    floored = plan((CAT, SPA), floors={"por": 0.2})
+    assert floored.mixture["por_Latn"] == pytest.approx(0.2, abs=1e-6)
+    capped = plan((CAT, SPA), caps={"es": 0.1})
+    assert capped.mixture["spa_Latn"] == pytest.approx(0.1, abs=1e-6)
+    assert min(floored.objective.value, capped.objective.value) > free.objective.value
 
 
 def test_a_limit_of_epochs_holds():
@@ -230,7 +231,7 @@ def test_draws_give_intervals_and_the_chance_to_be_better():
         law("cat_Latn", draws=100, seed=1, tau={"spa_Latn": 0.3, "por_Latn": 0.2}),
         law("spa_Latn", draws=100, seed=2, B=8000.0, tau={"cat_Latn": 0.25, "por_Latn": 0.3}),
     )
-    answer = plan(laws, objective="worst")
+    answer = plan(laws)
     for code, loss in answer.loss.items():
         low, high = loss.interval
         assert low < loss.value < high, code
@@ -240,7 +241,7 @@ def test_draws_give_intervals_and_the_chance_to_be_better():
     assert answer.plan_range.expected_regret >= 0
     chances = [other.probability_plan_better for other in answer.alternatives.values()]
     assert all(0 <= chance <= 1 for chance in chances)
-    assert answer.alternatives["proportional"].probability_plan_better > 0.9
+    assert max(chances) > 0.9
 
 
 def test_without_draws_there_are_no_intervals_and_no_chances():

@@ -3,6 +3,9 @@
 import pytest
 
 from atlas_scaling.fitting.api import fit
+from atlas_scaling.fitting.compare import compare
+from atlas_scaling.planning.allocate_targets import allocate_targets
+from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.expand import expand
 from atlas_scaling.planning.start import start
 from atlas_scaling.report.document import render
@@ -38,7 +41,7 @@ def study_folder(tmp_path_factory):
     write_study(
         folder,
         languages=LANGUAGES,
-        sizes=("s", "l"),
+        sizes=("s", "m", "l"),
         pairs=(("dan_Latn", "swe_Latn"), ("rus_Cyrl", "swe_Latn")),
     )
     (folder.parent / "study.yaml").write_text("name: planted  # <b>as run</b>\n")
@@ -65,12 +68,24 @@ def matrix(runs):
 
 
 @pytest.fixture(scope="session")
-def report(runs, fits, matrix):
+def comparison(runs):
+    return compare(runs, ["chinchilla", "atlas"], targets=["swe_Latn"])
+
+
+@pytest.fixture(scope="session")
+def allocation():
+    return allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"cat_Latn": 10e9})
+
+
+@pytest.fixture(scope="session")
+def report(runs, fits, matrix, comparison, allocation):
     return build_report(
         runs,
         fits=fits,
         matrix=matrix,
+        comparison=comparison,
         plans=[
+            allocation,
             expand(from_languages=8, to_languages=16),
             start("vi", n_params=2e9, tokens=400e9),
         ],

@@ -1,9 +1,18 @@
+import polars as pl
 import pytest
 
 from atlas_scaling.planning.expand import expand
 from atlas_scaling.planning.start import start
-from atlas_scaling.report.figures.plans import crossover, expand_frontier
-from atlas_scaling.report.tables import expansion_table, start_table
+from atlas_scaling.report.figures.allocation import budget_frontier, plan_alternatives
+from atlas_scaling.report.figures.plans import crossover, expand_frontier, iso_loss_frontiers
+from atlas_scaling.report.figures.starts import crossover_laws, scratch_against_continued
+from atlas_scaling.report.plan_tables import (
+    allocation_table,
+    expansion_table,
+    shares_table,
+    start_table,
+)
+from atlas_scaling.report.start_curves import start_comparisons
 
 
 def test_the_frontier_keeps_the_cheapest_point_of_the_paper():
@@ -35,6 +44,59 @@ def test_the_crossover_shows_every_reading_and_the_run_asked_about():
 
 
 def test_the_start_table_gives_a_dash_where_no_probability_is_supported():
-    rows = dict(start_table(start("vi", n_params=2e9, tokens=100e9)).rows)
-    assert rows["Recommendation"] == "continue"
-    assert rows["Probability that scratch is better"] == "–"
+    row = start_table([start("vi", n_params=2e9, tokens=100e9)]).rows[0]
+    assert row[0] == "Vietnamese (vie_Latn)"
+    assert row[3] == "continue"
+    assert row[6] == "–"
+
+
+def test_an_open_range_is_said_as_a_bound(runs):
+    own = start_comparisons(runs.frame)
+    assert own
+    row = start_table([own[0].advice]).rows[0]
+    assert row[5].startswith("above ")
+
+
+def test_several_expansions_share_one_picture():
+    answers = [expand(from_languages=8, to_languages=k) for k in (16, 32)]
+    figure = iso_loss_frontiers(answers)
+    best = figure.data.filter(pl.col("cheapest"))
+    # Section 5 of the paper: 4 times the languages at 1.40 times N and 2.74 times D.
+    assert best["n_params_ratio"].to_list() == pytest.approx([1.18, 1.40], abs=0.005)
+    assert best["tokens_ratio"].to_list() == pytest.approx([1.66, 2.74], abs=0.005)
+    assert [key.label for key in figure.keys] == ["8 to 16 languages", "8 to 32 languages"]
+
+
+def test_own_curves_that_do_not_cross_are_said_to(runs):
+    # The planted checkpoint has seen the mixture; scratch stays behind over 3M tokens.
+    own = start_comparisons(runs.frame)
+    figure = scratch_against_continued(own)
+    assert {c.language for c in own} == {"swe_Latn"}
+    assert sorted(c.n_params for c in own) == [370_000, 1_300_000, 4_200_000]
+    assert "no crossing up to" in figure.panels[0].title
+    assert set(figure.data["kind"]) == {"from scratch", "continued"}
+    assert "None of these runs has a measured crossing" in crossover_laws(own).caption
+
+
+def test_the_published_crossovers_are_those_of_the_paper():
+    data = crossover_laws().data
+    at_2b = data.filter(pl.col("series") == "published languages")["tokens"]
+    # Fig. 6: English at 144B, Chinese at 283B tokens.
+    assert (at_2b.min(), at_2b.max()) == (144e9, 283e9)
+
+
+def test_the_plan_stands_first_beside_the_usual_mixtures(allocation):
+    figure = plan_alternatives(allocation)
+    assert figure.data["mixture"].to_list() == ["this plan", "uniform", "target only"]
+    table = allocation_table(allocation)
+    objectives = [float(row[3]) for row in table.rows]
+    assert objectives[0] == min(objectives)
+    shares = shares_table(allocation)
+    assert shares.rows[0][:3] == ("Catalan", shares.rows[0][1], "100.0%")
+
+
+def test_more_budget_buys_a_lower_objective(allocation):
+    figure = budget_frontier(allocation)
+    data = figure.data.sort("flops")
+    assert data["objective"].is_sorted(descending=True)
+    assert data["here"].sum() == 1

@@ -258,11 +258,23 @@ def _warnings(solver: Solver) -> list[str]:
             "no law here knows transfer: every language but the targets is worth nothing, and a "
             "target's share serves itself alone"
         )
-    drawn = solver.drawn_plans
-    if solver.draw_problem is not None and drawn is not None:
-        lost = len(solver.draw_problem.flops) - len(drawn.v)
-        if lost:
-            said.append(
-                f"{lost} draws have no best plan of their own and are left out of its range"
-            )
+    return [*said, *_draw_warnings(solver)]
+
+
+def _draw_warnings(solver: Solver) -> list[str]:
+    drawn, ours = solver.drawn_plans, solver.draw_values(solver.plan)
+    if drawn is None or ours is None:
+        return []
+    said = []
+    without = int(np.sum(~np.isfinite(ours)))
+    if without:
+        said.append(
+            f"in {without} of {len(ours)} draws the plan leaves a target with effective data below "
+            "zero: it leans on transfer that the data cannot vouch for; give the targets floors"
+        )
+    if len(drawn.v) < len(ours):
+        said.append(
+            f"{len(ours) - len(drawn.v)} draws have no best plan of their own and are left out of "
+            "its range"
+        )
     return said

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
@@ -22,6 +23,9 @@ from atlas_scaling.units import format_count
 _PREFERENCE_FOR_TARGETS: Final = (1.0, 0.1, 0.01, 1e-3)
 _SPARE: Final = 1e-9
 
+NO_CAP: Final = 2.0
+"""Above 1, so that all of a mixture lies strictly within its bounds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Setup:
@@ -32,7 +36,7 @@ class Setup:
         languages: targets first, then sources.
         weights: of the targets, sum 1, (T,).
         unique: distinct tokens, (n,), infinite where not known.
-        low, high: bounds of shares, (n,).
+        low, high: bounds of shares, (n,); ``high`` is above 1 where there is no cap.
         max_tokens: most tokens by language, (n,), or None.
         budget: what may be spent.
     """
@@ -143,34 +147,47 @@ class Setup:
         Raises:
             InputError: epochs leave too little text, or the transfer weights cancel a target.
         """
-        D = problem.tokens_at(v)[0][:, None]
-        high = np.broadcast_to(self.high, (len(v), len(self.high)))
-        if self.max_tokens is not None:
-            high = np.minimum(high, self.max_tokens / D)
-        room = high - self.low
-        if (room <= 0).any() or (high.sum(axis=1) <= 1).any():
+        shares, found = self.usable_shares(problem, v)
+        if not found.all():
             raise InputError(
-                "the limit of epochs leaves less text than this budget trains on",
-                value=format_count(float(D.min())),
-                where="max_epochs",
-                remedy="more epochs, more languages, a larger model, or less compute",
+                "the transfer weights cancel a target: its effective data is below zero in the "
+                "mixture that suits it best",
+                value={law.language: min(law.tau.values(), default=0.0) for law in self.laws},
+                where="tau",
+                remedy="fewer targets at once, or leave interference out",
             )
+        return shares
+
+    def usable_shares(
+        self, problem: Problem, v: FloatArray
+    ) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """The same, and for which cases there are any."""
+        room = self._room(problem.tokens_at(v)[0])
+        shares = np.tile(self.low, (len(v), 1))
+        found = np.zeros(len(v), dtype=bool)
         is_target = np.arange(len(self.languages)) < self.n_targets
         for preference in _PREFERENCE_FOR_TARGETS:
             wanted = room * np.where(is_target, 1.0, preference)
             filled = (1 - self.low.sum()) / wanted.sum(axis=1, keepdims=True)
-            if (wanted * filled >= room).any():
-                break
-            shares = self.low + wanted * filled
-            if np.isfinite(problem.losses(v, shares)).all():
-                return np.asarray(shares)
-        raise InputError(
-            "the transfer weights cancel a target: its effective data is below zero in the mixture "
-            "that suits it best",
-            value={law.language: min(law.tau.values(), default=0.0) for law in self.laws},
-            where="tau",
-            remedy="fewer targets at once, or leave interference out",
-        )
+            trial = self.low + wanted * filled
+            fits = (wanted * filled < room).all(axis=1) & ~found
+            fits &= np.isfinite(problem.losses(v, trial)).all(axis=1)
+            shares[fits], found = trial[fits], found | fits
+        return shares, found
+
+    def _room(self, tokens: FloatArray) -> FloatArray:
+        """How far each share may rise above its floor, (R, n)."""
+        high = np.tile(self.high, (len(tokens), 1))
+        if self.max_tokens is not None:
+            high = np.minimum(high, self.max_tokens / tokens[:, None])
+        if (high <= self.low).any() or (high.sum(axis=1) <= 1).any():
+            raise InputError(
+                "the limit of epochs leaves less text than this budget trains on",
+                value=format_count(float(tokens.min())),
+                where="max_epochs",
+                remedy="more epochs, more languages, a larger model, or less compute",
+            )
+        return np.asarray(high - self.low)
 
 
 def make_setup(
@@ -214,7 +231,7 @@ def make_setup(
         )
     languages = tuple(dict.fromkeys([*targets, *sources]))
     low = _by_language(floors, languages, "floors", 0.0)
-    high = _by_language(caps, languages, "caps", 1.0)
+    high = _by_language(caps, languages, "caps", NO_CAP)
     _check_bounds(low, high, languages)
     check_above_zero(max_epochs=max_epochs)
     counts = np.array([unique.get(code, math.inf) for code in languages])

@@ -42,8 +42,8 @@ class Plan:
 
     @property
     def n_params(self) -> float:
-        """N."""
-        return math.exp(self.v)
+        """N, a whole number."""
+        return float(round(math.exp(self.v)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +163,11 @@ class Solver:
             return None
         R = len(problem.flops)
         v = np.full(R, self.plan.v)
-        middle = self.setup.start_shares(self.setup.problem, v[:1])
-        w = np.tile((1 - WARM_BLEND) * self.plan.shares + WARM_BLEND * middle[0], (R, 1))
-        far = ~np.isfinite(problem.losses(v, w)).all(axis=1)
-        w[far] = middle
-        kept = np.flatnonzero(np.isfinite(problem.losses(v, w)).all(axis=1))
+        inner, usable = self.setup.usable_shares(problem, v)
+        w = (1 - WARM_BLEND) * self.plan.shares + WARM_BLEND * inner
+        near = np.isfinite(problem.losses(v, w)).all(axis=1)
+        w[~near] = inner[~near]
+        kept = np.flatnonzero(usable)
         bounds = None
         if self.setup.budget.fixed_v(self.setup.budget.spent) is None:
             bounds = np.tile(self.setup.v_bounds(self.setup.budget.spent), (len(kept), 1))

@@ -62,7 +62,8 @@ def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
     problem = setup.problem
     U, lam, seen = setup.unique, problem.lam[0], plan.tokens * plan.shares
     worth, marginal, _ = worth_derivatives(seen, U, lam)  # each (T or 1, n)
-    q = (problem.tau[0] * worth).sum(axis=1)
+    # a target that does not count may have no data in this plan
+    q = np.where(weights > 0, (problem.tau[0] * worth).sum(axis=1), 1.0)
     slope = -weights * problem.beta[0] * problem.B[0] * q ** (-problem.beta[0] - 1)
     moves: Moves = {}
     if setup.budget.tokens is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from atlas_scaling.report.blocks import Cell, Column, Table
@@ -48,26 +50,39 @@ def expansion_table(answer: Expansion) -> Table:
     )
 
 
-def start_table(answer: StartAdvice) -> Table:
-    """What to do, and what the crossover is."""
-    low, high = answer.likely_range or (None, None)
-    rows: list[tuple[Cell, ...]] = [
-        ("Recommendation", answer.recommendation.value),
-        ("Tokens of the language in your run", count(answer.tokens)),
-        ("Parameters", count(answer.n_params)),
-        ("Crossover, tokens of the language", count(answer.crossover_tokens.value)),
-        ("Crossover, FLOPs", number(answer.crossover_flops.value, 3)),
-        ("Range of the crossover", f"{count(low)} … {count(high)}"),
-        ("Range is", answer.range_basis),
-        ("Probability that scratch is better", number(answer.probability_scratch_better, 2)),
-        ("Evidence", answer.evidence.value),
-        ("Checkpoint continued from", answer.basis.description),
-    ]
+def start_table(answers: Sequence[StartAdvice]) -> Table:
+    """One row an answer: what to do, where the crossover is, and what says so."""
+    rows: list[tuple[Cell, ...]] = []
+    for one in answers:
+        probability = one.probability_scratch_better
+        rows.append(
+            (
+                language_title(one.language),
+                count(one.n_params),
+                count(one.tokens),
+                one.recommendation.value,
+                count(one.crossover_tokens.value),
+                _count_range(one.likely_range),
+                MISSING if probability is None else f"{probability:.0%}",
+                one.evidence.value,
+                one.basis.description,
+            )
+        )
     return Table(
-        name=f"start-{answer.language}-{answer.n_params:.4g}",
-        caption=f"{language_title(answer.language)}, {count(answer.n_params)} parameters: from "
-        "scratch, or from a multilingual checkpoint?",
-        columns=(Column("Quantity"), Column("Answer")),
+        name="start",
+        caption="From scratch, or from a multilingual checkpoint? Tokens are those of the "
+        "language; from the crossover on scratch is ahead.",
+        columns=(
+            Column("Language"),
+            Column("Parameters", "right"),
+            Column("Your tokens", "right"),
+            Column("Do"),
+            Column("Crossover", "right"),
+            Column("Range", "right"),
+            Column("Scratch better", "right"),
+            Column("Evidence"),
+            Column("Checkpoint"),
+        ),
         rows=tuple(rows),
     )
 
@@ -87,7 +102,7 @@ def allocation_table(answer: Allocation) -> Table:
     for name, one in answer.alternatives.items():
         rows.append(
             (
-                name.capitalize(),
+                _mixture_name(name),
                 count(one.n_params),
                 count(one.tokens),
                 number(one.objective.value),
@@ -139,11 +154,25 @@ def shares_table(answer: Allocation) -> Table:
         columns=(
             Column("Language"),
             Column("Epochs", "right"),
-            *(Column(name.capitalize(), "right") for name in mixtures),
+            *(Column(_mixture_name(name), "right") for name in mixtures),
         ),
         rows=tuple(rows),
         folded=len(codes) > 12,
     )
+
+
+def _mixture_name(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _count_range(bounds: tuple[float, float] | None) -> str:
+    """``181B … 232B``; an open end as a bound."""
+    if bounds is None:
+        return MISSING
+    low, high = bounds
+    if not math.isfinite(high):
+        return f"above {count(low)}"
+    return f"below {count(high)}" if low <= 0 else f"{count(low)} … {count(high)}"
 
 
 def _share(share: float | None) -> str:

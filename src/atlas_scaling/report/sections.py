@@ -182,14 +182,15 @@ def plan(plans: Sequence[Plan], starts: Sequence[StartComparison] = ()) -> list[
         several = len(expansions) > 1
         blocks.append(iso_loss_frontiers(expansions) if several else expand_frontier(expansions[0]))
         blocks += _rests_on(expansions[0])
-    for one in (*advice, *(s.advice for s in starts)):
-        blocks += [plan_tables.start_table(one), *_rests_on(one)]
+    answers = [*advice, *(one.advice for one in starts)]
+    if answers:
+        blocks.append(plan_tables.start_table(answers))
     if advice:
         blocks.append(crossover(advice[0]))
     if starts:
         blocks += [scratch_against_continued(starts)]
     if starts or advice:
-        blocks.append(crossover_laws(starts))
+        blocks += [crossover_laws(starts), *_rests_on(*answers)]
     if not blocks:
         commands = (
             "atlas plan expand --from-languages 8 --to-languages 16",
@@ -215,9 +216,12 @@ def _allocation(answer: Allocation) -> list[Block]:
     ]
 
 
-def _rests_on(answer: Plan) -> list[Block]:
-    rests = Paragraph(f"Rests on: {answer.source}. Law: {answer.law}.")
-    return [rests, Notes(answer.warnings)] if answer.warnings else [rests]
+def _rests_on(*answers: Plan) -> list[Block]:
+    """Where answers come from and what limits them, each thing once."""
+    rests = dict.fromkeys(f"Rests on: {one.source}. Law: {one.law}." for one in answers)
+    warnings = dict.fromkeys(warning for one in answers for warning in one.warnings)
+    blocks: list[Block] = [*map(Paragraph, rests)]
+    return [*blocks, Notes(tuple(warnings))] if warnings else blocks
 
 
 def _one_a_language(all_fits: Sequence[Fit]) -> list[Fit]:

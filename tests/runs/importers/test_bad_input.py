@@ -5,6 +5,7 @@ import math
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.runs.importers import rows
 from atlas_scaling.runs.importers.importing import import_runs
 from tests.runs.importers.tables import dropped, import_text, mixture
 
@@ -281,6 +282,20 @@ def test_an_unknown_kind_is_named_with_the_nearest(tmp_path):
     with pytest.raises(InputError) as caught:
         import_runs(tmp_path, kind="tensorbord")
     assert "'tensorboard'" in caught.value.remedy
+
+
+@pytest.mark.parametrize("bytes_each", [300, 2**60])
+def test_a_table_beyond_memory_is_refused_before_it_is_read(tmp_path, monkeypatch, bytes_each):
+    monkeypatch.setattr(rows, "LARGE_FILES", 10)
+    monkeypatch.setattr(rows, "BYTES_PER_EVALUATION", bytes_each)
+    text = f"{HEADER}a,1,1e9,2.5\n"
+    if bytes_each == 300:
+        assert import_text(tmp_path, text).summary.kept == 1
+        return
+    error = error_of(tmp_path, text)
+    assert "memory" in error.problem
+    assert error.value.startswith("1 evaluations")
+    assert "sink_parquet" in error.remedy
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -292,6 +292,37 @@ def test_every_row_found_is_kept_or_dropped_with_its_reason(tmp_path_factory, ro
     assert all(d.first and d.rows for d in summary.dropped)
 
 
+OTHERS = (
+    "seed", "lr", "flops", "n_params_non_embedding", "unique_tokens", "group", "base_run",
+    "bits_per_byte", "w_en", "w_de", "D_en", "D_de", "tokens_per_step",
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data(), st.lists(st.sampled_from(OTHERS), min_size=1, max_size=5, unique=True))
+def test_no_cell_of_any_column_is_a_traceback(tmp_path_factory, data, others):
+    names = ["run_id", "step", "language", "loss", *others]
+    rows = data.draw(st.lists(st.tuples(*[cells] * len(others)), min_size=1, max_size=6))
+    lines = [f"a,{i},en,2.5," + ",".join(row) for i, row in enumerate(rows)]
+    path = tmp_path_factory.mktemp("o") / "runs.csv"
+    path.write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    patterns = {"mixture": "w_{language}", "tokens_by_language": "D_{language}"}
+    used = {f: p for f, p in patterns.items() if any(n.startswith(p[:2]) for n in others)}
+    columns = ColumnMap.model_validate({"columns": used, "set": {"tokens": 1e9}})
+    try:
+        imported = import_runs(path, columns=columns)
+    except InputError:
+        return
+    summary = imported.summary
+    assert summary.found == summary.kept + sum(d.rows for d in summary.dropped)
+    numbers = imported.frame.select(pl.selectors.float()).with_columns(pl.all().fill_null(0.0))
+    assert numbers.select(pl.all_horizontal(pl.all().is_finite().all())).item()
+    for column in ("mixture", "tokens_by_language", "unique_tokens"):
+        values = imported.frame[column].explode().drop_nulls().struct.field("value")
+        assert values.is_finite().all()
+        assert (values > 0).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["csv", "tsv", "jsonl", "parquet", "json", "db"]))
 @example(b"\x1f\x8b\0\0", "csv")  # the first bytes of gzip

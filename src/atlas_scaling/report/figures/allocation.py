@@ -25,13 +25,13 @@ def plan_alternatives(answer: Allocation) -> Figure:
         {"mixture": name, "target": target, "loss": e.value, "low": low, "high": high}
         for name, losses in {
             PLAN: answer.loss,
-            **{name: one.loss for name, one in answer.alternatives.items()},
+            **{name.replace("_", " "): one.loss for name, one in answer.alternatives.items()},
         }.items()
         for target, e in losses.items()
         for low, high in [e.interval or (None, None)]
     ]
-    data = pl.DataFrame(rows, infer_schema_length=None)
-    order = [PLAN, *answer.alternatives]
+    data = pl.DataFrame(rows, schema_overrides=dict.fromkeys(("loss", "low", "high"), pl.Float64))
+    order = [PLAN, *(name.replace("_", " ") for name in answer.alternatives)]
     targets = list(answer.loss)
     panels = tuple(
         Panel(f"loss of {language_name(t)}", _panel(data.filter(pl.col("target") == t), order))

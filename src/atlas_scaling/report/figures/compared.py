@@ -58,7 +58,8 @@ def compared_laws(comparison: Comparison) -> Figure:
         for cut in CUTS
         for row in comparison.rows
     ]
-    data = pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col("r2").cast(pl.Float64))
+    numbers = dict.fromkeys(("r2", "error", "error_reducible_percent"), pl.Float64)
+    data = pl.DataFrame(rows, schema_overrides={**numbers, "n_parameters": pl.Int64})
     order = [compared_name(row) for row in comparison.rows]
     panels = tuple(
         Panel(f"held out: {words}", _cut_panel(part, order))

@@ -32,7 +32,7 @@ N_BUDGETS: Final = 15
 BEYOND: Final = 30.0
 """How far beyond the runs' compute a trajectory is drawn, as a factor; dashed there."""
 
-_GRID: Final = 321
+_GRID: Final = 161
 _REACH: Final = 1e4
 _DECISIVE: Final = ("alpha", "beta")
 """Without these a trajectory is a guess: fits that do not identify them are left out."""
@@ -55,8 +55,10 @@ def fit_trajectories(fits: Sequence[Fit]) -> tuple[pl.DataFrame, list[str]]:
         seen = fit.observations.facets["flops"]
         budgets = np.geomspace(seen.min(), seen.max() * BEYOND, N_BUDGETS)
         rows += _trajectory(name, budgets, lambda N, D, f=fit: _draws(f, N, D), fit.level)  # type: ignore[misc]
+        sizes = fit.observations.facets["n_params"]
         for row in rows[-N_BUDGETS:]:
-            row["extrapolated"] = bool(row["flops"] > seen.max())
+            inside = sizes.min() <= row["n_params"] <= sizes.max() and row["flops"] <= seen.max()
+            row["extrapolated"] = not inside
     return pl.DataFrame(rows, schema=_SCHEMA), left_out
 
 
@@ -108,8 +110,8 @@ def optimal_trajectories(
     return Figure(
         name="optimal-trajectories",
         title="Optimal scaling trajectories: training on the language alone",
-        caption="The size and the tokens of least loss for each compute. Dashed and hollow: beyond "
-        f"the compute of the runs. Bands are intervals over the fit's draws. {source}.{gone}",
+        caption="The size and the tokens of least loss for each compute. Dashed and hollow: a size "
+        f"or a compute that was not run. Bands are intervals over the fit's draws. {source}.{gone}",
         alt=_alt(rows, series),
         data=rows,
         panels=panels,

@@ -316,7 +316,9 @@ def _curve_rows(answers: Sequence[BtsAnswer]) -> pl.DataFrame:
                     "label": label,
                 }
             )
-    return pl.DataFrame(rows, infer_schema_length=None)
+    numbers = ("n_params", "d", "bts", "lower", "upper", "shown")
+    types: dict[str, Any] = {**dict.fromkeys(numbers, pl.Float64), "censored": pl.String}
+    return pl.DataFrame(rows, schema_overrides=types)
 
 
 def _look(sources: list[str], source: str) -> tuple[str, str]:

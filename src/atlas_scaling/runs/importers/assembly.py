@@ -10,7 +10,7 @@ import polars as pl
 from atlas_scaling.compute import FLOPS_PER_PARAMETER_TOKEN
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.importers.clock import CLOCK_KEY, counted_up, fill
-from atlas_scaling.runs.importers.languages_map import listed
+from atlas_scaling.runs.importers.language_names import listed
 from atlas_scaling.runs.importers.restarts import (
     OVERTAKEN,
     SERIES_SEGMENT,
@@ -121,7 +121,7 @@ def drop_without_tokens(sieve: Sieve) -> None:
     """Drop rows of which nothing says the tokens, and zeros anywhere but at step 0."""
     if "tokens" not in sieve.frame.columns:
         sieve.frame = sieve.frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("tokens"))
-    sieve.drop(pl.col("tokens").is_null(), NO_TOKENS)
+    sieve.drop(~pl.col("tokens").is_finite().fill_null(False), NO_TOKENS)
     at_start = pl.col("step") == 0 if "step" in sieve.frame.columns else pl.lit(False)
     sieve.drop((pl.col("tokens") == 0) & ~at_start, "zero tokens, and not at step 0")
 

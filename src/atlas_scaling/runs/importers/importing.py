@@ -21,7 +21,7 @@ from atlas_scaling.runs.importers.column_map import MEASURES, ColumnMap, ImportU
 from atlas_scaling.runs.importers.delimited import read_delimited
 from atlas_scaling.runs.importers.json_lines import read_json_lines
 from atlas_scaling.runs.importers.kinds import find_files
-from atlas_scaling.runs.importers.languages_map import LanguageNames
+from atlas_scaling.runs.importers.language_names import LanguageNames
 from atlas_scaling.runs.importers.matching import Match, match_columns
 from atlas_scaling.runs.importers.mixtures import BAD_MIXTURE, Mixtures
 from atlas_scaling.runs.importers.mlflow import read_mlflow
@@ -30,7 +30,13 @@ from atlas_scaling.runs.importers.restarts import (
     with_clock_segments,
     with_overtaken_segments,
 )
-from atlas_scaling.runs.importers.rows import ONLY, ROW, evaluations, source_rows
+from atlas_scaling.runs.importers.rows import (
+    ONLY,
+    ROW,
+    evaluations,
+    source_rows,
+    without_unreadable,
+)
 from atlas_scaling.runs.importers.sieve import Sieve, drop_unusable
 from atlas_scaling.runs.importers.source import SEGMENT, Kind, Source
 from atlas_scaling.runs.importers.summary import Imported, ImportSummary
@@ -73,8 +79,9 @@ def import_runs(
     opened = _opened(path, found, files)
     names = LanguageNames(columns)
     match = match_columns(columns, opened, names)
-    notes = [*opened.notes, *match.notes]
-    rows = _with_restarts(source_rows(opened, match), match, opened, notes)
+    rows, unreadable = without_unreadable(source_rows(opened, match))
+    notes = [*opened.notes, *match.notes, *unreadable]
+    rows = _with_restarts(rows, match, opened, notes)
     losses = _with_codes(evaluations(rows, match, logged=opened.logged), match, names)
     sieve = Sieve(_in_units(losses, rows, match, found, notes), opened)
     drop_unusable(sieve, named_runs=bool(match.run_id))

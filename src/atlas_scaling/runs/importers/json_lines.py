@@ -9,14 +9,15 @@ Python writes them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final
 
 import polars as pl
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.runs.importers.log import Scalar, flattened
+from atlas_scaling.runs.importers.log import as_float, flattened
 from atlas_scaling.runs.importers.source import (
     FILE,
     LINE,
@@ -40,14 +41,17 @@ def read_json_lines(paths: Sequence[Path]) -> Source:
         InputError: a file is empty, has no object on any line, or a line longer than 64 MiB.
     """
     keys: dict[str, None] = {}
+    seen: set[tuple[str, ...]] = set()
     bad = Tally()
     for path in paths:
         n_objects = 0
         for number, row in _lines(path):
             if isinstance(row, str):
                 bad.add(row, 1, [f"{path}:{number}"])
-            else:
-                n_objects += 1
+                continue
+            n_objects += 1
+            if (signature := tuple(row)) not in seen:  # most lines have the keys of others
+                seen.add(signature)
                 keys.update(dict.fromkeys(row))
         if not n_objects:
             raise _no_objects(path)
@@ -80,7 +84,7 @@ def _no_objects(path: Path) -> InputError:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Scalar] | str]]:
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Line numbers with the flat object, or with what is wrong with the line."""
     with path.open("rb") as file:
         number = 0
@@ -99,13 +103,16 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Scalar] | str]]:
                 torn = not line.endswith(b"\n")
                 yield number, "torn last line" if torn else "the line is no JSON object"
             else:
-                yield number, dict(flattened(row))
+                nested = any(value.__class__ is dict for value in row.values())
+                yield number, dict(flattened(row)) if nested else row
 
 
-def _object(line: bytes) -> Mapping[str, Any] | None:
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
-        if b"\\ud" in line.lower():  # half a surrogate pair is legal JSON and no text
+        if (
+            b"\\u" in line and b"\\ud" in line.lower()
+        ):  # half a surrogate pair is legal JSON and no text
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
@@ -114,7 +121,7 @@ def _object(line: bytes) -> Mapping[str, Any] | None:
 
 def _chunks(path: Path, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
     lines: list[int] = []
-    columns: dict[str, list[Scalar | None]] = {name: [] for name in wanted}
+    columns: dict[str, list[Any]] = {name: [] for name in wanted}
 
     def frame() -> pl.DataFrame:
         values = {name: _series(values) for name, values in columns.items()}
@@ -144,12 +151,15 @@ def _with_places(chunk: pl.DataFrame, number: int, run: str) -> pl.DataFrame:
     )
 
 
-def _series(values: list[Scalar | None]) -> pl.Series:
-    """Numbers as they are; a column with anything else as text."""
-    if all(value is None or isinstance(value, float) for value in values):
-        return pl.Series(values, dtype=pl.Float64)
-    return pl.Series([None if v is None else _text(v) for v in values], dtype=pl.String)
+def _series(values: list[Any]) -> pl.Series:
+    """Numbers as float64; a column with anything else as text."""
+    if {value.__class__ for value in values} <= {float, int, NoneType}:
+        numbers = [None if value is None else as_float(value) for value in values]
+        return pl.Series(numbers, dtype=pl.Float64)
+    return pl.Series([_text(value) for value in values], dtype=pl.String)
 
 
-def _text(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)

@@ -8,6 +8,7 @@ metrics that a column map asks for side by side. The configuration of a run stan
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -146,7 +147,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             elif isinstance(value, str | float | bool):
                 yield name, value
             elif isinstance(value, int):
-                yield name, _as_float(value)
+                yield name, as_float(value)
             elif value is not None:
                 yield name, json.dumps(value)
 
@@ -158,11 +159,12 @@ def numbers_in(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield name, value
 
 
-def _as_float(value: int) -> float:
+def as_float(value: float) -> float:
+    """A JSON number as float64; an integer beyond it is infinite."""
     try:
         return float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        return math.inf if value > 0 else -math.inf
 
 
 def _laid_out(

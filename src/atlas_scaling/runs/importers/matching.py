@@ -21,7 +21,7 @@ from atlas_scaling.runs.importers.column_map import (
     Facts,
     ImportUnit,
 )
-from atlas_scaling.runs.importers.languages_map import (
+from atlas_scaling.runs.importers.language_names import (
     LanguageNames,
     NamedColumn,
     by_code,

@@ -18,7 +18,7 @@ import polars as pl
 from atlas_scaling.errors import InputError
 from atlas_scaling.runs.importers.cells import number
 from atlas_scaling.runs.importers.clock import fill
-from atlas_scaling.runs.importers.languages_map import LanguageNames
+from atlas_scaling.runs.importers.language_names import LanguageNames
 from atlas_scaling.runs.importers.matching import Match
 from atlas_scaling.runs.importers.restarts import current
 from atlas_scaling.runs.importers.rows import ROW, wide_name
@@ -150,9 +150,10 @@ class Mixtures:
             values = own[name]
             if "step" in kept.columns:
                 values = fill(own, current(rows), name).values
-            parts[language] = values.alias(name)
+            parts[language] = values.fill_nan(None).alias(name)
         columns = {language: pl.col(values.name) for language, values in parts.items()}
-        total = pl.sum_horizontal(columns.values())
+        known = pl.any_horizontal(column.is_not_null() for column in columns.values())
+        total = pl.when(known).then(pl.sum_horizontal(columns.values()))
         tokens = pl.coalesce("tokens", total) if "tokens" in kept.columns else total
         return (
             kept.with_columns(parts.values())
@@ -233,8 +234,9 @@ def _listed(columns: Mapping[str, pl.Expr]) -> pl.Expr:
         pl.struct(pl.lit(language).alias("language"), value.cast(pl.Float64).alias("value"))
         for language, value in sorted(columns.items())
     ]
-    positive = pl.element().struct.field("value") > 0
-    return pl.concat_list(entries).list.eval(pl.element().filter(positive))
+    value = pl.element().struct.field("value")
+    known = value.is_finite() & (value > 0)  # NaN is above zero for polars
+    return pl.concat_list(entries).list.eval(pl.element().filter(known))
 
 
 def _times(kept: pl.DataFrame, column: str, factor: pl.Expr) -> pl.Series:

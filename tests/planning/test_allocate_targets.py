@@ -1,0 +1,113 @@
+"""The worked cases of planning, from names to a plan."""
+
+import pytest
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.planning.allocate_targets import allocate_targets
+from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.language_laws import law_of_fit
+from tests.planning.test_language_laws import MATRIX, atlas_fit  # noqa: F401
+
+ROMANCE = ["es", "pt", "fr", "it", "en"]
+INDIC = {
+    "hin": 7.9e9,
+    "ben": 6e9,
+    "tam": 4e9,
+    "tel": 3e9,
+    "mar": 3e9,
+    "guj": 2e9,
+    "kan": 1.5e9,
+    "mal": 2e9,
+    "pan": 1e9,
+    "urd": 2.5e9,
+}
+
+
+def test_a_catalan_first_model():
+    plan = allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"ca": 10e9}, sources=ROMANCE)
+    assert set(plan.loss) == {"cat_Latn"}
+    assert plan.mixture["cat_Latn"] > 0.5
+    assert plan.epochs["cat_Latn"] > 4
+    assert plan.laws["cat_Latn"].startswith("Table C.1, law of fra_Latn")
+    assert plan.unique_tokens["cat_Latn"].source == "given"
+    uniform = plan.alternatives["uniform"]
+    assert uniform.objective.value > plan.objective.value
+
+
+def test_with_very_little_catalan_its_neighbours_come_in():
+    plan = allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"ca": 0.2e9}, sources=ROMANCE)
+    assert plan.mixture["spa_Latn"] > 0.1
+    assert {one.source for one in plan.transfer} <= {"spa_Latn", "por_Latn", "fra_Latn", "ita_Latn"}
+
+
+def test_ten_indic_languages_with_unequal_data_by_worst_regret():
+    plan = allocate_targets(
+        list(INDIC), Budget(flops=1e22), unique=INDIC, sources=[], objective="regret"
+    )
+    assert len(plan.loss) == 10
+    regrets = {code: plan.loss[code].value - plan.own_best[code] for code in plan.loss}
+    assert max(regrets.values()) == pytest.approx(plan.objective.value)
+    assert all(other.objective.value > plan.objective.value for other in plan.alternatives.values())
+    # several targets bind at the optimum of a minimax
+    assert sum(r > plan.objective.value - 1e-5 for r in regrets.values()) > 3
+
+
+def test_swahili_says_how_many_epochs_are_worth_it_and_what_english_adds():
+    plan = allocate_targets(["sw"], Budget(flops=1e21), sources=["en"])
+    assert plan.unique_tokens["swa_Latn"].tokens == 770e6
+    assert plan.epochs["swa_Latn"] > 10
+    english = [one for one in plan.sensitivity if "eng_Latn" in one.name]
+    assert english, "what a point of English or its transfer weight would do is in the answer"
+
+
+def test_sources_are_chosen_by_transfer_where_none_are_named():
+    plan = allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"ca": 0.1e9})
+    assert "spa_Latn" in plan.mixture
+    alone = allocate_targets(["cat_Latn"], Budget(flops=1e21), unique={"ca": 0.1e9}, sources=[])
+    assert set(alone.mixture) == {"cat_Latn"}
+
+
+def test_published_answers_say_what_they_are_not():
+    plan = allocate_targets(["swe"], Budget(flops=1e21))
+    said = " ".join(plan.warnings)
+    assert "paper's own unit" in said
+    assert "no published law of their own: swe_Latn" in said
+    assert plan.loss["swe_Latn"].interval is None
+
+
+def test_a_fit_of_a_target_is_preferred_and_brings_its_sources(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    plan = allocate_targets(["swe"], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
+    assert plan.laws["swe_Latn"] == law_of_fit(fitted).basis
+    assert "dan_Latn" in {one.source for one in plan.transfer} | set(plan.unique_tokens)
+    assert plan.loss["swe_Latn"].interval is not None
+    assert plan.plan_range is not None
+    assert not any("paper's own unit" in warning for warning in plan.warnings)
+
+
+def test_published_and_fitted_laws_are_in_different_units_and_refused(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    with pytest.raises(InputError, match="different units"):
+        allocate_targets(["swe", "dan"], Budget(flops=1e19), fits=[fitted])
+
+
+def test_a_fit_of_no_target_is_refused(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    with pytest.raises(InputError) as caught:
+        allocate_targets(["dan"], Budget(flops=1e19), fits=[fitted])
+    assert caught.value.value == "swe_Latn"
+
+
+def test_an_own_matrix_is_used_for_transfer():
+    plan = allocate_targets(
+        ["cat"], Budget(flops=1e21), matrix=MATRIX, unique={"ca": 0.1e9, "es": 1e12, "fr": 1e12}
+    )
+    worth = {one.source: one.tau for one in plan.transfer}
+    assert worth["spa_Latn"] == pytest.approx(0.25)
+
+
+def test_unknown_targets_and_no_targets_are_refused():
+    with pytest.raises(InputError, match="unknown language"):
+        allocate_targets(["Catalan"], Budget(flops=1e21))
+    with pytest.raises(InputError, match="which languages"):
+        allocate_targets([], Budget(flops=1e21))
