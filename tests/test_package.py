@@ -45,7 +45,18 @@ def test_all_but_training_works_without_torch(code):
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "study run", "runs check", "fit", "compare", "transfer bts", "plan expand"]
+    "command",
+    [
+        "demo",
+        "study run",
+        "runs check",
+        "fit",
+        "compare",
+        "transfer bts",
+        "plan expand",
+        "report",
+        "runs import",
+    ],
 )
 def test_every_command_has_help_with_an_example(command):
     done = run(*command.split(), "--help")

@@ -7,21 +7,20 @@ of its own files, so this module does.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atlas_scaling.planning.allocate import allocate
     from atlas_scaling.planning.cost import cost
     from atlas_scaling.planning.expand import expand
     from atlas_scaling.planning.start import start
 
-__all__ = ["cost", "expand", "start"]
-
-_HOMES: Final = {"expand": "expand", "start": "start", "cost": "cost"}
+__all__ = ["allocate", "cost", "expand", "start"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"atlas_scaling.planning.{_HOMES[name]}"), name)
+    if name in __all__:  # each has a file of its own name
+        return getattr(importlib.import_module(f"atlas_scaling.planning.{name}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

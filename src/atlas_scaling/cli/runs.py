@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_scaling.cli import runs_import
 from atlas_scaling.cli.output import JsonFlag, emit
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from atlas_scaling.runs.check import CheckReport
 
 app = typer.Typer(help="Run records: check, import, export.", no_args_is_help=True)
+app.command("import", epilog=runs_import.IMPORT_EXAMPLE)(runs_import.import_command)
+app.command("export", epilog=runs_import.EXPORT_EXAMPLE)(runs_import.export_command)
 
 
 @app.command(epilog="Example: atlas runs check atlas-demo/runs")
