@@ -128,6 +128,7 @@ def test_workers_stop_by_themselves_when_the_program_is_killed(study, unbroken, 
     process.kill()
     process.communicate(timeout=60)
     wait_for(lambda: not _is_alive(status["pid"]))
+    assert running(tmp_path / "out") is None  # each wrote a checkpoint and said that it stopped
     study.finish(tmp_path / "out")
     assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -103,7 +104,9 @@ def main() -> None:
     os.dup2(2, 1)
 
     def answer(event: Event) -> None:
-        channel.write(event_to_line(event) + "\n")
+        # Nobody listens once the parent is gone; the stop flag then ends the run with a checkpoint.
+        with suppress(BrokenPipeError):
+            channel.write(event_to_line(event) + "\n")
 
     serve(Path(sys.argv[1]), sys.stdin, answer)
 
