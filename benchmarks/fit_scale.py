@@ -56,7 +56,7 @@ def saturated(D: np.ndarray, U: np.ndarray) -> np.ndarray:
 def synthetic(n_runs: int, n_evaluations: int, seed: int = 0) -> pl.DataFrame:
     """Evaluations of every language in every run, as a run table."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    tau = rng.normal(0.0, 0.15, (48, 48))
+    tau = rng.normal(0.05, 0.08, (48, 48))
     unique = 10 ** rng.uniform(9, 12, 48)
     floor = E * rng.uniform(0.8, 1.4, 48)
     frames = []
@@ -69,11 +69,14 @@ def synthetic(n_runs: int, n_evaluations: int, seed: int = 0) -> pl.DataFrame:
         loss = np.empty((n_evaluations, 48))
         for t in range(48):
             D_eff = sum((1.0 if c == t else tau[t, c]) * S for c, S in worth.items())
-            D_eff = np.maximum(D_eff, 1e-3 * D)
+            D_eff = np.maximum(D_eff, 0.02 * D)
             clean = floor[t] + A / N**ALPHA + B / D_eff**BETA
             loss[:, t] = clean * np.exp(own[t] + rng.normal(0, POINT_NOISE, n_evaluations))
         by_step = [
-            [{"language": c, "value": float(w * d)} for c, w in zip(codes, mixture.values())]
+            [
+                {"language": c, "value": float(w * d)}
+                for c, w in zip(codes, mixture.values(), strict=True)
+            ]
             for d in D
         ]
         pool = [{"language": LANGUAGES[c], "value": float(unique[c])} for c in mixture]

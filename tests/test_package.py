@@ -96,6 +96,8 @@ def test_python_offers_what_the_commands_do():
         from_languages=8, to_languages=16
     ).n_params_ratio.value == pytest.approx(2**0.243)
     assert atlas.laws.names()
+    for module in (atlas.laws, atlas.plan, atlas.transfer):
+        assert all(getattr(module, name) is not None for name in module.__all__)
     assert set(atlas.__all__) <= set(dir(atlas))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         atlas.nothing  # noqa: B018

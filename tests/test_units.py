@@ -27,6 +27,15 @@ def test_a_printed_count_reads_back_to_the_digits_it_shows(value):
     assert parse_count(format_count(value)) == pytest.approx(value, rel=5e-3)
 
 
+def test_a_count_that_rounds_up_to_the_next_unit_is_written_in_it():
+    assert [format_count(v) for v in (999_999_999.99, 999.9e3, 999.4, 0.5)] == [
+        "1B",
+        "1M",
+        "999",
+        "0.5",
+    ]
+
+
 def test_one_bit_per_token_over_four_bytes_is_a_quarter_bit_per_byte():
     assert bits_per_byte(math.log(2), n_tokens=100, n_bytes=400) == pytest.approx(0.25)
 

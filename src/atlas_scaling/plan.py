@@ -7,20 +7,35 @@ of its own files, so this module does.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from atlas_scaling.planning.allocate import allocate
+    from atlas_scaling.planning.allocate_targets import allocate_targets
     from atlas_scaling.planning.cost import cost
     from atlas_scaling.planning.expand import expand
+    from atlas_scaling.planning.export import export_mixture
+    from atlas_scaling.planning.next_runs import next_runs
     from atlas_scaling.planning.start import start
 
-__all__ = ["allocate", "cost", "expand", "start"]
+__all__ = [
+    "allocate",
+    "allocate_targets",
+    "cost",
+    "expand",
+    "export_mixture",
+    "next_runs",
+    "start",
+]
+
+_FILES: Final = {"export_mixture": "export"}
+"""Homes of functions whose file has another name."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # each has a file of its own name
-        return getattr(importlib.import_module(f"atlas_scaling.planning.{name}"), name)
+    if name in __all__:
+        file = _FILES.get(name, name)
+        return getattr(importlib.import_module(f"atlas_scaling.planning.{file}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -73,6 +73,7 @@ def format_count(value: float, *, digits: int = 3) -> str:
     >>> format_count(2_034_000_000), format_count(400e6), format_count(950)
     ('2.03B', '400M', '950')
     """
+    value = float(f"{value:.{digits}g}")  # rounded first: 999.99M is 1B
     for threshold, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= threshold:
             return f"{value / threshold:.{digits}g}{suffix}"

@@ -1,11 +1,16 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from atlas_scaling.cli.plan import app
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import fit
+from atlas_scaling.runs.store import by_language
+from atlas_scaling.study.design import design_study
+from atlas_scaling.study.spec import load_study, packaged_studies
 
 
 def run(command, *more):
@@ -145,7 +150,7 @@ def test_cost_of_nothing_is_refused():
     assert "FLOPs" in error("cost --params 2B").remedy
 
 
-@pytest.mark.parametrize("command", ["expand", "allocate", "start", "cost"])
+@pytest.mark.parametrize("command", ["expand", "allocate", "start", "next", "cost", "export"])
 def test_every_command_has_an_example_in_its_help(command):
     assert f"Example: atlas plan {command}" in " ".join(ok(f"{command} --help").split())
 
@@ -223,3 +228,84 @@ def test_a_matrix_and_a_fit_that_are_not_there_are_refused(tmp_path):
     assert missing in str(error("allocate --flops 1e21 --target ca --matrix", missing))
     missing = str(tmp_path / "fit.json")
     assert missing in str(error("allocate --flops 1e21 --target ca --fit", missing))
+
+
+def test_a_plan_is_exported_for_a_trainer(tmp_path):
+    plan = tmp_path / "plan.json"
+    plan.write_text(ok("allocate --flops 1e21 --target ca --target es --json"))
+    exported = ok("export --to megatron --paths d/{language}", str(plan))
+    assert "d/cat_Latn" in exported
+    answer = json.loads(ok("export --to olmix --json", str(plan)))
+    assert answer["format"] == "olmix"
+    assert answer["text"].startswith("run,")
+
+
+# --- next
+
+
+@pytest.fixture(scope="module")
+def saved_fit(tmp_path_factory):
+    """A fit to monolingual and mixed runs on Swedish and Danish, as ``atlas fit -o`` saves it."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    N = np.repeat([2e5, 5e5, 2e6], 8)
+    D = N * np.tile([5.0, 20.0, 80.0, 160.0], 6)
+    share = np.where(np.arange(len(N)) % 2, 1.0, 0.5)
+    loss = 2.0 + 40 / N**0.3 + 60 / D**0.3
+    runs = pl.DataFrame(
+        {
+            "run_id": [f"run{i}" for i in range(len(N))],
+            "language": ["swe_Latn"] * len(N),
+            "n_params": N,
+            "tokens": D,
+            "loss": loss * np.exp(0.002 * rng.standard_normal(len(N))),
+            "mixture": [by_language({"swe_Latn": w, "dan_Latn": 1 - w}) for w in share],
+        }
+    )
+    path = tmp_path_factory.mktemp("fit") / "fit.json"
+    fit(runs, "chinchilla", target="swe_Latn", bootstrap=60).save(path)
+    return str(path)
+
+
+def test_next_names_runs_and_what_they_leave_of_the_interval(saved_fit):
+    command = "next --allowance 1e16 --params 20M --tokens 2B --fit"
+    answer = json.loads(ok(command, saved_fit, "--json"))
+    assert 0 < answer["interval_left"] < 1
+    assert answer["flops"] <= 1e16
+    assert {"n_params", "tokens", "mixture", "seed", "flops"} <= set(answer["runs"][0])
+    assert {"source", "law", "warnings"} <= set(answer)
+    assert "should leave" in " ".join(ok(command, saved_fit).split())
+
+
+def test_next_decides_a_size_or_a_parameter(saved_fit):
+    size = json.loads(
+        ok("next --allowance 1e16 --decide size --budget 1e18 --json --fit", saved_fit)
+    )
+    assert "lowest loss" in size["decision"]
+    alpha = json.loads(ok("next --allowance 1e16 --decide alpha --json --fit", saved_fit))
+    assert alpha["decision"] == "alpha"
+
+
+def test_next_writes_a_study_that_can_be_run(saved_fit, tmp_path):
+    study, output = packaged_studies()["demo"], tmp_path / "next.yaml"
+    command = "next --allowance 1e15 --params 20M --tokens 2B --fit"
+    ok(command, saved_fit, "--study", str(study), "-o", str(output))
+    written = load_study(output)
+    assert written.name == "demo-next"
+    assert written.corpus == load_study(study).corpus
+    runs = design_study(written).runs
+    assert runs
+    assert sum(run.flops for run in runs) <= 1e15 * 1.01
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("next --allowance 1e16", "--params, --tokens"),
+        ("next --allowance 1e16 --decide size", "--budget"),
+        ("next --allowance 1e16 --decide alfa", "decision"),
+        ("next --allowance 1 --params 20M --tokens 2B", "flops"),
+        ("next --allowance 1e16 --params 20M --tokens 2B -o next.yaml", "--study"),
+    ],
+)
+def test_next_says_where_a_question_is_wrong(command, where, saved_fit):
+    assert error(f"{command} --fit", saved_fit).where == where

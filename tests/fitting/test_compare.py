@@ -109,6 +109,18 @@ def test_fits_of_many_targets_come_by_target(runs):
     assert {t: f.target for t, f in each.items()} == {t: t for t in ("swe_Latn", "spa_Latn")}
 
 
+def test_two_processes_give_what_one_gives(runs):
+    options = {"targets": ["swe_Latn", "spa_Latn"], "bootstrap": 8}
+    alone = fit_each(runs, "chinchilla", **options)
+    together = fit_each(runs, "chinchilla", workers=2, **options)
+    for target, one in alone.items():
+        assert together[target].to_dict() == one.to_dict()
+    pooled = fit_pooled(runs, "chinchilla", workers=2, **options)
+    assert pooled.objective == fit_pooled(runs, "chinchilla", **options).objective
+    with pytest.raises(InputError, match="without a worker"):
+        fit_each(runs, "chinchilla", workers=0)
+
+
 def test_a_pooled_fit_shares_exponents_and_keeps_transfer_apart(runs):
     pooled = fit_pooled(
         runs, "atlas", targets=["swe_Latn", "dan_Latn"], shared=("alpha", "beta", "lam"), level=0.99

@@ -337,4 +337,5 @@ def test_eight_languages_take_a_few_hundredths_of_a_second(benchmark):
     unique = {c: UniqueTokens(10e9 * (i + 1), "given") for i, c in enumerate(codes)}
     answer = benchmark.pedantic(allocate, (laws, BUDGET), {"unique": unique}, rounds=3)
     assert len(answer.loss) == 8
-    assert benchmark.stats["min"] < 0.5  # 0.02 s alone on one core; generous for a busy machine
+    if benchmark.stats is not None:  # None under --benchmark-disable
+        assert benchmark.stats["min"] < 0.5  # 0.02 s alone on one core; generous for a busy machine

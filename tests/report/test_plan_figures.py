@@ -51,7 +51,8 @@ def test_the_start_table_gives_a_dash_where_no_probability_is_supported():
 
 
 def test_an_open_range_is_said_as_a_bound(runs):
-    own = start_comparisons(runs.frame)
+    own, left_out = start_comparisons(runs.frame)
+    assert left_out == 0
     assert own
     row = start_table([own[0].advice]).rows[0]
     assert row[5].startswith("above ")
@@ -69,7 +70,8 @@ def test_several_expansions_share_one_picture():
 
 def test_own_curves_that_do_not_cross_are_said_to(runs):
     # The planted checkpoint has seen the mixture; scratch stays behind over 3M tokens.
-    own = start_comparisons(runs.frame)
+    own, left_out = start_comparisons(runs.frame)
+    assert left_out == 0
     figure = scratch_against_continued(own)
     assert {c.language for c in own} == {"swe_Latn"}
     assert sorted(c.n_params for c in own) == [370_000, 1_300_000, 4_200_000]

@@ -2,9 +2,11 @@ import multiprocessing
 
 import pytest
 
+from atlas_scaling.config import parse_config
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
-from tests.study.test_spec import spec
+from atlas_scaling.study.spec import StudySpec
+from tests.study.test_spec import SPEC, spec
 
 INPUTS = StudyInputs(corpus_dir="c", corpus_sha256="aa", tokens_dir="t", tokenizer_sha256="bb")
 
@@ -15,13 +17,21 @@ def test_a_study_is_begun_once_and_opened_as_it_was(tmp_path):
     assert StudyFolder.open(tmp_path / "study").design == begun.design
 
 
-def test_a_changed_spec_is_refused_with_the_difference(tmp_path):
+def test_a_changed_spec_is_refused_with_the_key_that_changed_and_both_values(tmp_path):
     StudyFolder.begin(tmp_path, spec())
-    changed = spec("  - {kind: capacity, sizes: [s], tokens: 100k}")
-    with pytest.raises(InputError, match="in groups") as caught:
+    text = SPEC.replace("n_layers: 2", "n_layers: 3")
+    changed = parse_config(text, StudySpec, name="trial.yaml")
+    with pytest.raises(InputError, match=r"in sizes\.s\.n_layers") as caught:
         StudyFolder.begin(tmp_path, changed)
-    assert "capacity" in caught.value.value
+    assert caught.value.value == 3
+    assert caught.value.where.endswith("which has 2")
     assert "--output" in caught.value.remedy
+
+
+def test_an_added_group_is_a_change_too(tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    with pytest.raises(InputError, match="in groups"):
+        StudyFolder.begin(tmp_path, spec("  - {kind: capacity, sizes: [s], tokens: 100k}"))
 
 
 def test_a_folder_without_study_is_refused(tmp_path):

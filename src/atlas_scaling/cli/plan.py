@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.cli.output import JsonFlag, emit, print_json
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
@@ -227,6 +228,105 @@ def allocate(
         max_epochs=max_epochs,
     )
     emit(answer, as_json=as_json, text=allocation_text)
+
+
+@app.command(
+    "next",
+    epilog="Example: atlas plan next --fit fit.json --allowance 1e19 --params 2B --tokens 40B",
+)
+def next_command(
+    fit: Annotated[Path, typer.Option(help="A saved fit with bootstrap draws.")],
+    allowance: Annotated[str, typer.Option(help="Compute the next runs may take: 1e19 FLOPs.")],
+    decide: Annotated[
+        str,
+        typer.Option(help="loss (of --params, --tokens), size (for --budget), or a parameter."),
+    ] = "loss",
+    params: Annotated[str | None, typer.Option(help="Of the run whose loss is wanted.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Of the run whose loss is wanted.")] = None,
+    budget: Annotated[str | None, typer.Option(help="FLOPs the best size is wanted for.")] = None,
+    mixture: Annotated[
+        str | None, typer.Option(help="Of that run: sv=0.5,da=0.5; the target alone if left out.")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="A size that may be trained; repeat it.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="A study whose sizes and languages may be used.")
+    ] = None,
+    unique: Annotated[
+        list[str] | None, typer.Option(help="Distinct tokens there are: sv=10B; repeat it.")
+    ] = None,
+    all_parameters: Annotated[
+        bool, typer.Option("--all-parameters", help="Narrow all parameters, not the decision.")
+    ] = False,
+    most_runs: Annotated[int, typer.Option(help="Most runs in all.")] = 8,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="With --study: write a study of these runs."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Which runs to make next, to be surer of one decision for the compute they take."""
+    from atlas_scaling.cli import next_study
+    from atlas_scaling.cli.plan_text import next_text
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.next_runs import next_runs
+    from atlas_scaling.units import parse_count
+
+    fitted = Fit.load(fit)
+    flops = parse_count(allowance, name="--allowance")
+    texts = _numbers(unique, "--unique")
+    decision = next_study.decision_of(
+        fitted,
+        decide,
+        n_params=_count(params, "--params"),
+        tokens=_count(tokens, "--tokens"),
+        budget=_count(budget, "--budget"),
+        mixture=_mixture(mixture, "--mixture"),
+        unique=texts,
+    )
+    answer = next_runs(
+        fitted,
+        decision,
+        flops=flops,
+        candidates=next_study.candidates(fitted, flops, _sizes(size, False), study),
+        criterion="parameters" if all_parameters else "decision",
+        unique=texts,
+        max_runs=most_runs,
+    )
+    emit(answer, as_json=as_json, text=next_text)
+    if output is not None:
+        next_study.write_study(answer, study, output)
+
+
+@app.command(epilog="Example: atlas plan export plan.json --to megatron --paths data/{language}")
+def export(
+    plan: Annotated[Path, typer.Argument(help="What atlas plan allocate --json printed.")],
+    to: Annotated[str, typer.Option(help="olmo-core, megatron, huggingface, olmix or atlas.")],
+    paths: Annotated[
+        str | None, typer.Option(help="Where data lies, with {language} or {madlad} in it.")
+    ] = None,
+    document_tokens: Annotated[
+        list[str] | None,
+        typer.Option(help="Mean tokens of a document, for huggingface: ca=900; repeat it."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the run, for olmix and atlas.")] = "plan",
+    as_json: JsonFlag = False,
+) -> None:
+    """A plan's mixture in the form that a trainer reads."""
+    from atlas_scaling.planning.export import export_mixture, read_plan
+
+    answer = export_mixture(
+        read_plan(plan),
+        to,
+        paths=paths,
+        tokens_per_document=_numbers(document_tokens, "--document-tokens"),
+        name=name,
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        sys.stdout.write(answer.text)
 
 
 def _sizes(given: list[str] | None, published: bool) -> tuple[float, ...] | None:

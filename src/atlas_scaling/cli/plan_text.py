@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from atlas_scaling.answers import Estimate
     from atlas_scaling.planning.cost import CostAnswer
     from atlas_scaling.planning.expand import Expansion
+    from atlas_scaling.planning.next_runs import NextRuns
     from atlas_scaling.planning.start import StartAdvice
 
 REBALANCING_WORTH_SAYING = 0.97
@@ -136,6 +137,30 @@ def cost_text(answer: CostAnswer) -> RenderableType:
             mfu,
         )
     return Group(Text(run + ":\n"), table, closing_text(answer.source, answer.warnings))
+
+
+def next_text(answer: NextRuns) -> RenderableType:
+    """The runs in the order of their worth, and what each leaves of the interval."""
+    now = answer.now
+    assert now.value is not None
+    assert now.interval is not None
+    low, high = now.interval
+    head = (
+        f"{answer.decision}: {now.value:.5g} ({low:.5g} to {high:.5g}). "
+        f"{len(answer.runs)} runs of {answer.flops:.3g} FLOPs should leave "
+        f"{answer.interval_left:.0%} of that interval.\n"
+    )
+    table = Table("parameters", "tokens", "mixture", "seed", "FLOPs", "interval left", box=None)
+    for run in answer.runs:
+        table.add_row(
+            format_count(run.n_params),
+            format_count(run.tokens),
+            ", ".join(f"{code} {share:.0%}" for code, share in run.mixture.items()),
+            str(run.seed),
+            f"{run.flops:.3g}",
+            f"{run.interval_left:.0%}",
+        )
+    return Group(Text(head), table, closing_text(answer.source, answer.warnings))
 
 
 def _duration(hours: float) -> str:

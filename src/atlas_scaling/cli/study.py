@@ -114,5 +114,5 @@ def _outcome_text(outcome: StudyOutcome) -> str:
     lines += [f"FAILED {name}: {reason}" for name, reason in outcome.failed.items()]
     if outcome.failed:
         lines.append("The same command tries the failed runs again.")
-    lines.append(f"Next: atlas fit {outcome.path}/runs --law chinchilla")
+    lines.append(f"Next: atlas report {outcome.path}/runs -o {outcome.path}/report.html")
     return "\n".join(lines)

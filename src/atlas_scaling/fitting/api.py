@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +70,53 @@ def fit(
         InputError: the data or an option cannot be used.
         FitError: no starting point gives a finite loss.
     """
+    return fit_prepared(
+        prepared(
+            data,
+            law,
+            target=target,
+            estimator=estimator,
+            delta=delta,
+            bootstrap=bootstrap,
+            resample=resample,
+            level=level,
+            starts=starts,
+            seed=seed,
+            unit=unit,
+            lr_state=lr_state,
+            continued=continued,
+            zero_shot=zero_shot,
+            weights=weights,
+            priors=priors,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a fit needs, the data as arrays: small enough to send to another process."""
+
+    observations: Observations
+    law: Law
+    options: dict[str, Any]
+
+
+def prepared(
+    data: Any,
+    law: Law | str,
+    *,
+    target: str | None = None,
+    unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
+    lr_state: str | None = None,
+    continued: bool = False,
+    zero_shot: bool | None = None,
+    weights: str | None = None,
+    estimator: str = "huber",
+    delta: float | None = None,
+    bootstrap: int = DEFAULT_BOOTSTRAP,
+    **options: Any,
+) -> Prepared:
+    """The rows of one fit chosen and turned into arrays; the arguments are those of ``fit``."""
     wanted = laws.get(law) if isinstance(law, str) else law
     selection = Selection(
         target=target,
@@ -79,18 +126,14 @@ def fit(
         zero_shot=wanted.zero_shot if zero_shot is None else zero_shot,
         weights=weights,
     )
-    wanted, observations = observe(read(data), wanted, selection)
-    return fit_observations(
-        observations,
-        wanted,
-        estimator=Estimator.named(estimator, delta),
-        n_draws=bootstrap,
-        resample=resample,
-        level=level,
-        starts=starts,
-        seed=seed,
-        priors=priors,
-    )
+    adapted, observations = observe(read(data), wanted, selection)
+    measured = Estimator.named(estimator, delta)
+    return Prepared(observations, adapted, {**options, "estimator": measured, "n_draws": bootstrap})
+
+
+def fit_prepared(one: Prepared) -> Fit:
+    """Fit what ``prepared`` made."""
+    return fit_observations(one.observations, one.law, **one.options)
 
 
 def fit_observations(

@@ -6,7 +6,7 @@
   cluster as Cameron, Gelbach and Miller 2008).
 
 A resample is a row of weights or of targets over the same arrays: nothing is copied. Every refit
-starts from the optimum of the full data, and from the other optima found where there are any.
+starts from the optimum of the full data, and from a rival optimum if that wins in a tenth of them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.objective import Estimator, Problem
 from atlas_scaling.fitting.refine import refine
+from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.laws.base import FloatArray
 
 RESAMPLES: Final = ("run", "pairs", "wild")
 
+TOLERANCE: Final = 1e-9
+"""Refits stop when less than this share of the objective is to gain: far below sampling error."""
+
 _RIVALS: Final = 3
+_PILOT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,19 @@ def bootstrap(
         InputError: ``resample`` is unknown, or there is one run only.
     """
     drawn = resampled(problem, best, unit, n=n, resample=resample, seed=seed)
-    starts = best[None] if rivals is None else np.concatenate([best[None], rivals[:_RIVALS]])
-    k = len(starts)
-    rows = np.repeat(np.arange(n), k)
-    solution = refine(drawn, np.tile(starts, (n, 1)), rows, deltas=estimator.stages())
-    winner = np.arange(n) * k + solution.value.reshape(n, k).argmin(axis=1)
-    solution = solution.take(winner)
+    deltas = estimator.stages()
+    every = np.arange(n)
+
+    def refits(start: FloatArray, rows: NDArray[np.intp]) -> Solution:
+        theta = np.tile(start, (len(rows), 1))
+        return refine(drawn, theta, rows, deltas=deltas, tolerance=TOLERANCE)
+
+    solution = refits(best, every)
+    for rival in () if rivals is None else rivals[:_RIVALS]:
+        pilot = every[: max(_PILOT, n // 10)]
+        won = refits(rival, pilot).value < solution.value[pilot] * (1.0 - 1e-6)
+        if won.any():
+            solution = solution.lower(refits(rival, every))
     good = solution.converged & np.isfinite(solution.value)
     return Draws(solution.theta[good], solution.value[good], int((~good).sum()), resample)
 

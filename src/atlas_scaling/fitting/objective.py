@@ -263,6 +263,16 @@ class Problem:
         self.prior = prior
         self.n_rows = log_loss.shape[-1]
 
+    def of_rows(self, rows: NDArray[np.intp]) -> Problem:
+        """The same law on some of the rows, without resamples."""
+        return Problem(
+            self.coordinates,
+            SimpleNamespace(**{k: v[..., rows] for k, v in vars(self.x).items()}),
+            self.log_loss[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            prior=self.prior,
+        )
+
     @property
     def bytes_per_problem(self) -> int:
         """Size of the Jacobian of one problem."""

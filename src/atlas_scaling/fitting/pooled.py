@@ -21,12 +21,13 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import (
     DEFAULT_BOOTSTRAP,
     enough_rows,
-    fit,
+    fit_prepared,
     one_thread,
+    prepared,
     read,
     result_of,
 )
-from atlas_scaling.fitting.bootstrap import Draws
+from atlas_scaling.fitting.bootstrap import TOLERANCE, Draws
 from atlas_scaling.fitting.compare import targets_of
 from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Local, Problem, as_inputs
@@ -35,6 +36,7 @@ from atlas_scaling.fitting.refine import polish, refine
 from atlas_scaling.fitting.result import Fit, FittedParameter
 from atlas_scaling.fitting.solver import Solution, minimise
 from atlas_scaling.fitting.starts import Search, search
+from atlas_scaling.fitting.workers import spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -72,7 +74,12 @@ class PooledFit(Answer):
 
 
 def fit_each(
-    data: Any, law: Law | str = "atlas", *, targets: Sequence[str] | None = None, **options: Any
+    data: Any,
+    law: Law | str = "atlas",
+    *,
+    targets: Sequence[str] | None = None,
+    workers: int = 1,
+    **options: Any,
 ) -> dict[str, Fit]:
     """One fit for each target language.
 
@@ -80,11 +87,14 @@ def fit_each(
         data: as for ``fit``.
         law: as for ``fit``.
         targets: the languages; None for all that have a loss and were trained on.
+        workers: processes to share the work; more than one pays from some seconds of work on.
         **options: as for ``fit``.
     """
     frame = as_frame(read(data))
     named = targets or [t for t in targets_of(frame) if t is not None]
-    return {target: fit(frame, law, target=target, **options) for target in named}
+    calls = (prepared(frame, law, target=target, **options) for target in named)
+    fits = spread_over(fit_prepared, ((call,) for call in calls), workers=workers)
+    return dict(zip(named, fits, strict=True))
 
 
 def fit_pooled(
@@ -100,6 +110,7 @@ def fit_pooled(
     seed: int = 0,
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
+    workers: int = 1,
 ) -> PooledFit:
     """Fit one law to many targets at once.
 
@@ -115,6 +126,7 @@ def fit_pooled(
         seed: of starts and draws.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
+        workers: processes to share the work.
 
     Raises:
         InputError: the data cannot be used, or a shared parameter is not one of the law's.
@@ -140,10 +152,15 @@ def fit_pooled(
         blocks.append(block)
         observed.append(observations)
     pooled = PooledProblem(blocks, shared)
+    alone = spread_over(_searched, ((block, measured, seed) for block in blocks), workers=workers)
     with one_thread():
-        alone = [search(block, measured, seed=seed) for block in blocks]
         found = _descend(pooled, alone, measured)
-        draws = _draws(pooled, found, observed, bootstrap, measured, seed) if bootstrap else None
+    draws = None
+    if bootstrap:
+        drawn = _resampled(pooled, observed, bootstrap, seed)
+        parts = np.array_split(np.arange(bootstrap), workers)
+        calls = ((drawn, found.theta[0], rows, measured) for rows in parts)
+        draws = np.concatenate(spread_over(_refitted, calls, workers=workers))
     fits = {
         target: result_of(
             blocks[i],
@@ -181,6 +198,7 @@ class PooledProblem:
 
     def __init__(self, blocks: Sequence[Problem], shared: Sequence[str]) -> None:
         self.blocks = list(blocks)
+        self.shared = tuple(shared)
         self.maps: list[NDArray[np.intp]] = []
         ends: list[tuple[float, float, float, float]] = []
         position: dict[str, int] = {}
@@ -263,15 +281,15 @@ def _descend(pooled: PooledProblem, alone: Sequence[Search], estimator: Estimato
     return polish(pooled, theta, delta=last)
 
 
-def _draws(
-    pooled: PooledProblem,
-    found: Solution,
-    observed: Sequence[Observations],
-    n: int,
-    estimator: Estimator,
-    seed: int,
-) -> FloatArray:
-    """Refits on resampled runs, the same runs for every target, (R, p)."""
+def _searched(block: Problem, estimator: Estimator, seed: int) -> Search:
+    with one_thread():
+        return search(block, estimator, seed=seed)
+
+
+def _resampled(
+    pooled: PooledProblem, observed: Sequence[Observations], n: int, seed: int
+) -> PooledProblem:
+    """``n`` resamples of the runs of all targets, the same runs for every target."""
     run_ids = sorted({o.run_ids[r] for o in observed for r in np.unique(o.run)})
     number = {run_id: i for i, run_id in enumerate(run_ids)}
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -286,11 +304,16 @@ def _draws(
         )
         for block, o in zip(pooled.blocks, observed, strict=True)
     ]
-    drawn = PooledProblem(blocks, [])
-    drawn.maps, drawn.low, drawn.high = pooled.maps, pooled.low, pooled.high
-    drawn.start_low, drawn.start_high = pooled.start_low, pooled.start_high
-    theta = np.tile(found.theta[0], (n, 1))
-    solution = refine(drawn, theta, np.arange(n), deltas=estimator.stages())
+    return PooledProblem(blocks, pooled.shared)
+
+
+def _refitted(
+    drawn: PooledProblem, best: FloatArray, rows: NDArray[np.intp], estimator: Estimator
+) -> FloatArray:
+    """Coordinates of the refits of some resamples that converged, (R, p)."""
+    with one_thread():
+        theta = np.tile(best, (len(rows), 1))
+        solution = refine(drawn, theta, rows, deltas=estimator.stages(), tolerance=TOLERANCE)
     return solution.theta[solution.converged]
 
 

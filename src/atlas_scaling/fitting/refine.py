@@ -38,7 +38,12 @@ _VALLEY_ITERATIONS: Final = 100
 
 
 def refine(
-    problem: Descendable, theta: FloatArray, rows: NDArray[np.intp], *, deltas: list[float]
+    problem: Descendable,
+    theta: FloatArray,
+    rows: NDArray[np.intp],
+    *,
+    deltas: list[float],
+    tolerance: float = FULL,
 ) -> Solution:
     """Descend from good starts, such as the optimum of the full data, to full precision.
 
@@ -50,8 +55,9 @@ def refine(
         theta: starting points, (B, p).
         rows: the resample each problem belongs to, (B,).
         deltas: Huber's deltas, wide to narrow.
+        tolerance: share of the objective that may still be to gain.
     """
-    direct = polish(problem, theta, rows, delta=deltas[-1])
+    direct = polish(problem, theta, rows, delta=deltas[-1], tolerance=tolerance)
     slow = np.flatnonzero(~direct.converged & np.isfinite(direct.value))
     if not len(slow) or len(deltas) == 1:
         return direct
@@ -60,7 +66,8 @@ def refine(
         at = minimise(
             problem, at, rows[slow], delta=delta, tolerance=1e-6, max_iterations=40, mu=0.1
         ).theta
-    return direct.replaced(slow, polish(problem, at, rows[slow], delta=deltas[-1]))
+    again = polish(problem, at, rows[slow], delta=deltas[-1], tolerance=tolerance)
+    return direct.replaced(slow, again)
 
 
 def polish(
@@ -70,6 +77,7 @@ def polish(
     *,
     delta: float,
     held: NDArray[np.bool_] | None = None,
+    tolerance: float = FULL,
 ) -> Solution:
     """Descend at one delta; what crawls goes on with geodesic acceleration.
 
@@ -79,6 +87,7 @@ def polish(
         rows: the resample each problem belongs to, (B,); all 0 where None.
         delta: Huber's delta.
         held: coordinates that stay where they are, (p,) or (B, p).
+        tolerance: share of the objective that may still be to gain.
     """
     rows = np.zeros(len(theta), dtype=np.intp) if rows is None else rows
     stays = np.broadcast_to(False if held is None else held, theta.shape)
@@ -87,7 +96,7 @@ def polish(
         theta,
         rows,
         delta=delta,
-        tolerance=FULL,
+        tolerance=tolerance,
         max_iterations=_DIRECT_ITERATIONS,
         held=stays,
         mu=0.1,
@@ -96,7 +105,7 @@ def polish(
     size = max(1, BLOCK_BYTES // problem.bytes_per_problem)
     for i in range(0, len(slow), size):
         part = slow[i : i + size]
-        ended = _follow(problem, direct.theta[part], rows[part], stays[part], delta)
+        ended = _follow(problem, direct.theta[part], rows[part], stays[part], (delta, tolerance))
         direct = direct.replaced(part, ended)
     return direct
 
@@ -106,9 +115,10 @@ def _follow(
     theta: FloatArray,
     rows: NDArray[np.intp],
     held: NDArray[np.bool_],
-    delta: float,
+    control: tuple[float, float],
 ) -> Solution:
     """Levenberg-Marquardt with geodesic acceleration on one block of problems."""
+    delta, tolerance = control
     c = problem.coordinates
     limits = (c.low, c.high, 0.5 * (c.start_high - c.start_low))
     at = problem.local(theta, rows, delta)
@@ -118,7 +128,7 @@ def _follow(
     for iteration in range(1, _VALLEY_ITERATIONS + 1):
         step, promised = damped_step(at, theta, mu, held, limits)
         left = np.abs(promised) * np.maximum(mu, 1.0)
-        done = left <= 0.5 * FULL * at.value + NOISE * problem.n_rows
+        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
         bend = _acceleration(problem, at, theta, step, rows, held, delta, mu, limits)
         theta, t = _best_on_path(problem, at.value, theta, (step, bend), rows, delta, limits)
         at = problem.local(theta, rows, delta)

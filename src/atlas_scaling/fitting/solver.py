@@ -88,6 +88,11 @@ class Solution:
         converged[kept], iterations[kept] = other.converged[better], other.iterations[better]
         return Solution(theta, value, converged, iterations)
 
+    def lower(self, other: Solution) -> Solution:
+        """Of two solutions of the same problems the better one, problem by problem."""
+        index = np.flatnonzero(other.value < self.value)
+        return self.replaced(index, other.take(index))
+
     def ordered(self) -> Solution:
         """Best first."""
         order = np.argsort(self.value, kind="stable")
@@ -235,7 +240,7 @@ def solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> Flo
 
 def _adapted(mu: FloatArray, better: NDArray[np.bool_], quality: FloatArray) -> FloatArray:
     """More trust after a step that kept its promise, less after one that did not."""
-    factor = np.where(quality > 0.8, 0.2, np.where(quality < 0.3, 2.0, 0.5))
+    factor = np.where(quality > 0.8, 0.4, np.where(quality < 0.3, 2.0, 0.7))
     return np.maximum(mu * np.where(better, factor, 5.0), MU_MIN)
 
 

@@ -6,12 +6,13 @@ enter linearly are not searched: at each point they are solved for by weighted l
 loss (variable projection), so Chinchilla is searched in two dimensions instead of five.
 
 Every start is descended through narrowing deltas. Starts that meet in one place go on as one, so
-thousands cost little more than the distinct places they lead to.
+thousands cost little more than the distinct places they lead to. Of many rows a part is searched,
+and what is found there is descended on all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import FitError
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem
-from atlas_scaling.fitting.refine import polish
+from atlas_scaling.fitting.refine import polish, refine
 from atlas_scaling.fitting.solver import Solution, minimise
 from atlas_scaling.laws.base import FloatArray, grouped
 
@@ -29,6 +30,8 @@ SAME_OPTIMUM: Final = 1e-6
 _AUTO_CANDIDATES: Final = 64
 _AUTO_DESCENDED: Final = 16
 _RIVAL: Final = 1.2
+_MANY_ROWS: Final = 2000
+_PART_ROWS: Final = 1000
 _SAME_PLACE: Final = 1e-3  # of the width of a start range
 _SMALLEST_SHARE: Final = 1e-3
 
@@ -73,6 +76,8 @@ def search(
     Raises:
         FitError: the law has no finite loss on this data at any starting point.
     """
+    if starts is None and problem.n_rows > _MANY_ROWS:
+        return _searched_on_part(problem, estimator, seed)
     coordinates = problem.coordinates
     candidates = starts or _n_candidates(problem)
     theta = starting_points(problem, candidates, seed)
@@ -90,6 +95,26 @@ def search(
     if starts is None:
         best_first = best_first[:_AUTO_DESCENDED]
     return _descend(problem, theta[best_first], estimator, candidates)
+
+
+def _searched_on_part(problem: Problem, estimator: Estimator, seed: int) -> Search:
+    """Search on some of the rows, drawn evenly, then descend on all of them from what was found."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    part = np.sort(rng.permutation(problem.n_rows)[:_PART_ROWS])
+    found = search(problem.of_rows(part), estimator, seed=seed)
+    theta = np.concatenate([found.best[None], found.others])
+    rows = np.zeros(len(theta), dtype=np.intp)
+    solution = refine(problem, theta, rows, deltas=estimator.stages()).ordered()
+    same = solution.value <= solution.value[0] * (1 + SAME_OPTIMUM) + 1e-300
+    rival = ~same & (solution.value <= _RIVAL * solution.value[0])
+    return replace(
+        found,
+        best=solution.theta[0],
+        value=float(solution.value[0]),
+        converged=bool(solution.converged[0]),
+        iterations=int(solution.iterations[0]),
+        others=solution.theta[rival],
+    )
 
 
 def search_each(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import DEFAULT_LEVEL
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.result import identified
 from atlas_scaling.published.capacity import CAPACITY
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def capacity_law_of(fit: Fit) -> CapacityLaw:
     """The capacity law in a fit.
 
     Raises:
-        InputError: the fit is of another law, or an exponent of N or D in it is not above zero.
+        InputError: the fit is of another law, its runs do not identify an exponent, or an exponent
+            of N or D is not above zero.
     """
     missing = [name for name in EXPONENTS if name not in fit.values]
     if missing:
@@ -96,6 +98,15 @@ def capacity_law_of(fit: Fit) -> CapacityLaw:
                 where="fit",
                 remedy="see the verdicts of atlas fit: wider ranges of N and D identify it",
             )
+    unknown = {n: v for n in EXPONENTS if not identified(v := fit.verdicts[n])}
+    if unknown:
+        raise InputError(
+            f"the runs of this fit do not identify {', '.join(unknown)}, on which the answer rests",
+            value="; ".join(f"{name} {verdict}" for name, verdict in unknown.items()),
+            where="fit",
+            remedy="wider ranges of N, D and K identify them; without --fit the published law "
+            "answers",
+        )
     names: list[str] = [name for name in (*EXPONENTS, *AMPLITUDES) if name in fit.values]
     column = {name: i for i, name in enumerate(fit.values)}
     draws = {} if fit.draws is None else {name: fit.draws[:, column[name]] for name in names}

@@ -59,7 +59,7 @@ def build_report(
     scores = _scores(runs, matrix, bts)
     said = verdicts(runs, fits, scores.matrix, scores.warnings, comparison)
     first: Block = Verdicts(said) if said else sections.NO_RUNS
-    starts = [] if runs is None else start_comparisons(runs.frame)
+    starts, more_starts = ([], 0) if runs is None else start_comparisons(runs.frame)
     made = provenance_blocks(provenance or Provenance(), runs, fits)
     parts: tuple[tuple[str, str, Sequence[Block]], ...] = (
         ("verdicts", "What these runs can and cannot tell", [first, *sections.overview(runs)]),
@@ -68,7 +68,7 @@ def build_report(
         ("held-out", "Which law predicts what it has not seen", sections.held_out(comparison)),
         ("transfer", "Which languages help which", sections.transfer(scores)),
         ("scaling", "How size and sharing pay", sections.scaling(runs, fits)),
-        ("plan", "What to do next", sections.plan(plans, starts)),
+        ("plan", "What to do next", sections.plan(plans, starts, more_starts)),
         ("made", "How this was made", made),
     )
     return Report(

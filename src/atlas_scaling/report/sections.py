@@ -12,7 +12,7 @@ from atlas_scaling.planning.allocation_answer import Allocation
 from atlas_scaling.planning.expand import Expansion
 from atlas_scaling.planning.start import StartAdvice
 from atlas_scaling.report import plan_tables, tables
-from atlas_scaling.report.blocks import Block, Facts, Missing, Notes, Paragraph
+from atlas_scaling.report.blocks import Block, Code, Facts, Missing, Notes, Paragraph
 from atlas_scaling.report.figures import fits as fit_figures
 from atlas_scaling.report.figures import structure
 from atlas_scaling.report.figures.allocation import (
@@ -168,8 +168,16 @@ def scaling(runs: RunTable | None, all_fits: Sequence[Fit]) -> list[Block]:
     return blocks
 
 
-def plan(plans: Sequence[Plan], starts: Sequence[StartComparison] = ()) -> list[Block]:
-    """Answers of the planner, and scratch against continued where both were run."""
+def plan(
+    plans: Sequence[Plan], starts: Sequence[StartComparison] = (), more_starts: int = 0
+) -> list[Block]:
+    """Answers of the planner, and scratch against continued where both were run.
+
+    Args:
+        plans: in any order.
+        starts: what is drawn of scratch against continued.
+        more_starts: how many such comparisons are not.
+    """
     blocks: list[Block] = []
     allocations = [one for one in plans if isinstance(one, Allocation)]
     expansions = [one for one in plans if isinstance(one, Expansion)]
@@ -188,7 +196,11 @@ def plan(plans: Sequence[Plan], starts: Sequence[StartComparison] = ()) -> list[
     if advice:
         blocks.append(crossover(advice[0]))
     if starts:
-        blocks += [scratch_against_continued(starts)]
+        blocks.append(scratch_against_continued(starts))
+    if more_starts:
+        blocks.append(
+            Paragraph(f"{counted(more_starts, 'comparison')} of smaller models left out.")
+        )
     if starts or advice:
         blocks += [crossover_laws(starts), *_rests_on(*answers)]
     if not blocks:
@@ -221,6 +233,8 @@ def _rests_on(*answers: Plan) -> list[Block]:
     rests = dict.fromkeys(f"Rests on: {one.source}. Law: {one.law}." for one in answers)
     warnings = dict.fromkeys(warning for one in answers for warning in one.warnings)
     blocks: list[Block] = [*map(Paragraph, rests)]
+    if len(rests) > 2:
+        blocks = [Code("What these answers rest on", "\n".join(rests))]
     return [*blocks, Notes(tuple(warnings))] if warnings else blocks
 
 

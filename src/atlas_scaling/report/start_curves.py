@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,10 @@ from atlas_scaling.transfer.curves import MIN_POINTS, LossPoints
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATES = ("stable", "decayed", "unknown")
+MOST: Final = 12
+"""More pictures of two curves are no longer looked at, and each costs some tenths of a second."""
+
+_STATES: Final = ("stable", "decayed", "unknown")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,25 +35,30 @@ class StartComparison:
     advice: StartAdvice
 
 
-def start_comparisons(frame: pl.DataFrame) -> list[StartComparison]:
+def start_comparisons(frame: pl.DataFrame) -> tuple[list[StartComparison], int]:
     """Every language and size with both kinds of run and enough evaluations in one state.
 
     Args:
         frame: a ``RunTable.frame``.
+
+    Returns:
+        At most ``MOST`` of them, the largest models first, and how many candidates were left out.
     """
-    return list(_comparisons(frame))
+    pairs = sorted(_both_kinds(frame), key=lambda pair: (-pair[1], pair[0]))
+    found = (_compared(*pair) for pair in pairs[:MOST])
+    return [one for one in found if one is not None], max(0, len(pairs) - MOST)
 
 
-def _comparisons(frame: pl.DataFrame) -> Iterator[StartComparison]:
+def _both_kinds(frame: pl.DataFrame) -> Iterator[tuple[str, float, pl.DataFrame]]:
+    """Language, size and rows of everything run on the language alone, from scratch and not."""
     single = frame.filter(pl.col("mixture").list.len() == 1, pl.col("tokens") > 0)
     for code in single["language"].unique().sort().to_list():
         own = single.filter(pl.col("language") == code)
         own = own.with_columns(value_of(own, "tokens_by_language", code).alias("own_tokens"))
         own = own.filter(pl.col("own_tokens") > 0)
         for (n_params,), rows in own.group_by("n_params", maintain_order=True):
-            found = _compared(code, float(str(n_params)), rows)
-            if found is not None:
-                yield found
+            if 0 < rows["base_run"].null_count() < rows.height:
+                yield code, float(str(n_params)), rows
 
 
 def _compared(code: str, n_params: float, rows: pl.DataFrame) -> StartComparison | None:

@@ -109,6 +109,7 @@ def parameter_table(fits: Sequence[Fit]) -> Table:
 
 def compare_table(comparison: Comparison) -> Table:
     """One row a law: held-out R² of every cut and the error on the random one."""
+    failed = any(row.failures for row in comparison.rows)
     rows: list[tuple[Cell, ...]] = []
     for row in comparison.rows:
         percent = row.errors_reducible_percent["r2"]
@@ -119,7 +120,7 @@ def compare_table(comparison: Comparison) -> Table:
                 *(r_squared(getattr(row, cut)) for cut in CUTS),
                 number(row.errors["r2"], 2),
                 MISSING if percent is None else f"{percent:.2g} %",
-                "; ".join(row.failures),
+                *(["; ".join(row.failures)] if failed else []),
             )
         )
     return Table(
@@ -133,7 +134,7 @@ def compare_table(comparison: Comparison) -> Table:
             *(Column(words.capitalize(), "right") for words in CUTS.values()),
             Column("Mean error", "right"),
             Column("of reducible loss", "right"),
-            Column("Failed"),
+            *([Column("Failed")] if failed else []),
         ),
         rows=tuple(rows),
     )

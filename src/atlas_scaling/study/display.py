@@ -105,7 +105,7 @@ def _left(snapshot: Snapshot) -> str:
     if snapshot.seconds_left is None:
         return "time left: measuring"
     minutes, seconds = divmod(round(snapshot.seconds_left), 60)
-    return f"about {minutes} min {seconds:02d} s left"
+    return f"about {minutes} min {seconds:02d} s left" if minutes else f"about {seconds} s left"
 
 
 def _panel(snapshot: Snapshot) -> RenderableType:

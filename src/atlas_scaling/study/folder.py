@@ -15,12 +15,12 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
@@ -160,15 +160,30 @@ class StudyFolder:
 def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
     if before == now:
         return
-    old, new = before.model_dump(mode="json"), now.model_dump(mode="json")
-    changed = [key for key in new if old.get(key) != new[key]]
-    key = changed[0]
+    place, old, new = next(
+        _differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
+    )
     raise InputError(
-        f"the spec differs from the one this half-done study began with, in {', '.join(changed)}",
-        value=f"{key}: {new[key]!r}, was {old.get(key)!r}",
-        where=str(written),
+        f"the spec differs from the one this half-done study began with, in {place}",
+        value=new,
+        where=f"{written}, which has {old!r}",
         remedy="give the new study a folder of its own (--output), or put the spec back",
     )
+
+
+def _differences(old: Any, new: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two specs differ, as deep as they are alike, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys: Iterable[Any] = dict.fromkeys([*old, *new])
+        pairs = [(key, old.get(key), new.get(key)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(i, *both) for i, both in enumerate(zip(old, new, strict=True))]
+    else:
+        if old != new:
+            yield place, old, new
+        return
+    for key, one, other in pairs:
+        yield from _differences(one, other, f"{place}.{key}" if place else str(key))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -80,3 +80,8 @@ def test_an_imported_table_gives_the_reference_fit(shared_data):
     assert found.values["E"] == pytest.approx(1.81721809901, rel=1e-6)
     assert found.values["alpha"] == pytest.approx(0.347310498882, rel=1e-6)
     assert found.values["B"] == pytest.approx(2143.41736336, rel=1e-5)
+
+
+@pytest.mark.parametrize("path", sorted(MAPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_map_in_the_documentation_is_one(path):
+    assert load_map(path).columns or load_map(path).set.given()

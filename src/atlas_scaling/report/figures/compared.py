@@ -13,7 +13,7 @@ from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_scale
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.figures.fits import law_label
-from atlas_scaling.report.words import counted, interval, number, parameter_name, r_squared
+from atlas_scaling.report.words import counted, interval, number, parameter_name, r_squared, signed
 
 if TYPE_CHECKING:
     import altair as alt
@@ -71,13 +71,13 @@ def compared_laws(comparison: Comparison) -> Figure:
         title="Held-out R² of each law",
         caption="Each law is fitted without the rows held out and asked for them; means over "
         f"{counted(len(comparison.targets), 'language')}. 0 is no better than the mean of the "
-        f"losses. Arrows are scores below {LOWEST:g}, drawn at the edge.",
+        f"losses. Arrows are scores below {signed(LOWEST)}, drawn at the edge.",
         alt=_best_laws(data),
         data=data,
         panels=panels,
         keys=(
             Key("R²", theme.BLUE),
-            Key(f"below {LOWEST:g}", theme.ORANGE, "triangle-down"),
+            Key(f"below {signed(LOWEST)}", theme.ORANGE, "triangle-left"),
         ),
     )
 

@@ -48,7 +48,7 @@ def relatedness(matrix: TransferMatrix) -> Figure | None:
         "atlas transfer analyze.",
         alt=f"Median scores: {said}.",
         data=rows,
-        panels=(Panel("", relatedness_chart(matrix), wide=True),),
+        panels=(Panel("", relatedness_chart(matrix), wide=rows["shares"].n_unique() > 2),),
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from atlas_scaling.compute import FLOPS_PER_PARAMETER_TOKEN
 from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.runs.importers.cells import is_count
 from atlas_scaling.runs.importers.clock import CLOCK_KEY, counted_up, fill
 from atlas_scaling.runs.importers.language_names import listed
 from atlas_scaling.runs.importers.restarts import (
@@ -121,7 +122,7 @@ def drop_without_tokens(sieve: Sieve) -> None:
     """Drop rows of which nothing says the tokens, and zeros anywhere but at step 0."""
     if "tokens" not in sieve.frame.columns:
         sieve.frame = sieve.frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("tokens"))
-    sieve.drop(~pl.col("tokens").is_finite().fill_null(False), NO_TOKENS)
+    sieve.drop(~is_count(pl.col("tokens")).fill_null(False), NO_TOKENS)
     at_start = pl.col("step") == 0 if "step" in sieve.frame.columns else pl.lit(False)
     sieve.drop((pl.col("tokens") == 0) & ~at_start, "zero tokens, and not at step 0")
 
@@ -183,7 +184,7 @@ def _from_rate(rows: pl.DataFrame) -> pl.DataFrame | None:
         return None
     clock = (
         current(rows)
-        .filter(pl.col(PER_STEP).is_finite() & (pl.col(PER_STEP) > 0), pl.col("step").is_finite())
+        .filter(is_count(pl.col(PER_STEP)) & (pl.col(PER_STEP) > 0), pl.col("step").is_finite())
         .unique(CLOCK_KEY, keep="last", maintain_order=True)
         .sort(CLOCK_KEY)
         .select(*CLOCK_KEY, PER_STEP)

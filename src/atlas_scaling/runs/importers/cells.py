@@ -16,6 +16,8 @@ NO_NUMBER: Final = ("", "na", "n/a", "none", "null", "-", "--", ".", "?")
 
 LARGEST_NATS: Final = 20.0
 """Guessing evenly among 2^28 tokens costs 19.4 nats: above lies divergence, or another unit."""
+LARGEST_COUNT: Final = 1e30
+"""No count of tokens or parameters comes near; above lies a broken cell."""
 
 _COUNT_SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _COUNT: Final = r"^([+-]?[0-9][0-9_,]*\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*([kmbgt]?)$"
@@ -52,6 +54,11 @@ def number(column: str, dtype: pl.DataType, *, count: bool = False) -> pl.Expr:
         value = pl.coalesce(value, digits.cast(pl.Float64, strict=False) * factor)
     unreadable = value.fill_null(float("nan"))
     return pl.when(_is_missing(text)).then(None).otherwise(unreadable).alias(column)
+
+
+def is_count(value: pl.Expr) -> pl.Expr:
+    """Whether a number can be a count: zero or above, and not absurd. Null where it is missing."""
+    return value.is_between(0.0, LARGEST_COUNT)
 
 
 def text(column: str) -> pl.Expr:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from atlas_scaling.runs.importers.cells import is_count
 from atlas_scaling.runs.importers.restarts import CLOCK_SEGMENT
 
 FloatArray = NDArray[np.float64]
@@ -88,7 +89,7 @@ def _ticks(clock: pl.DataFrame, column: str) -> pl.DataFrame:
     segment = pl.col(CLOCK_SEGMENT) if CLOCK_SEGMENT in clock.columns else pl.lit(0)
     return (
         clock.select(*CLOCK_KEY, column, segment.cast(pl.Int64).alias(_SEGMENT))
-        .filter(pl.col(column).is_finite(), pl.col("step").is_finite())
+        .filter(is_count(pl.col(column)), pl.col("step").is_finite())
         .unique(CLOCK_KEY, keep="last", maintain_order=True)
         .sort(CLOCK_KEY)
     )

@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.runs.importers.cells import number
+from atlas_scaling.runs.importers.cells import LARGEST_COUNT, is_count, number
 from atlas_scaling.runs.importers.clock import fill
 from atlas_scaling.runs.importers.language_names import LanguageNames
 from atlas_scaling.runs.importers.matching import Match
@@ -180,7 +180,7 @@ class Mixtures:
             )
         entry = pl.struct("language", pl.col("unique_tokens").alias("value"))
         kept = kept.join(own, on=ROW, how="left", maintain_order="left")
-        known = pl.col("unique_tokens") > 0
+        known = is_count(pl.col("unique_tokens")) & (pl.col("unique_tokens") > 0)
         return kept.with_columns(pl.when(known).then(pl.concat_list(entry)).alias("unique_tokens"))
 
     def _stated(self, field: str, read: Callable[[Values], Values]) -> pl.Expr:
@@ -225,7 +225,8 @@ def _number(value: object) -> str:
 
 
 def _as_counts(values: Values) -> Values:
-    return values
+    """Without those that are no counts: what is not known of a language is left out."""
+    return {language: value for language, value in values.items() if 0 < value <= LARGEST_COUNT}
 
 
 def _listed(columns: Mapping[str, pl.Expr]) -> pl.Expr:
@@ -235,7 +236,7 @@ def _listed(columns: Mapping[str, pl.Expr]) -> pl.Expr:
         for language, value in sorted(columns.items())
     ]
     value = pl.element().struct.field("value")
-    known = value.is_finite() & (value > 0)  # NaN is above zero for polars
+    known = is_count(value) & (value > 0)
     return pl.concat_list(entries).list.eval(pl.element().filter(known))
 
 

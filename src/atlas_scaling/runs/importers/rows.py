@@ -184,8 +184,8 @@ def _field(
 ) -> pl.Expr:
     if field not in (*NUMBERS, *MEASURES, "mixture", "tokens_by_language", "unique_tokens"):
         return text(column)
-    is_count = field in (*COUNTS, "tokens_by_language", "unique_tokens")
-    return number(column, types[column], count=is_count) * scale.get(field, 1.0)
+    count = field in (*COUNTS, "tokens_by_language", "unique_tokens")
+    return number(column, types[column], count=count) * scale.get(field, 1.0)
 
 
 def _with_run_ids(rows: pl.DataFrame, match: Match) -> pl.DataFrame:

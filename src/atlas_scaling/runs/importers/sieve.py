@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from atlas_scaling.runs.importers.cells import LARGEST_NATS
+from atlas_scaling.runs.importers.cells import LARGEST_NATS, is_count
 from atlas_scaling.runs.importers.column_map import MEASURES
 from atlas_scaling.runs.importers.rows import ONLY
 from atlas_scaling.runs.importers.source import FILE, LINE, Source
@@ -71,10 +71,10 @@ def _reasons(columns: list[str]) -> Iterator[tuple[pl.Expr, str]]:
         yield value > LARGEST_NATS, f"{word} above {LARGEST_NATS:g}: diverged, or another unit"
     if "tokens" in columns:
         tokens = pl.col("tokens")
-        yield ~(tokens.is_finite() & (tokens >= 0)), "tokens are not a number, zero or above"
+        yield ~is_count(tokens), "tokens are not a number, zero or above"
     if "n_params" in columns:
         n_params = pl.col("n_params")
-        yield ~(n_params.is_finite() & (n_params > 0)), "n_params is not a number above zero"
+        yield ~(is_count(n_params) & (n_params > 0)), "n_params is not a number above zero"
 
 
 def _whole(value: pl.Expr) -> pl.Expr:

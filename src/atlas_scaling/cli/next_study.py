@@ -1,0 +1,124 @@
+"""What ``atlas plan next`` needs of studies: sizes as candidates, and a study of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlas_scaling.errors import InputError
+
+if TYPE_CHECKING:
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.decisions import CandidateRun, Decision
+    from atlas_scaling.planning.next_runs import ChosenRun, NextRuns
+    from atlas_scaling.study.spec import MixtureGroup, StudySpec
+
+
+def decision_of(
+    fit: Fit,
+    decide: str,
+    *,
+    n_params: float | None,
+    tokens: float | None,
+    budget: float | None,
+    mixture: Mapping[str, float] | None,
+    unique: Mapping[str, float] | None,
+) -> Decision:
+    """The decision that the options name."""
+    from atlas_scaling.planning.decisions import (
+        CandidateRun,
+        loss_decision,
+        parameter_decision,
+        size_decision,
+    )
+    from atlas_scaling.planning.mixtures import checked_mixture
+
+    target = fit.observations.facts.target
+    shares = {target: 1.0} if mixture is None and target is not None else mixture
+    shares = {} if shares is None else checked_mixture(shares, where="--mixture")
+    if decide == "loss":
+        if n_params is None or tokens is None:
+            raise InputError(
+                "the loss of which run?",
+                where="--params, --tokens",
+                remedy="give its parameters and tokens, or decide something else",
+            )
+        return loss_decision(fit, CandidateRun(n_params, tokens, shares), unique)
+    if decide == "size":
+        if budget is None:
+            raise InputError("the best size for which budget?", where="--budget")
+        return size_decision(fit, budget, shares, unique)
+    return parameter_decision(fit, decide)
+
+
+def candidates(
+    fit: Fit, flops: float, sizes: Sequence[float] | None, study: Path | None
+) -> list[CandidateRun]:
+    """Runs to choose from: of the sizes given, of a study's sizes, or of the fit's range."""
+    from atlas_scaling.planning.decisions import design_space
+
+    if study is None:
+        return design_space(fit, flops, sizes=sizes)
+    from atlas_scaling.study.spec import load_study
+
+    spec = load_study(study)
+    known = sorted({float(spec.model_of(name).n_params) for name in spec.sizes})
+    runs = design_space(fit, flops, sizes=known if sizes is None else sizes)
+    usable = [run for run in runs if set(run.mixture) <= set(spec.languages)]
+    if not usable:
+        raise InputError(
+            "the study has none of the languages that the fit knows",
+            value=list(spec.languages),
+            where=str(study),
+        )
+    return usable
+
+
+def write_study(answer: NextRuns, study: Path | None, output: Path) -> None:
+    """Write the study ``study`` with the chosen runs in place of its own.
+
+    Raises:
+        InputError: no study was given to take corpus, tokenizer and sizes from, or no run chosen.
+    """
+    from atlas_scaling.config import dump_config
+    from atlas_scaling.study.spec import load_study
+
+    if study is None:
+        raise InputError(
+            "a study of these runs needs one to take its corpus and sizes from",
+            where="--study",
+            remedy="give --study SPEC",
+        )
+    if not answer.runs:
+        raise InputError("no run was chosen, so there is no study to write", where=str(output))
+    spec = load_study(study)
+    groups = tuple(
+        _group(spec, place, runs) for place, runs in enumerate(_kinds(answer.runs).values())
+    )
+    named = spec.model_copy(update={"name": f"{spec.name}-next", "groups": groups})
+    output.write_text(dump_config(named), encoding="utf-8")
+
+
+def _kinds(runs: Sequence[ChosenRun]) -> dict[tuple[object, ...], list[ChosenRun]]:
+    """Runs that differ by seed only, together."""
+    kinds: dict[tuple[object, ...], list[ChosenRun]] = {}
+    for run in runs:
+        key = (run.n_params, run.tokens, tuple(sorted(run.mixture.items())))
+        kinds.setdefault(key, []).append(run)
+    return kinds
+
+
+def _group(spec: StudySpec, place: int, runs: Sequence[ChosenRun]) -> MixtureGroup:
+    from atlas_scaling.study.spec import MixtureGroup
+
+    first = runs[0]
+    size = min(spec.sizes, key=lambda name: abs(spec.model_of(name).n_params - first.n_params))
+    return MixtureGroup(
+        kind="mixture",
+        name=f"next{place}",
+        sizes=(size,),
+        tokens=round(first.tokens),
+        seeds=tuple(run.seed for run in runs),
+        shares=dict(first.mixture),
+    )

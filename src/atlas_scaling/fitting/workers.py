@@ -1,0 +1,34 @@
+"""The same function on many arguments, in this process or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from atlas_scaling.errors import InputError
+
+R = TypeVar("R")
+
+
+def spread_over(
+    function: Callable[..., R], calls: Iterable[tuple[Any, ...]], *, workers: int
+) -> list[R]:
+    """Results of ``function(*call)`` for every call, in order.
+
+    With several workers each is a fresh process (not a fork: the threads of polars do not survive
+    one), so a script that calls this needs ``if __name__ == "__main__":`` around its work.
+
+    Raises:
+        InputError: fewer than one worker.
+    """
+    if workers < 1:
+        raise InputError("there is no fit without a worker", value=workers, where="workers")
+    if workers == 1:
+        return [function(*call) for call in calls]
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
+        waiting = [pool.submit(function, *call) for call in calls]
+        return [one.result() for one in waiting]

@@ -1,0 +1,214 @@
+"""Runs that are not made yet and decisions that rest on them, as draws of a fit give them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas_scaling.answers import Answer
+from atlas_scaling.compute import training_flops
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.mixtures import checked_mixture
+
+if TYPE_CHECKING:
+    from atlas_scaling.fitting.result import Fit
+
+FloatArray = NDArray[np.float64]
+
+FEWEST_DRAWS: Final = 30
+TOKENS_PER_PARAMETER: Final = (5.0, 20.0, 80.0, 320.0)
+SIZES: Final = 6
+SIZE_REACH: Final = 4.0
+_GRID: Final = 121
+
+
+@dataclass(frozen=True)
+class CandidateRun(Answer):
+    """A run that could be made.
+
+    Attributes:
+        n_params: embeddings counted.
+        tokens: in all.
+        mixture: share by language, our codes.
+    """
+
+    n_params: float
+    tokens: float
+    mixture: Mapping[str, float]
+
+    @property
+    def flops(self) -> float:
+        """``6 N D``."""
+        return training_flops(self.n_params, self.tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """A number to become surer of.
+
+    Attributes:
+        name: in words.
+        value: at the fit's values.
+        draws: in each draw, (R,).
+    """
+
+    name: str
+    value: float
+    draws: FloatArray = field(repr=False)
+
+
+def loss_decision(
+    fit: Fit, run: CandidateRun, unique: Mapping[str, float] | None = None
+) -> Decision:
+    """The loss of a run that is not made yet."""
+    losses = np.exp(log_losses(fit, [run], unique))[:, 0]
+    value = float(np.exp(log_losses(fit, [run], unique, draws=False))[0, 0])
+    return Decision(
+        f"loss of {run.n_params:.3g} parameters on {run.tokens:.3g} tokens", value, losses
+    )
+
+
+def size_decision(
+    fit: Fit,
+    flops: float,
+    mixture: Mapping[str, float],
+    unique: Mapping[str, float] | None = None,
+) -> Decision:
+    """``log N`` of the lowest loss for a budget at a given mixture."""
+    check_above_zero(flops=flops)
+    low, high = fitted_range(fit, "n_params")
+    v = np.linspace(math.log(low / 10), math.log(max(high * 1000, low * 1e4)), _GRID)
+    runs = [CandidateRun(float(n), flops / 6 / float(n), mixture) for n in np.exp(v)]
+    value = _lowest(v, log_losses(fit, runs, unique, draws=False))
+    drawn = _lowest(v, log_losses(fit, runs, unique))
+    return Decision(f"log N of the lowest loss for {flops:.3g} FLOPs", float(value[0]), drawn)
+
+
+def parameter_decision(fit: Fit, name: str) -> Decision:
+    """A parameter of the law.
+
+    Raises:
+        InputError: the law has no such parameter.
+    """
+    if name not in fit.values:
+        raise InputError(
+            "the fit has no such parameter",
+            value=name,
+            where="decision",
+            remedy=nearest(name, fit.values) or f"one of {', '.join(fit.values)}",
+        )
+    return Decision(name, fit.values[name], draws_of(fit)[:, list(fit.values).index(name)])
+
+
+def design_space(
+    fit: Fit,
+    flops: float,
+    *,
+    sizes: Sequence[float] | None = None,
+    tokens_per_parameter: Sequence[float] = TOKENS_PER_PARAMETER,
+    mixtures: Sequence[Mapping[str, float]] | None = None,
+) -> list[CandidateRun]:
+    """Sizes x tokens x mixtures that an allowance pays for.
+
+    Args:
+        fit: whose range of sizes and languages is taken where nothing is given.
+        flops: allowance.
+        sizes: model sizes; from the smallest fitted to ``SIZE_REACH`` times the largest.
+        tokens_per_parameter: of each size.
+        mixtures: the target alone, half and half with each other language, and all evenly.
+    """
+    if sizes is None:
+        low, high = fitted_range(fit, "n_params")
+        sizes = np.geomspace(low, high * SIZE_REACH, SIZES).tolist()
+    chosen = _mixtures(fit) if mixtures is None else [checked_mixture(m) for m in mixtures]
+    runs = [
+        CandidateRun(float(n), float(n) * ratio, mixture)
+        for n in sizes
+        for ratio in tokens_per_parameter
+        for mixture in chosen
+    ]
+    return [run for run in runs if run.flops <= flops] or runs
+
+
+def _lowest(v: FloatArray, losses: FloatArray) -> FloatArray:
+    """Where each row is lowest, by a parabola through the grid's three lowest points, (R,)."""
+    i = np.clip(np.argmin(losses, axis=1), 1, len(v) - 2)
+    rows = np.arange(len(losses))
+    before, at, after = (losses[rows, i + shift] for shift in (-1, 0, 1))
+    bend = before - 2 * at + after
+    shift = np.where(bend > 0, 0.5 * (before - after) / np.where(bend > 0, bend, 1.0), 0.0)
+    return np.asarray(v[i] + np.clip(shift, -1, 1) * (v[1] - v[0]))
+
+
+def _mixtures(fit: Fit) -> list[dict[str, float]]:
+    facts = fit.observations.facts
+    if facts.target is None or not facts.languages:
+        return [{}]
+    others = [code for code in facts.languages if code != facts.target]
+    pairs = [{facts.target: 0.5, code: 0.5} for code in others]
+    even = [dict.fromkeys(facts.languages, 1 / len(facts.languages))] if len(others) > 1 else []
+    return [{facts.target: 1.0}, *pairs, *even]
+
+
+def fitted_range(fit: Fit, name: str) -> tuple[float, float]:
+    """Smallest and largest value of an input that was fitted.
+
+    Raises:
+        InputError: the law does not know that input.
+    """
+    values = fit.observations.x.get(name)
+    if values is None:
+        raise InputError(
+            f"the law {fit.law.name} does not know {name}", value=fit.law.name, where="fit"
+        )
+    return float(np.min(values)), float(np.max(values))
+
+
+def draws_of(fit: Fit) -> FloatArray:
+    """Bootstrap draws of the parameters, (R, p).
+
+    Raises:
+        InputError: there are none, or fewer than ``FEWEST_DRAWS``.
+    """
+    if fit.draws is None or len(fit.draws) < FEWEST_DRAWS:
+        raise InputError(
+            "what a run would tell is read from the fit's bootstrap draws, and there are too few",
+            value=0 if fit.draws is None else len(fit.draws),
+            where="fit",
+            remedy=f"fit again with {FEWEST_DRAWS} bootstrap refits or more (200 is good)",
+        )
+    return fit.draws
+
+
+def log_losses(
+    fit: Fit,
+    runs: Sequence[CandidateRun],
+    unique: Mapping[str, float] | None,
+    *,
+    draws: bool = True,
+) -> FloatArray:
+    """Log loss of runs in each draw, (R, n), or at the fit's values, (1, n)."""
+    import polars as pl
+
+    from atlas_scaling.fitting.inputs import build_inputs
+    from atlas_scaling.runs.store import by_language
+
+    columns: dict[str, object] = {
+        "run_id": [f"candidate{i}" for i in range(len(runs))],
+        "n_params": [float(run.n_params) for run in runs],
+        "tokens": [float(run.tokens) for run in runs],
+        "flops": [run.flops for run in runs],
+    }
+    if any(run.mixture for run in runs):
+        columns["mixture"] = [by_language(dict(run.mixture)) for run in runs]
+    if unique:
+        columns["unique_tokens"] = [by_language(dict(unique)) for _ in runs]
+    x, _ = build_inputs(pl.DataFrame(columns), fit.law, fit.observations.facts)
+    losses = fit.predict_draws(**x) if draws else np.atleast_2d(fit.predict(**x))
+    return np.log(losses)

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import fit
+from atlas_scaling.planning.decisions import (
+    CandidateRun,
+    Decision,
+    design_space,
+    loss_decision,
+    parameter_decision,
+    size_decision,
+)
+from atlas_scaling.planning.next_runs import next_runs
+
+P = {"E": 1.7, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+NOISE = 0.003
+
+
+def true_loss(N, D):
+    return P["E"] + P["A"] / N ** P["alpha"] + P["B"] / D ** P["beta"]
+
+
+def rows(N, D, *, seed):
+    rng = np.random.Generator(np.random.PCG64(seed))
+    N, D = np.asarray(N, dtype=float), np.asarray(D, dtype=float)
+    return {
+        "run_id": [f"run{seed}-{i}" for i in range(len(N))],
+        "n_params": N,
+        "tokens": D,
+        "loss": true_loss(N, D) * np.exp(NOISE * rng.standard_normal(len(N))),
+    }
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Twelve small runs."""
+    N = np.repeat([1e7, 3e7, 1e8], 4)
+    return fit(rows(N, N * np.tile([5, 20, 80, 160], 3), seed=1), "chinchilla", bootstrap=200)
+
+
+BIG = CandidateRun(1e9, 20e9, {})
+TRUE = true_loss(1e9, 20e9)
+
+
+def test_more_compute_leaves_less_of_the_interval(small):
+    decision = loss_decision(small, BIG)
+    left = [next_runs(small, decision, flops=c).interval_left for c in (1e17, 1e18, 1e19)]
+    assert left == sorted(left, reverse=True)
+    assert 0 < left[-1] < left[0] < 1
+
+
+def test_runs_stay_within_the_allowance_and_say_what_each_leaves(small):
+    answer = next_runs(small, loss_decision(small, BIG), flops=3e18)
+    assert sum(run.flops for run in answer.runs) == pytest.approx(answer.flops)
+    assert answer.flops <= 3e18
+    left = [run.interval_left for run in answer.runs]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == answer.interval_left
+    assert len(answer.runs) <= 8
+
+
+def test_a_run_at_the_very_point_is_the_best_of_runs_that_cost_the_same(small):
+    same = [CandidateRun(n, 20e18 / n, {}) for n in (1e7, 1e8, 1e9, 1e10)]
+    answer = next_runs(small, loss_decision(small, BIG), flops=1.3e20, candidates=same, max_runs=1)
+    assert answer.runs[0].n_params == 1e9
+
+
+def test_the_expected_shrinkage_is_that_of_a_linear_model():
+    # two parameters with known draws, a decision that is the first: observing it with noise s once
+    # leaves variance s^2 / (s^2 + 1) of 1
+    N = np.repeat([1e7, 3e7, 1e8], 4)
+    base = fit(rows(N, N * np.tile([5, 20, 80, 160], 3), seed=2), "chinchilla", bootstrap=400)
+    decision = loss_decision(base, BIG)
+    answer = next_runs(base, decision, flops=1.3e20, candidates=[BIG], max_runs=1)
+    spread = np.log(decision.draws).std()
+    expected = answer.noise / np.hypot(answer.noise, spread)
+    # a little more stays, because the law is not quite linear over its draws
+    assert expected < answer.interval_left < expected + 0.05
+
+
+def test_errors_shrink_as_promised(small):
+    # bootstrap intervals after a few influential runs are wider than the errors, so errors count
+    answer = next_runs(small, loss_decision(small, BIG), flops=5e18)
+    N, D = small.observations.x["n_params"], small.observations.x["tokens"]
+    more_N = [*N, *(run.n_params for run in answer.runs)]
+    more_D = [*D, *(run.tokens for run in answer.runs)]
+    errors = [
+        [
+            abs(
+                fit(rows(*design, seed=seed), bootstrap=0).predict(n_params=1e9, tokens=20e9) - TRUE
+            )
+            for seed in range(100, 140)
+        ]
+        for design in ((N, D), (more_N, more_D))
+    ]
+    shrunk = np.median(errors[1]) / np.median(errors[0])
+    assert shrunk == pytest.approx(answer.interval_left, abs=0.2)
+
+
+def test_the_best_size_is_a_decision(small):
+    decision = size_decision(small, 1e21, {})
+    # a A N^-a = b B (C/6N)^-b
+    G = (P["alpha"] * P["A"] / (P["beta"] * P["B"])) ** (1 / (P["alpha"] + P["beta"]))
+    best = np.log(G * (1e21 / 6) ** (P["beta"] / (P["alpha"] + P["beta"])))
+    assert decision.value == pytest.approx(best, abs=0.3)
+    assert np.percentile(decision.draws, 1) < best < np.percentile(decision.draws, 99)
+    assert next_runs(small, decision, flops=5e18).interval_left < 0.9
+
+
+def test_a_parameter_is_a_decision_and_all_of_them_are_a_criterion(small):
+    decision = parameter_decision(small, "alpha")
+    assert decision.value == small.values["alpha"]
+    one = next_runs(small, decision, flops=5e18)
+    every = next_runs(small, decision, flops=5e18, criterion="parameters")
+    assert one.interval_left <= every.interval_left + 1e-9
+    assert every.criterion == "parameters"
+
+
+def test_the_same_question_has_the_same_answer(small):
+    decision = loss_decision(small, BIG)
+    assert (
+        next_runs(small, decision, flops=5e18).to_dict()
+        == next_runs(small, decision, flops=5e18).to_dict()
+    )
+
+
+def test_larger_runs_than_fitted_are_said_to_test_the_law(small):
+    answer = next_runs(small, loss_decision(small, BIG), flops=5e18)
+    assert any("test the law" in warning for warning in answer.warnings)
+
+
+def test_a_decision_that_no_run_informs_is_said(small):
+    rng = np.random.Generator(np.random.PCG64(0))
+    flat = Decision("a constant", 1.0, np.ones(200) + 1e-12 * rng.standard_normal(200))
+    answer = next_runs(small, Decision("nothing", 1.0, np.ones(200)), flops=5e18)
+    assert answer.runs == ()
+    assert any("no candidate tells" in warning for warning in answer.warnings)
+    assert flat.value == 1.0
+
+
+def test_the_design_space_covers_sizes_tokens_and_what_is_affordable(small):
+    runs = design_space(small, 1e18)
+    assert all(run.flops <= 1e18 for run in runs)
+    assert {run.n_params for run in design_space(small, 1e25, sizes=[1e8, 1e9])} == {1e8, 1e9}
+
+
+@pytest.mark.parametrize(
+    ("question", "where"),
+    [
+        ({"flops": -1.0}, "flops"),
+        ({"flops": 1.0}, "flops"),
+        ({"flops": 1e18, "criterion": "luck"}, "criterion"),
+        ({"flops": 1e18, "max_runs": 0}, "max_runs"),
+    ],
+)
+def test_wrong_questions_say_where_they_are_wrong(small, question, where):
+    with pytest.raises(InputError) as caught:
+        next_runs(small, loss_decision(small, BIG), **question)
+    assert caught.value.where == where
+
+
+def test_a_fit_without_draws_is_refused():
+    N = np.repeat([1e7, 3e7, 1e8], 4)
+    bare = fit(rows(N, N * 20, seed=1) | {"tokens": N * np.tile([5, 20, 80, 160], 3)}, bootstrap=0)
+    with pytest.raises(InputError) as caught:
+        parameter_decision(bare, "alpha")
+    assert "bootstrap" in caught.value.remedy
+
+
+def test_an_unknown_parameter_names_the_nearest(small):
+    with pytest.raises(InputError) as caught:
+        parameter_decision(small, "alfa")
+    assert "'alpha'" in caught.value.remedy
