@@ -35,12 +35,17 @@ from atlas_scaling.study.engines.base import Engine
 from atlas_scaling.study.spec import StudySpec
 from atlas_scaling.transfer.matrix_files import save_matrix
 from atlas_scaling.transfer.pairs import MatrixAnswer, MatrixCell, matrices_from_runs
+from atlas_scaling.units import format_count
 
 LAWS: Final[tuple[tuple[str, Law], ...]] = (
     ("atlas-target", ATLAS(variant="target")),
     ("atlas-other", ATLAS(variant="other")),
     ("atlas-full", ATLAS(variant="full")),
 )
+
+PARTS_OF_D: Final = (1.0, 0.5, 0.25)
+MOST_BOUNDS: Final = 0.2
+"""Of a matrix to read from; a pair that never caught up is a bound, and tells less than a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class DemoOutcome(Answer):
     study: StudyOutcome
     fits: tuple[FitSummary, ...]
     transfer: tuple[MatrixCell, ...]
+    transfer_at_tokens: float | None
     learnt: tuple[str, ...]
     next: tuple[str, ...]
 
@@ -100,14 +106,15 @@ def run_demo(
         ),
     )
     written = write(report, folder / "report.html")
-    cells = () if matrix is None else matrix.of_size().cells
+    cells, d = ((), None) if matrix is None else (matrix.of_size().cells, matrix.of_size().d)
     outcome = DemoOutcome(
         path=str(folder),
         report=str(written),
         study=study,
         fits=tuple(_summary(name, one) for name, one in fits),
         transfer=cells,
-        learnt=(*_learnt_transfer(cells), *_learnt_fits(fits), *_learnt_plans(plans)),
+        transfer_at_tokens=d,
+        learnt=(*_learnt_transfer(cells, d), *_learnt_fits(fits), *_learnt_plans(plans)),
         next=(
             f"atlas transfer matrix {folder}/runs",
             f"atlas fit {folder}/runs --law atlas --target {spec.languages[0]}",
@@ -150,13 +157,27 @@ def published_plans(spec: StudySpec) -> tuple[Expansion, StartAdvice]:
 
 
 def _measured(runs: RunTable, path: Path, say: Callable[[str], None]) -> MatrixAnswer | None:
-    try:
-        answer = matrices_from_runs(runs.frame, name="runs of the demo")
-    except InputError as error:
-        say(f"no transfer score: {error.problem}")
-        return None
-    save_matrix(answer.of_size().matrix(answer.source), path)
+    """The matrix at the default d, or at a half or a quarter of it if too many cells are bounds."""
+    answer = None
+    for part in PARTS_OF_D:
+        at = None if answer is None else answer.of_size().d * part
+        try:
+            measured = matrices_from_runs(runs.frame, at=at, name="runs of the demo")
+        except InputError as error:
+            say(f"no transfer score: {error.problem}")
+            break
+        if answer is None or _share_of_bounds(measured) <= MOST_BOUNDS:
+            answer = measured
+        if _share_of_bounds(answer) <= MOST_BOUNDS:
+            break
+    if answer is not None:
+        save_matrix(answer.of_size().matrix(answer.source), path)
     return answer
+
+
+def _share_of_bounds(answer: MatrixAnswer) -> float:
+    cells = answer.of_size().cells
+    return sum(cell.bts is None for cell in cells) / len(cells)
 
 
 def _summary(name: str, one: Fit) -> FitSummary:
@@ -173,19 +194,20 @@ def _summary(name: str, one: Fit) -> FitSummary:
     )
 
 
-def _learnt_transfer(cells: Sequence[MatrixCell]) -> list[str]:
-    """The best and the worst pair, and how many are bounds."""
-    known = sorted((c for c in cells if c.bts is not None), key=lambda c: c.bts or 0.0)
+def _learnt_transfer(cells: Sequence[MatrixCell], d: float | None) -> list[str]:
+    """The best and the worst pair of those that have settled, and how many have not."""
+    values = [cell for cell in cells if cell.bts is not None]
+    settled = [cell for cell in values if not cell.early] or values
+    known = sorted(settled, key=lambda cell: cell.bts or 0.0)
     lines = []
-    if known:
+    if known and d is not None:
         best, worst = known[-1], known[0]
-        does = "costs" if (worst.bts or 0.0) < 0 else "helps"
         lines.append(
-            f"Transfer: {_name(best.source)} helps {_name(best.target)} most "
-            f"(BTS {_with_interval(best)}); {_name(worst.source)} {does} {_name(worst.target)} "
-            f"{'most' if does == 'costs' else 'least'} ({_with_interval(worst)})."
+            f"Transfer, against {format_count(d)} tokens of one language alone: best "
+            f"{_pair(best)}, BTS {_with_interval(best)}; worst {_pair(worst)}, "
+            f"{_with_interval(worst)}. Above 0 helps, below 0 costs."
         )
-    censored = len(cells) - len(known)
+    censored = len(cells) - len(values)
     if censored:
         lines.append(f"{censored} of {len(cells)} pairs have a bound only; see the report.")
     early = sum(c.early for c in cells)
@@ -232,6 +254,10 @@ def _learnt_plans(plans: tuple[Expansion, StartAdvice]) -> list[str]:
         f"{expansion.tokens_ratio.value:.2f} times the tokens; for 100B tokens of "
         f"{_name(advice.language)} at 2B parameters: {advice.recommendation.value}."
     ]
+
+
+def _pair(cell: MatrixCell) -> str:
+    return f"{_name(cell.source)} to {_name(cell.target)}"
 
 
 def _name(code: str) -> str:
