@@ -11,12 +11,16 @@ TORCH_CPU_INDEX   := https://download.pytorch.org/whl/cpu
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 RUNS   ?= atlas-demo
 
-.PHONY: help setup demo test lint format types unit bench lock clean
+ALL    := train,data,slurm,ray,web,docs,dev
+
+.PHONY: help setup setup-all demo test lint format types unit bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
 
-setup: $(VENV)/.ready  ## make .venv and install everything, CPU torch by default
+setup: $(VENV)/.ready  ## make .venv with what studies need, CPU torch by default
+
+setup-all: $(VENV)/.ready-all  ## the same with every extra and the tools of development
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "atlas-scaling needs Python 3.11 or newer; set PYTHON=")'
@@ -36,30 +40,35 @@ endif
 
 $(VENV)/.ready: pyproject.toml requirements.lock $(VENV)/.torch-$(firstword $(TORCH))
 	@echo "installing atlas-scaling and what it needs"
-	@$(PIP) install --constraint requirements.lock --editable '.[train,dev]'
+	@$(PIP) install --constraint requirements.lock --editable '.[train]'
 	@touch $@
+
+$(VENV)/.ready-all: pyproject.toml requirements.lock $(VENV)/.torch-$(firstword $(TORCH))
+	@echo "installing atlas-scaling with every extra and the tools of development"
+	@$(PIP) install --constraint requirements.lock --editable '.[$(ALL)]'
+	@touch $@ $(VENV)/.ready
 
 demo: setup  ## a small multilingual study on real text: runs, fits, answers, report.html
 	$(BIN)/atlas demo --output $(RUNS)
 
-test: setup lint unit  ## lint, types and all tests
+test: setup-all lint unit  ## lint, types and all tests
 
-lint: setup  ## formatting, lint and types
+lint: setup-all  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-unit: setup
+unit: setup-all
 	$(BIN)/python -m pytest
 
-format: setup  ## put the code into the project's format
+format: setup-all  ## put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: setup  ## run the benchmarks (minutes)
+bench: setup-all  ## run the benchmarks (minutes)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
-lock: setup  ## write requirements.lock from what is installed, torch left out
+lock: setup-all  ## write requirements.lock from what is installed, torch left out
 	$(PIP) freeze --exclude-editable | grep -viE '^(torch|nvidia-|triton|-e )' > requirements.lock
 
 clean:  ## remove the environment and caches; corpora and studies stay
