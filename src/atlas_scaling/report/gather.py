@@ -17,7 +17,7 @@ from atlas_scaling.report.from_runs import Plan, build_report
 from atlas_scaling.report.provenance import Provenance
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.blocks import Report
@@ -129,7 +129,7 @@ def _compare(
 ) -> Comparison | None:
     if runs is None:
         return None
-    from atlas_scaling.fitting.compare import compare
+    from atlas_scaling.fitting.comparison import compare
 
     tell("comparing laws on held-out evaluations")
     try:

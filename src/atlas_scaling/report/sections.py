@@ -31,7 +31,7 @@ from atlas_scaling.report.words import count, counted, language_name, listed
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.start_curves import StartComparison
