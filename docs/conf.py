@@ -1,10 +1,11 @@
 """Sphinx settings of the docs site; ``make docs`` builds it with warnings as errors."""
 
+import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs" / "_ext")]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE / "_ext")]
 
 from sphinx.util.nodes import make_refnode  # noqa: E402
 
@@ -24,7 +25,6 @@ extensions = [
 ]
 root_doc = "index"
 exclude_patterns = ["_build", "README.md"]  # README.md is what GitHub shows; index.md includes it
-suppress_warnings = ["toc.empty_glob"]  # pages come with the code they are about
 nitpicky = True
 # Types in signatures are named for readers; not each of them has a place in the reference.
 nitpick_ignore_regex = [("py:(class|exc|obj|data|attr)", ".*")]
@@ -72,6 +72,15 @@ def _by_short_name(app, env, node, content):  # type: ignore[no-untyped-def]
     return make_refnode(app.builder, node["refdoc"], docname, anchor, content, found[0])
 
 
+def _pages_there(app, docname, source):  # type: ignore[no-untyped-def]
+    """Leave pages out of the contents that come later, with the code that they are about."""
+    if docname == "index":
+        lines = source[0].splitlines()
+        there = [x for x in lines if not re.fullmatch("[a-z-]+", x) or (HERE / f"{x}.md").exists()]
+        source[0] = "\n".join(there)
+
+
 def setup(app):  # type: ignore[no-untyped-def]
-    """Resolve short names of types."""
+    """Resolve short names of types; leave out what is not there."""
     app.connect("missing-reference", _by_short_name)
+    app.connect("source-read", _pages_there)
