@@ -7,6 +7,7 @@ that is done is not redone, and one that was cut off goes on from its checkpoint
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,13 +93,21 @@ def conduct_study(
 def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyInputs:
     """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it."""
     corpus = build_corpus(spec.corpus, spec.languages, cache=cache, say=display.say)
-    tokenizer = train_tokenizer(corpus, spec.tokenizer, cache=cache, say=display.say)
-    store: TokenStore = pack(corpus, tokenizer, cache=cache, say=display.say)
+
+    def packed(languages: Sequence[str]) -> TokenStore:
+        tokenizer = train_tokenizer(
+            corpus, spec.tokenizer, languages=languages, cache=cache, say=display.say
+        )
+        return pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+
+    store = packed(spec.languages)
+    own = {code: packed([code]) for code in spec.with_own_vocabulary}
     return StudyInputs(
         corpus_dir=str(corpus.path),
         corpus_sha256=corpus.sha256,
         tokens_dir=str(store.path),
         tokenizer_sha256=store.tokenizer.sha256,
+        own_tokens_dirs={code: str(one.path) for code, one in own.items()},
     )
 
 
