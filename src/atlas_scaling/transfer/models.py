@@ -98,8 +98,8 @@ class FittedProcess:
         both_seen = np.isin(target, self._seen) & np.isin(source, self._seen)
         width = np.where(
             both_seen,
-            conformal_quantile(self._missed_pairs, level),
-            conformal_quantile(self._missed_languages, level),
+            _calibrated(self._missed_pairs, level),
+            _calibrated(self._missed_languages, level),
         )
         return _prediction(score, width * sd)
 
@@ -197,6 +197,15 @@ def conformal_quantile(missed: Floats, level: float) -> float:
         return np.inf
     rank = int(np.ceil((missed.size + 1) * level))
     return float(missed[min(rank, missed.size) - 1])
+
+
+def _calibrated(missed: Floats, level: float) -> float:
+    """The conformal quantile; with too few misses for one, no less than the normal quantile."""
+    from scipy.special import ndtri
+
+    enough = int(np.ceil((missed.size + 1) * level)) <= missed.size
+    quantile = conformal_quantile(missed, level) if missed.size else 0.0
+    return quantile if enough else max(quantile, float(ndtri((1 + level) / 2)))
 
 
 def _prediction(score: Floats, half: Floats) -> Prediction:
