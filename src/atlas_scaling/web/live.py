@@ -281,7 +281,8 @@ class LiveRuns:
             self._walked = time.monotonic()
         changed = sum([_reread(directory) for directory in self._known.values()])
         if changed or self._version == 0:
-            self._by_id = {d.record.run_id: d for d in self._known.values() if d.record is not None}
+            begun = {d.record.run_id: d for d in self._known.values() if d.record is not None}
+            self._by_id = dict(sorted(begun.items()))
             self._lines = dict(self._all_lines())
             self._version += 1
         self._looked = time.monotonic()
@@ -295,12 +296,14 @@ class LiveRuns:
                     subfolders.clear()
 
     def _all_lines(self) -> Iterable[tuple[str, RunLine]]:
-        for plan in self._planned:
-            if plan.run_id not in self._by_id:
-                yield plan.run_id, _planned_line(plan)
-        for run_id, directory in self._by_id.items():
-            assert directory.record is not None
-            yield run_id, _begun_line(directory.record, directory.status)
+        """In the order of the design, then by name."""
+        plans = {plan.run_id: plan for plan in self._planned}
+        for run_id in dict.fromkeys([*plans, *self._by_id]):
+            directory = self._by_id.get(run_id)
+            if directory is None:
+                yield run_id, _planned_line(plans[run_id])
+            elif directory.record is not None:
+                yield run_id, _begun_line(directory.record, directory.status)
 
 
 def _planned_line(plan: PlannedRun) -> RunLine:

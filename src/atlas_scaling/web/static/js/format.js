@@ -31,6 +31,9 @@ export function flops(value, digits = 2) {
   return text + [...String(exponent)].map((c) => RAISED[c]).join("");
 }
 
+/** FLOPs as they are typed: `1e21`, `3.2e18`. */
+export const typedFlops = (value) => (value === null ? "" : Number(value.toPrecision(6)).toExponential().replace("e+", "e"));
+
 /** A count as it is typed: `2B`, `1e21`. */
 export function typed(value) {
   if (value === null || value === undefined) return "";
@@ -104,7 +107,7 @@ export function countEstimate({ value, interval }, shown = count) {
   if (value === null) return { value: MISSING, interval: null };
   if (!interval || interval.some((end) => end === null)) return { value: shown(value), interval: null };
   const relative = (interval[1] - interval[0]) / value;
-  const n = relative > 0 ? Math.max(1, Math.min(3, 1 - Math.floor(Math.log10(relative)))) : 3;
+  const n = relative > 0 ? Math.max(2, Math.min(3, 1 - Math.floor(Math.log10(relative)))) : 3;
   return { value: shown(value, n), interval: `${shown(interval[0], n)} to ${shown(interval[1], n)}` };
 }
 

@@ -48,7 +48,7 @@ export function dotRows({ rows, series = [], label, title, format, zero = false,
     svg.append(s("text", { x: width - 12, y: bottom + 34, "text-anchor": "end" }, title));
     const marks = [];
     rows.forEach((row, i) => {
-      const y = i * height + height / 2 + 4;
+      const y = i * height + (height > 34 ? height / 2 - 2 : height / 2 + 4);
       svg.append(s("text", { class: "strong", x: room, y: y + 4, "text-anchor": "end" }, cut(row.label), s("title", null, row.label)));
       for (const mark of row.marks.toReversed()) {
         if (mark.value === null) continue;
@@ -79,7 +79,7 @@ export function barRows({ rows, label, format = (v) => fixed(v, 2), signed = fal
     const values = rows.flatMap((row) => [row.value, ...(row.interval ?? [])]).filter((v) => v !== null);
     const high = Math.max(...values, signed ? 0 : 1e-12);
     const low = signed ? Math.min(...values, 0) : 0;
-    const x = makeScale("linear", [low, high || 1], [room + 12 + (low < 0 ? longest : 0), width - longest], 5);
+    const x = makeScale("linear", [low, high > low ? high : low + 1], [room + 12 + (low < 0 ? longest : 0), width - longest], 5);
     const total = rows.length * height + 6;
     const halo = s("circle", { class: "halo", r: 6, visibility: "hidden" });
     const svg = s("svg", { width, height: total, viewBox: `0 0 ${width} ${total}`, role: "img", tabindex: "0", "aria-label": label });

@@ -28,10 +28,13 @@ export function failure(error) {
     said.remedy ? h("p", null, "Try: ", said.remedy) : null);
 }
 
-/** A sentence with a capital and an end. */
+/** A sentence with a capital and an end; a symbol or a code at its beginning stays as it is. */
 export function sentence(text) {
   const trimmed = text.trim();
-  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…:]$/.test(trimmed) ? "" : ".");
+  const [first] = trimmed.split(/[\s:,]/);
+  const isName = /[_[\]=0-9]/.test(first) || /^(lam|tau|alpha|beta|phi|psi)$/.test(first);
+  const begun = isName ? trimmed : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return begun + (/[.!?…:]$/.test(trimmed) ? "" : ".");
 }
 
 /** Nothing here yet, and what to do about it. */
@@ -43,9 +46,17 @@ export function empty(title, text, ...more) {
 export function fineprint(answer) {
   const warnings = answer.warnings ?? [];
   return card("What limits this answer", { note: warnings.length ? null : "Nothing was found that limits it beyond its intervals." },
-    warnings.length ? h("ul", { class: "notes" }, warnings.map((warning) => h("li", null, sentence(warning)))) : null,
+    noteList(warnings),
     h("p", { class: "muted small rests" }, "Rests on: ", answer.source, "."),
     answer.law ? h("p", { class: "muted small" }, "Law: ", answer.law) : null);
+}
+
+/** Notes; of many, the first ones and the others folded. */
+export function noteList(notes, most = 7) {
+  if (!notes.length) return null;
+  const items = (some) => h("ul", { class: "notes" }, some.map((note) => h("li", null, sentence(note))));
+  if (notes.length <= most + 2) return items(notes);
+  return [items(notes.slice(0, most)), h("details", { class: "more-notes" }, h("summary", null, `${notes.length - most} more`), items(notes.slice(most)))];
 }
 
 /**

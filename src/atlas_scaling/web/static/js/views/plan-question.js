@@ -68,7 +68,7 @@ export function questionPanel(context, changed) {
       changed(settled);
     };
     const fields = {
-      flops: countField({ label: "Compute, FLOPs", value: state.flops, min: 1e14, max: 1e26, onInput: set("flops") }),
+      flops: countField({ label: "Compute, FLOPs", value: state.flops, min: 1e13, max: 1e26, words: f.typedFlops, onInput: set("flops") }),
       n_params: countField({ label: "Parameters", value: state.n_params, min: 1e6, max: 1e12, onInput: set("n_params") }),
       tokens: countField({ label: "Training tokens", value: state.tokens, min: 1e6, max: 1e14, onInput: set("tokens") }),
     };

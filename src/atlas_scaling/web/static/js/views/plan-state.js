@@ -46,6 +46,7 @@ async function begin(state, fits) {
   state.targets = chosen.map((fit) => fit.target);
   state.flops = await largestBudget();
   state.devices = 1;
+  if (state.flops < 1e17) state.accelerator = "cpu-core";
 }
 
 /** Ten times the compute of the largest run, a step that a study can vouch for. */
@@ -67,7 +68,7 @@ export function toParams(state) {
     serve: state.served_tokens, epochs: state.max_epochs, min: state.objective === "mean" ? null : state.objective,
     ...link.withPrefix("U", state.unique), ...link.withPrefix("w", state.weights), ...link.withPrefix("lo", state.floors), ...link.withPrefix("hi", state.caps),
     fit: state.fits, matrix: state.matrix, interference: state.interference,
-    on: state.accelerator === "h100" ? null : state.accelerator, devices: state.devices, price: state.price,
+    on: state.accelerator, devices: state.devices, price: state.price,
   });
 }
 

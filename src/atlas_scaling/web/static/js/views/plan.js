@@ -111,7 +111,7 @@ function headline(answer, cost, drawn) {
   const largest = Object.entries(answer.mixture)[0];
   return h("section", { class: "card", "aria-label": "The plan" },
     h("h2", { class: "lead-sentence" },
-      `${f.count(answer.n_params)} parameters on ${f.count(answer.tokens)} tokens`, h("span", { class: "muted" }, ` give the lowest ${OBJECTIVES[answer.objective_kind].of}.`)),
+      `${shown(size).value} parameters on ${shown(tokens).value} tokens`, h("span", { class: "muted" }, ` give the lowest ${OBJECTIVES[answer.objective_kind].of}.`)),
     h("dl", { class: "figures" },
       figure("Parameters", shown(size).value, shown(size).interval ? `${f.percent(answer.level)} of draws: ${shown(size).interval}` : null),
       figure("Training tokens", shown(tokens).value, shown(tokens).interval ? `${f.percent(answer.level)} of draws: ${shown(tokens).interval}` : null),
@@ -142,7 +142,7 @@ function lossCard(answer, drawn) {
     marks: [
       { value: loss.value, interval: loss.interval, index: 0, tip: `${name(code)}, this plan: ${inWords(loss)}` },
       ...alternatives.slice(0, 4).map(([key, other], i) => ({
-        value: other.loss[code].value, index: 5, shape: ["square", "up", "diamond", "cross"][i], hollow: true, radius: 3.6,
+        value: other.loss[code].value, index: 5, shape: ["square", "up", "diamond", "cross"][i], hollow: true, radius: 3.6, lift: 11,
         tip: `${name(code)}, ${words(key)}: ${inWords(other.loss[code])}`,
       })),
     ],
@@ -150,7 +150,7 @@ function lossCard(answer, drawn) {
   const series = [{ name: "this plan", index: 0, shape: "circle" }, ...alternatives.slice(0, 4).map(([key], i) => ({ name: words(key), index: 5, shape: ["square", "up", "diamond", "cross"][i], hollow: true }))];
   const own = Object.keys(answer.own_best).length > 0;
   return card("Loss of each language", { note: `${unitWords(answer.loss_unit)}${known ? `, ${f.percent(answer.level)} intervals` : drawn ? ", no intervals" : ""}` },
-    dotRows({ rows, series, title: "loss, lower is better", label: `Loss of each language. ${rows.map((row) => row.marks[0].tip).join(". ")}` }),
+    dotRows({ rows, series, height: alternatives.length ? 40 : 30, title: "loss, lower is better", label: `Loss of each language. ${rows.map((row) => row.marks[0].tip).join(". ")}` }),
     numbers("losses", [
       { title: "language", cell: (r) => name(r[0]), value: (r) => r[0] },
       { title: "loss", right: true, cell: (r) => f.estimate(r[1]).value, value: (r) => r[1].value },
@@ -166,7 +166,7 @@ function mixtureCard(answer) {
   const targets = new Set(Object.keys(answer.loss));
   const rows = Object.entries(answer.mixture).map(([code, share]) => {
     const epochs = answer.epochs[code];
-    const text = `${f.percent(share)}${epochs === undefined ? "" : ` · ${epochsText(epochs)}`}`;
+    const text = `${f.percent(share)}${epochs === undefined || epochs < 0.05 ? "" : ` · ${epochsText(epochs)}`}`;
     const range = answer.plan_range?.mixture[code];
     return {
       label: shortName(code), value: share, text, interval: range ?? null, index: targets.has(code) ? 0 : 5,
