@@ -33,6 +33,10 @@ PAGE: Final = {
 """Colours of the page itself, light and dark."""
 
 
+DARK_SCALE: Final = ("#FF8B45", "#C8682D", "#70432A", "#272D34", "#27496B", "#3D84C2", "#7CC0FF")
+"""The reports' diverging scale for a dark page: nothing is dark there, not a glaring white."""
+
+
 @cache
 def style_sheet() -> str:
     """Custom properties in light, in dark, and in dark where the reader's system asks for it."""
@@ -41,10 +45,11 @@ def style_sheet() -> str:
         **{name: theme.DARK[color] for name, color in NAMES.items()},
         **{name: pair[1] for name, pair in PAGE.items()},
     }
-    scale = {f"scale-{i}": color for i, color in enumerate(theme.DIVERGING)}
-    scale |= {"on-light": theme.ON_LIGHT, "on-dark": theme.ON_DARK}
+    light |= {f"scale-{i}": color for i, color in enumerate(theme.DIVERGING)}
+    dark |= {f"scale-{i}": color for i, color in enumerate(DARK_SCALE)}
+    shared = {"on-light": theme.ON_LIGHT, "on-dark": theme.ON_DARK}
     return (
-        f":root{{color-scheme:light;{_properties(light | scale)}}}\n"
+        f":root{{color-scheme:light;{_properties(light | shared)}}}\n"
         f":root[data-theme=dark]{{color-scheme:dark;{_properties(dark)}}}\n"
         "@media screen and (prefers-color-scheme:dark){"
         f":root:not([data-theme=light]){{color-scheme:dark;{_properties(dark)}}}}}\n"

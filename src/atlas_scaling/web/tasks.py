@@ -20,7 +20,7 @@ _TEXT: Final = 60
 def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Columns and first rows of a table, and what the importer takes each column for."""
     from atlas_scaling.runs.importers.column_map import FIELDS, ColumnMap
-    from atlas_scaling.runs.importers.importing import import_runs
+    from atlas_scaling.runs.importers.importing import guess_map, import_runs
 
     path = Path(task["path"])
     tell(0, 2, "reading the columns")
@@ -28,6 +28,7 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(1, 2, "matching the columns")
     guess, problem = ColumnMap(), None
     try:
+        guess = guess_map(path)
         guess = import_runs(path).columns
     except InputError as error:
         problem = error.to_dict()

@@ -26,14 +26,13 @@ export function heatMap({ matrix, describe, label, onPick }) {
     const width = element.clientWidth;
     if (!width) return;
     const small = width < 560;
-    const names = [...state.rows, ...state.columns].map((i) => i);
     state.left = (small ? 74 : 132) + (state.rowGroups.length ? STRIP : 0);
     state.top = (small ? 70 : 116) + (state.columnGroups.length ? STRIP : 0);
     const columns = Math.max(1, state.columns.length);
     const rows = Math.max(1, state.rows.length);
     const byWidth = (width - state.left - 2) / columns;
     const most = Math.max(320, Math.min(innerHeight * 0.86, 980));
-    state.fit = Math.max(2.2, Math.min(byWidth, names.length <= 24 ? 46 : MOST_CELL, (most - state.top) / rows < byWidth * 0.62 ? byWidth : Math.max(byWidth * 0.62, (most - state.top) / rows)));
+    state.fit = Math.max(2.2, Math.min(byWidth, MOST_CELL, (most - state.top) / rows < byWidth * 0.62 ? byWidth : Math.max(byWidth * 0.62, (most - state.top) / rows)));
     state.width = width;
     state.height = Math.min(state.top + state.fit * rows + 2, Math.max(most, 420));
     const ratio = devicePixelRatio || 1;
@@ -106,7 +105,7 @@ export function heatMap({ matrix, describe, label, onPick }) {
       }
       return;
     }
-    const inset = kind === "estimated" ? gap + cell * 0.16 : gap;
+    const inset = kind === "estimated" ? gap + cell * 0.12 : gap;
     c.fillStyle = paint(value);
     c.fillRect(px + inset, py + inset, cell - 2 * inset, cell - 2 * inset);
     if (kind !== "estimated" && cell > 11) {
@@ -116,16 +115,16 @@ export function heatMap({ matrix, describe, label, onPick }) {
     }
     if (kind === "censored" && cell > 6) triangle(c, px + cell / 2, py + cell / 2, Math.min(7, cell * 0.3), isBelow(i, j), value);
     else if (cell >= 28) {
-      c.fillStyle = Math.abs(value) > range * 0.62 ? "#FEFEFE" : "#111417";
+      c.fillStyle = inkOn(value);
       c.font = `${kind === "estimated" ? 400 : 650} ${cell > 44 ? 12 : 10.5}px Inter, sans-serif`;
       c.textAlign = "center";
       c.textBaseline = "middle";
-      c.fillText((matrix.early[i][j] ? "~" : "") + text(value, cell > 40 ? 2 : 1), px + cell / 2, py + cell / 2 + 0.5);
+      c.fillText((matrix.early[i][j] ? "~" : "") + text(value, cell >= 52 && !(matrix.early[i][j] && cell < 56) ? 2 : 1), px + cell / 2, py + cell / 2 + 0.5);
     }
   }
 
   function triangle(c, x, y, size, down, value) {
-    c.fillStyle = Math.abs(value) > range * 0.62 ? "#FEFEFE" : "#111417";
+    c.fillStyle = inkOn(value);
     c.beginPath();
     const sign = down ? 1 : -1;
     c.moveTo(x - size, y - sign * size * 0.7);
@@ -216,12 +215,20 @@ export function heatMap({ matrix, describe, label, onPick }) {
   const isBelow = (i, j) => matrix.upper[i][j] !== null && matrix.upper[i][j] < 2;
   const shown = (i, j) => matrix.values[i][j] ?? (isBelow(i, j) ? matrix.upper[i][j] : matrix.lower[i][j]);
 
-  function paint(value) {
+  /** Text on a cell: whichever of the two inks stands out on its colour. */
+  function inkOn(value) {
+    const [r, g, b] = channelsOf(value).map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.19 ? colors.onLight : colors.onDark;
+  }
+
+  const paint = (value) => `rgb(${channelsOf(value).join(",")})`;
+
+  function channelsOf(value) {
     const at = ((Math.max(-range, Math.min(range, value)) + range) / (2 * range)) * (STOPS - 1);
     const low = Math.min(STOPS - 2, Math.floor(at));
     const share = at - low;
     const [a, b] = [colors.scale[low], colors.scale[low + 1]];
-    return `rgb(${a.map((channel, n) => Math.round(channel + (b[n] - channel) * share)).join(",")})`;
+    return a.map((channel, n) => Math.round(channel + (b[n] - channel) * share));
   }
 
   const cellAt = (event) => {
@@ -389,7 +396,7 @@ function readColors() {
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
   const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
   return {
-    ink: read("ink"), muted: read("muted"), line: read("line"), axis: read("axis"), paper: read("paper"), wash: read("wash"),
+    ink: read("ink"), muted: read("muted"), line: read("line"), axis: read("axis"), paper: read("paper"), wash: read("wash"), onLight: read("on-light"), onDark: read("on-dark"),
     scale: Array.from({ length: STOPS }, (_, i) => channels(read(`scale-${i}`))),
   };
 }

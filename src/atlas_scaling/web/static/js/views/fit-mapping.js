@@ -42,7 +42,7 @@ export function mappingCard(fileName, preview, onImport) {
   function draw() {
     const stated = FACTS.filter(([key]) => !(key in map.columns));
     put(body,
-      preview.problem ? h("div", null, h("p", { class: "hint" }, "As it stands the table cannot be imported:"), failure({ document: preview.problem })) : h("p", { class: "notice" }, "The importer understands this table. Look over what it took each column for, then import."),
+      preview.problem ? h("div", null, h("p", { class: "hint" }, "As it stands the table cannot be imported:"), failure({ document: { ...preview.problem, remedy: "say below which column it is, or what no column says" } })) : h("p", { class: "notice" }, "The importer understands this table. Look over what it took each column for, then import."),
       h("div", { class: "map-grid" }, FIELDS.map(fieldRow)),
       stated.length ? h("fieldset", null, h("legend", null, "What no column says"), h("div", { class: "map-grid" }, stated.map(([key, text, example]) => h("div", { class: "field" }, h("label", null, text,
         h("input", { type: "text", placeholder: `such as ${example}`, value: map.set[key] ?? "", on: { change: (event) => {

@@ -12,6 +12,26 @@ import { STATUS } from "./plan-question.js";
 const verdictKind = (verdict) => (verdict.startsWith("identified") ? "told" : verdict.startsWith("weak") ? "weak" : verdict.startsWith("given") ? "idle" : "untold");
 const VERDICTS = { told: "told", weak: "weakly told", untold: "not told", idle: "given" };
 
+/** Several fits: a line each, and one of them opened. */
+export function fitsCard(made, files, onSaved) {
+  const place = h("div");
+  const open = (one) => put(place, fitCard(one, files.find((file) => file.id === one.id), onSaved));
+  const good = made.filter((one) => one.fit);
+  if (good.length) open(good[0]);
+  const title = (one) => `${one.law}${one.target ? `, ${name(one.target)}` : ""}`;
+  const told = (fit) => `${Object.values(fit.parameters).filter((p) => p.value !== null).length} of ${Object.keys(fit.parameters).length}`;
+  if (made.length === 1) return good.length ? place : card(title(made[0]), failure({ document: made[0].error }));
+  return h("div", { class: "answer" },
+    card(`${f.counted(made.length, "fit")}`, { note: "choose one to open it below" }, table([
+      { title: "law and language", cell: (one) => (one.fit ? h("button", { type: "button", class: "link-button", on: { click: () => open(one) } }, title(one)) : title(one)) },
+      { title: "verdict", cell: (one) => (one.fit ? badge(...STATUS[one.fit.status]) : [badge("untold", "not fitted"), h("span", { class: "sub" }, one.error.problem)]) },
+      { title: "parameters told", right: true, cell: (one) => (one.fit ? told(one.fit) : "–") },
+      { title: "rows", right: true, cell: (one) => (one.fit ? one.fit.n_rows.toLocaleString("en") : "–") },
+      { title: "mean error", right: true, cell: (one) => (one.fit ? f.digits(one.fit.diagnostics.mean_error, 2) : "–") },
+    ], made, { label: "Fits that were made" })),
+    place);
+}
+
 /** One fit: status, parameters, measured against predicted, and a way to keep it. */
 export function fitCard(one, file, onSaved) {
   const { fit } = one;
@@ -28,7 +48,7 @@ export function fitCard(one, file, onSaved) {
   return card(`${fit.law}${fit.law_options?.variant ? ` ${fit.law_options.variant}` : ""}${fit.target ? `, ${name(fit.target)}` : ""}`, { note: `${f.counted(fit.n_rows, "row")} of ${f.counted(fit.n_runs, "run")}, losses in ${unitWords(fit.loss_unit)}`, tools: fit.target ? tools : tools.slice(0, 1) },
     h("p", { class: "verdict-line" }, badge(kind, status), ` ${told} of ${parameters.length} parameters can be told from these runs; ${d.r2 === null ? "" : `R² ${Math.floor(d.r2 * 1e4) / 1e4} on the rows that were fitted, `}mean error ${f.digits(d.mean_error, 2)}${d.mean_error_reducible_percent === null ? "" : ` (${f.digits(d.mean_error_reducible_percent, 2)} % of the reducible loss)`}.`),
     h("p", { class: "formula" }, fit.formula),
-    h("div", { class: "columns" },
+    h("div", { class: "fit-split" },
       h("div", null, table([
         { title: "parameter", cell: ([key]) => h("span", { title: key }, f.parameter(key, shortName)) },
         { title: "value", right: true, cell: ([, p]) => (p.value === null ? h("span", { class: "muted" }, "not told") : parameterValue(p)) },

@@ -7,9 +7,10 @@ import * as link from "../link.js";
 import { learn, name } from "../names.js";
 import { card, check, choice, failure, jobProgress, select, viewHead } from "../ui/parts.js";
 import { mappingCard, importedCard } from "./fit-mapping.js";
-import { comparisonCard, fitCard } from "./fit-results.js";
+import { comparisonCard, fitCard, fitsCard } from "./fit-results.js";
 
 const MOST_TARGETS_ASKED = 6;
+const COMMON = ["chinchilla", "atlas", "capacity"];
 
 export async function show(root, params, about) {
   const choices = await get("/api/choices");
@@ -31,6 +32,7 @@ export async function show(root, params, about) {
     const progress = jobProgress(title, () => handle.cancel());
     handle = runJob(task, (job) => progress.show(job));
     put(work, progress.element);
+    work.scrollIntoView({ block: "nearest" });
     announce(title);
     try {
       const result = await handle.result;
@@ -94,14 +96,17 @@ export async function show(root, params, about) {
       if (on) set.add(key);
       else set.delete(key);
     };
+    const isCommon = (law) => COMMON.includes(law.name);
+    const lawRow = (law) => [
+      check(law.title, state.laws.has(law.name), (on) => {
+        toggle(state.laws, law.name)(on);
+        drawQuestion();
+      }, state.laws.has(law.name) ? h("span", { class: "formula" }, law.formula) : null),
+      law.name === "atlas" && state.laws.has("atlas") ? h("div", { class: "indent" }, choice("What ATLAS knows", [["full", "all", "the target, chosen helpers and the rest"], ["other", "target and rest"], ["target", "target only"]], state.variant, (v) => { state.variant = v; }, { hidden: true })) : null,
+    ];
     put(question,
-      h("fieldset", { class: "stack tight" }, h("legend", null, "Laws"), choices.laws.map((law) => [
-        check(law.title, state.laws.has(law.name), (on) => {
-          toggle(state.laws, law.name)(on);
-          if (law.name === "atlas") drawQuestion();
-        }, h("span", { class: "formula" }, law.formula)),
-        law.name === "atlas" && state.laws.has("atlas") ? h("div", { class: "indent" }, choice("What ATLAS knows", [["full", "all", "the target, chosen helpers and the rest"], ["other", "target and rest"], ["target", "target only"]], state.variant, (v) => { state.variant = v; }, { hidden: true })) : null,
-      ])),
+      h("fieldset", { class: "stack tight" }, h("legend", null, "Laws"), choices.laws.filter(isCommon).map(lawRow),
+        h("details", { open: choices.laws.some((law) => !isCommon(law) && state.laws.has(law.name)) }, h("summary", null, "Other laws"), h("div", { class: "stack tight" }, choices.laws.filter((law) => !isCommon(law)).map(lawRow)))),
       chosen.targets.length ? h("fieldset", { class: "stack tight" }, h("legend", null, "Loss on"), h("div", { class: "many" }, chosen.targets.map((code) => check(name(code), state.targets.includes(code), (on) => {
         state.targets = on ? [...state.targets, code] : state.targets.filter((one) => one !== code);
       })))) : h("p", { class: "hint" }, "The table names no language: its losses are fitted as they are."),
@@ -130,7 +135,7 @@ export async function show(root, params, about) {
       ({ fits } = await get("/api/fits"));
       const names = result.fits.flatMap((one) => [one.target, ...Object.keys(one.fit?.parameters ?? {}).map((key) => key.match(/\[(.*)\]/)?.[1])]);
       await learn(names.filter((code) => code && code.includes("_")));
-      put(results, result.fits.map((one) => (one.fit ? fitCard(one, fits.find((file) => file.id === one.id), saved) : card(`${one.law}${one.target ? `, ${name(one.target)}` : ""}`, failure({ document: one.error })))), ...savedList());
+      put(results, fitsCard(result.fits, fits, saved), ...savedList());
       announce(`${result.fits.length} fits done`);
     }));
   }
@@ -150,8 +155,8 @@ export async function show(root, params, about) {
 
   function savedList() {
     if (!fits.length) return [];
-    return [h("div", { id: "fits-there" }, card("Fits of this session", { note: `saved in ${about.saves_to}` },
-      h("ul", { class: "rows" }, fits.map((one) => h("li", { class: "saved-row" },
+    return [h("div", { id: "fits-there" }, card("Fits of this session", { note: `new ones are saved in ${about.saves_to}` },
+      h("ul", { class: "rows tall-list", tabindex: fits.length > 12 ? "0" : null }, fits.map((one) => h("li", { class: "saved-row" },
         h("button", { type: "button", class: "link-button", on: { click: () => open(one) } }, one.id),
         h("span", { class: "muted small" }, `${one.law}${one.variant ? ` ${one.variant}` : ""}${one.target ? `, ${name(one.target)}` : ""}, ${f.counted(one.n_rows, "row")} of ${f.counted(one.n_runs, "run")}${one.saved ? "" : ", not saved yet"}`))))))];
   }

@@ -93,22 +93,26 @@ export function questionPanel(context, changed) {
 
   const laws = h("div", { class: "stack" });
   function drawLaws() {
+    const of = (code) => fits.filter((fit) => fit.target === code);
+    const current = (code) => of(code).find((fit) => state.fits.includes(fit.id));
+    const title = (fit) => `${fit.law}${fit.variant ? ` ${fit.variant}` : ""}, ${f.counted(fit.n_runs, "run")}${fit.has_draws ? "" : ", no intervals"} · ${fit.id}`;
+    const others = [...new Set(fits.map((fit) => fit.target))].filter((code) => !state.targets.includes(code) && !(state.sources ?? []).includes(code));
+    const own = state.targets.filter((code) => of(code).length);
     put(laws, h("h3", null, "Laws"),
-      fits.length ? h("fieldset", { class: "stack tight" }, h("legend", { class: "unseen" }, "Fits to use"), fits.map((fit) => {
-        const [kind, text] = STATUS[fit.status] ?? ["idle", fit.status];
-        return check([`${name(fit.target)}, ${fit.law}${fit.variant ? ` ${fit.variant}` : ""} `, badge(kind, text)], state.fits.includes(fit.id), async (on) => {
-          state.fits = state.fits.filter((id) => id !== fit.id && !(on && fits.find((one) => one.id === id)?.target === fit.target));
-          if (on) {
-            state.fits.push(fit.id);
-            if (!state.targets.includes(fit.target)) state.targets.push(fit.target);
-          }
-          await learn([fit.target]);
-          draw();
+      own.map((code) => {
+        const chosen = current(code);
+        const field = select(name(code), [["", "published law"], ...of(code).map((fit) => [fit.id, title(fit)])], chosen?.id ?? "", (id) => {
+          state.fits = state.fits.filter((one) => !of(code).some((fit) => fit.id === one));
+          if (id) state.fits.push(id);
+          drawLaws();
           changed(true);
-        }, `${f.counted(fit.n_runs, "run")}${fit.has_draws ? "" : ", no intervals"}`);
-      })) : null,
+        });
+        if (chosen) field.append(badge(...(STATUS[chosen.status] ?? ["idle", chosen.status])));
+        return field;
+      }),
+      others.length ? h("div", { class: "row" }, h("span", { class: "hint" }, "More languages with fits:"), others.slice(0, 12).map((code) => h("button", { type: "button", class: "button slim", on: { click: () => add(() => state.targets)({ code }) } }, `+ ${name(code)}`))) : null,
       h("p", { class: "hint" }, fits.length
-        ? "A target without a chosen fit borrows a published law; losses of two units do not add up."
+        ? "Losses of two units do not add up: choose fits for all targets, or for none."
         : ["The published laws (Table C.1); a language without its own borrows a relative's. ", h("a", { href: "#/fit" }, "Fit your own runs"), " for intervals."]));
   }
 

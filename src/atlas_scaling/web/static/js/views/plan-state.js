@@ -33,11 +33,14 @@ export async function fromParams(params, fits) {
   return state;
 }
 
+/** The fit to begin with: the surest verdict, then ATLAS, which knows transfer. */
+const rank = (fit) => 2 * ["ok", "weak", "not_identified", "not_converged"].indexOf(fit.status) + (fit.law === "atlas" ? 0 : 1);
+
 async function begin(state, fits) {
   const own = new Map();
   for (const fit of fits) {
     const before = own.get(fit.target);
-    if (!before || (fit.law === "atlas" && before.law !== "atlas")) own.set(fit.target, fit);
+    if (!before || rank(fit) < rank(before)) own.set(fit.target, fit);
   }
   const unit = [...own.values()][0]?.loss_unit;
   const chosen = [...own.values()].filter((fit) => fit.loss_unit === unit).slice(0, 6);
