@@ -182,7 +182,7 @@ def test_weights_stand_beside_each_other(runs, tmp_path: Path):
     (weight,) = answer["weights"]
     assert weight["source"] == "dan_Latn"
     assert weight["implied"] == pytest.approx(0.25, abs=0.01)
-    assert "implied tau" in run("weights", third.parent, "--target", "sv", "--bootstrap", 0).stdout
+    assert "by score" in run("weights", third.parent, "--target", "sv", "--bootstrap", 0).stdout
 
 
 def test_fas_is_measured_on_continued_runs(tmp_path: Path):

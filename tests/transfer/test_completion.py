@@ -7,7 +7,12 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.completion import MODELS, complete, observations_of
 from atlas_scaling.transfer.crossval import compare, contest, cross_validate, folds
 from atlas_scaling.transfer.fas import FasScore, FasTable
-from atlas_scaling.transfer.features import PairFeatures, relation_features
+from atlas_scaling.transfer.features import (
+    PairFeatures,
+    relation_features,
+    widened,
+    word_features,
+)
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
 from atlas_scaling.transfer.models import (
     AdditiveModel,
@@ -20,7 +25,8 @@ from atlas_scaling.transfer.reference import published_matrix
 
 RUNS = Origin("runs", d=1e6, n_params=4e5, level=0.9)
 PUBLISHED = published_matrix(38)
-FEATURES = relation_features(PUBLISHED.targets)
+RELATIONS = relation_features(PUBLISHED.targets)
+FEATURES = RELATIONS + widened(word_features(PUBLISHED.targets), RELATIONS)
 DIRECT = observations_of(PUBLISHED, FEATURES.codes)
 
 
@@ -55,12 +61,31 @@ def test_the_process_beats_the_others_for_a_new_language() -> None:
 
 @pytest.mark.slow
 def test_the_process_beats_a_forest_on_the_same_features() -> None:
+    # Also one that is told the mean of each target and source: its features are the same both ways.
+    means = ForestModel("with means", with_means=True)
     for scheme in ("pairs", "languages"):
-        forest = score_of(ForestModel(), scheme)
         process = score_of(ProcessModel(), scheme)
-        assert process.r2 > forest.r2 + 0.05
-        assert process.width < forest.width
-        assert 0.8 <= forest.coverage <= 1.0
+        for forest in (score_of(ForestModel(), scheme), score_of(means, scheme)):
+            assert process.r2 > forest.r2 + 0.05
+            assert contest(process, forest).verdict == "better"
+    assert score_of(means, "pairs").r2 > score_of(ForestModel(), "pairs").r2 + 0.2
+
+
+def test_means_that_a_forest_is_told_leave_the_pair_itself_out() -> None:
+    # A target's level and noise, nothing else: a mean that held the pair's own score would let the
+    # trees read it off, and look better in training than on pairs that are held out.
+    rng = np.random.default_rng(0)
+    codes = PUBLISHED.targets[:9]
+    target, source = np.nonzero(~np.eye(9, dtype=bool))
+    level = np.linspace(-1, 1, 9)
+    seen = DIRECT.__class__(
+        target, source, level[target] + rng.normal(0, 0.1, 72), np.zeros(72, int), np.zeros(72)
+    )
+    means = ForestModel(with_means=True)
+    found = cross_validate(means, seen, relation_features(codes), scheme="pairs")
+    assert found is not None
+    assert found.r2 > 0.9
+    assert 0.75 <= found.coverage <= 1.0
 
 
 def test_mirrors_and_languages_do_not_leak() -> None:

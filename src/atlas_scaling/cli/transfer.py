@@ -136,7 +136,8 @@ def complete(
         typer.Option("--fas", help="Continued runs: their scores become features too."),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Cross-validate this and other models (a minute).")
+        bool,
+        typer.Option("--compare", help="Cross-validate this and other models (half a minute)."),
     ] = False,
     output: MatrixOutput = None,
     level: Level = 0.9,

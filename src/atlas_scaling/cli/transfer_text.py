@@ -194,13 +194,15 @@ def partners_text(answer: PartnersAnswer) -> RenderableType:
     for one in answer.partners:
         helps = ", ".join(f"{h.target} {h.bts:+.2f}" for h in one.helps)
         table.add_row(_named(one.language), f"{one.gain:+.3f}", helps)
-    title = f"partners for {', '.join(map(_named, answer.targets))}\n"
+    none = "" if answer.partners else ": none that surely helps"
+    title = f"partners for {', '.join(map(_named, answer.targets))}{none}\n"
     own = [f"{h.target} {h.bts:+.2f}" for h in answer.helped_by_targets]
     lines = [f"already helped by each other: {', '.join(own)}"] if own else []
     if answer.unsure:
         unsure = [f"{u.source} for {u.target} {u.bts:+.2f} ({u.provenance})" for u in answer.unsure]
         lines.append(f"may help or not, so worth measuring: {', '.join(unsure)}")
-    return Group(title, table, _lines("", *lines), _notes(answer.source, answer.warnings))
+    found = [table] if answer.partners else []
+    return Group(title, *found, _lines("", *lines), _notes(answer.source, answer.warnings))
 
 
 def sources_text(answer: SourcesAnswer) -> RenderableType:
@@ -351,7 +353,7 @@ def _scores_table(scores: Sequence[ModelScore]) -> Table:
 
 def weights_text(answer: WeightsAnswer, output: Path | None) -> RenderableType:
     """Fitted and implied weights side by side."""
-    columns = ["source", "fitted tau", "interval", "implied tau", "interval", "agree"]
+    columns = ["source", "fitted", "interval", "by score", "interval", "agree"]
     if answer.prior:
         columns += ["with prior", "interval"]
     table = Table(*columns, box=None)
@@ -359,14 +361,14 @@ def weights_text(answer: WeightsAnswer, output: Path | None) -> RenderableType:
         with_prior = [_signed(w.with_prior), _interval(w.with_prior_interval)]
         table.add_row(
             language(w.source).name,
-            w.verdict.partition(":")[0] if w.fitted is None else f"{w.fitted:+.2f}",
+            "not told" if w.fitted is None else f"{w.fitted:+.2f}",
             _interval(w.fitted_interval),
             _signed(w.implied),
             _interval(w.implied_interval),
             {None: "", True: "yes", False: "no"}[w.agree],
             *(with_prior if answer.prior else []),
         )
-    title = f"transfer weights on {_named(answer.target)}; the fit is {answer.fit_status}\n"
+    title = f"transfer weights (tau) on {_named(answer.target)}; the fit is {answer.fit_status}\n"
     lines = [] if output is None else ["", f"the fit is in {output}"]
     return Group(_lines(title), table, _lines(*lines), _notes(answer.source, answer.warnings))
 

@@ -31,7 +31,7 @@ FEW_VALUES: Final = 20
 
 PROCESS: Final = ProcessModel()
 PLAIN_PROCESS: Final = ProcessModel("process, script and family only")
-FOREST: Final = ForestModel("forest, same features")
+FOREST: Final = ForestModel("forest, same features and means", with_means=True)
 MODELS: Final[tuple[PairModel, ...]] = (PROCESS, FOREST, AdditiveModel(), MeanModel())
 
 FAS_FOREST: Final = ForestModel("forest on FAS (App. B.6)")

@@ -235,6 +235,11 @@ def _with_prior(
     )
     without = [w.source for w in weights if f"tau[{w.source}]" not in priors]
     said = [f"no prior for {', '.join(without)}: its score is only a bound"] if without else []
+    if second.draws is not None:
+        said.append(
+            "intervals with prior resample the runs, not the prior: they are as wide as the data "
+            "make them, once the prior is believed"
+        )
     return replace(
         answer,
         weights=weights,
