@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip(
-    "fastapi", reason="the dashboard's packages are not installed: pip install '.[web]'"
-)
+pytest.importorskip("fastapi", reason="the dashboard's packages are not installed: pip install '.[web]'")
 
 import uvicorn
 

@@ -164,7 +164,7 @@ class FittedForest:
         self._overall = float(observations.score.mean())
         columns = []
         for which in (observations.target, observations.source):
-            total = np.bincount(which, weights=observations.score, minlength=n)
+            total = np.bincount(which, weights=observations.score, minlength=n).astype(np.float64)
             count = np.bincount(which, minlength=n).astype(np.float64)
             self._means.append((total, count))
             own = total[which] - observations.score
