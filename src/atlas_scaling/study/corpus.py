@@ -18,7 +18,6 @@ from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
 from atlas_scaling.study.corpus_store import (
     MANIFEST,
     Corpus,
-    CorpusText,
     Manifest,
     open_corpus,
     write_corpus,
@@ -30,22 +29,28 @@ from atlas_scaling.study.embedded_corpus import (
     fetch_parts,
     gather_embedded,
 )
-from atlas_scaling.study.folder_corpus import FolderSpec, folder_request, gather_folder
+from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
+from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
+from atlas_scaling.study.streamed_corpus import build_streamed
 
 __all__ = [
     "Corpus",
     "CorpusSpec",
     "EmbeddedSpec",
     "FolderSpec",
+    "HubSpec",
     "Manifest",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
 ]
 
-CorpusSpec: TypeAlias = Annotated[EmbeddedSpec | FolderSpec, Field(discriminator="source")]
-"""``{source: embedded, parts: [...]}`` or ``{source: folder, path: DIR}``."""
+CorpusSpec: TypeAlias = Annotated[
+    EmbeddedSpec | FolderSpec | HubSpec, Field(discriminator="source")
+]
+"""``{source: embedded, parts: […]}``, ``{source: folder, path: DIR}`` or
+``{source: huggingface, dataset: madlad-400}``."""
 
 
 def corpus_spec(
@@ -94,10 +99,15 @@ def build_corpus(
     codes = tuple(sorted(set(languages)))
     if not codes:
         raise InputError("a corpus needs at least one language", where="languages")
-    if isinstance(spec, FolderSpec):
-        folder = folder_request(spec, codes)
-        return _find(cache, folder) or _build(
-            cache, folder, lambda: gather_folder(spec, codes, say=say), say
+    if isinstance(spec, FolderSpec | HubSpec):
+        streamed = (
+            folder_request(spec, codes, cache)
+            if isinstance(spec, FolderSpec)
+            else hub_request(spec, codes)
+        )
+        intake = folder_intake(spec) if isinstance(spec, FolderSpec) else hub_intake(spec)
+        return _find(cache, streamed) or _build(
+            cache, streamed, lambda path: build_streamed(path, intake, codes, streamed, say), say
         )
     check_languages(codes)
     whole = embedded_request(spec, codes)
@@ -110,7 +120,11 @@ def build_corpus(
     return _find(cache, request) or _build(
         cache,
         request,
-        lambda: gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+        lambda path: write_corpus(
+            path,
+            gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+            request,
+        ),
         say,
     )
 
@@ -133,9 +147,9 @@ def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
 
 
 def _build(
-    cache: Path, request: Mapping[str, Any], gather: Callable[[], CorpusText], say: Say
+    cache: Path, request: Mapping[str, Any], build: Callable[[Path], Corpus], say: Say
 ) -> Corpus:
-    corpus = write_corpus(_path_of(cache, request), gather(), request)
+    corpus = build(_path_of(cache, request))
     records = corpus.manifest.languages.values()
     say(
         f"corpus: {len(corpus.languages)} languages, "

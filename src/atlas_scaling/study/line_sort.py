@@ -43,10 +43,15 @@ class LineSorter:
         if self._held > self._memory:
             self._spill()
 
+    def put_aside(self) -> None:
+        """Hold no line in memory until they are asked for."""
+        if self._lines:
+            self._spill()
+
     def merged(self) -> Iterator[bytes]:
         """All lines in order, without their newlines; the sorter is empty afterwards."""
-        if self._runs and self._lines:
-            self._spill()
+        if self._runs:
+            self.put_aside()
         self._lines.sort()
         lines: Iterable[bytes] = self._lines
         if self._runs:
