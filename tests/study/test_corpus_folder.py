@@ -127,7 +127,7 @@ def test_a_file_with_too_little_text_is_refused(tmp_path, content):
 
 
 def test_a_folder_and_parts_together_are_refused(tmp_path):
-    with pytest.raises(InputError, match="either from a folder or from parts"):
+    with pytest.raises(InputError, match="comes from one source"):
         corpus_spec(folder=tmp_path, parts=["chromium"])
     assert corpus_spec(folder=tmp_path) == FolderSpec(source="folder", path=tmp_path)
 

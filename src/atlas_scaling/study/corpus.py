@@ -56,29 +56,46 @@ CorpusSpec: TypeAlias = Annotated[
 def corpus_spec(
     *,
     folder: Path | None = None,
+    dataset: str | None = None,
     parts: Sequence[str] | None = None,
     eval_lines: int = 800,
     seed: int = 0,
-) -> EmbeddedSpec | FolderSpec:
+    **of_dataset: Any,
+) -> EmbeddedSpec | FolderSpec | HubSpec:
     """A spec from loose values, as a command line gives them.
 
+    Args:
+        folder: the user's own text.
+        dataset: of the Hugging Face hub.
+        parts: of the embedded corpus; its default ones unless given.
+        eval_lines: evaluation lines a language.
+        seed: of split and order.
+        of_dataset: further fields of ``HubSpec``.
+
     Raises:
-        InputError: a folder and parts are both given, or a part does not exist.
+        InputError: more than one source is given, or one that does not exist.
     """
-    if folder is not None and parts:
+    given = {"--folder": folder, "--dataset": dataset, "--part": parts}
+    named = [f"{name} {value}" for name, value in given.items() if value]
+    if len(named) > 1:
         raise InputError(
-            "text comes either from a folder or from parts of the embedded corpus",
-            value=f"--folder {folder} --part {' --part '.join(parts)}",
-            remedy="leave one of them out",
+            "text comes from one source: a folder, a dataset, or parts of the embedded corpus",
+            value=" ".join(named),
+            remedy="leave the others out",
         )
-    if folder is not None:
-        return FolderSpec(source="folder", path=folder, eval_lines=eval_lines, seed=seed)
-    chosen = tuple(parts) if parts else DEFAULT_SOURCES
+    common = {"eval_lines": eval_lines, "seed": seed}
     try:
-        return EmbeddedSpec(source="embedded", parts=chosen, eval_lines=eval_lines, seed=seed)
+        if folder is not None:
+            return FolderSpec(source="folder", path=folder, **common)
+        if dataset is not None:
+            chosen = {name: value for name, value in of_dataset.items() if value is not None}
+            return HubSpec(source="huggingface", dataset=dataset, **common, **chosen)
+        return EmbeddedSpec(
+            source="embedded", parts=tuple(parts) if parts else DEFAULT_SOURCES, **common
+        )
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(message, where="parts") from None
+        raise InputError(message, where=next(iter(named), "--part")) from None
 
 
 def build_corpus(
