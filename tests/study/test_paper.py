@@ -11,7 +11,7 @@ from atlas_scaling.published.experiments import EXPERIMENTS
 from atlas_scaling.published.mixtures import capacity_mixtures, unimax_mixture
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.paper import beside_published
-from atlas_scaling.study.spec import named_study
+from atlas_scaling.study.spec import load_study, study_path
 
 SHARED = Path(__file__).parents[3] / "shared" / "published"
 beside = pytest.mark.skipif(
@@ -21,7 +21,7 @@ beside = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def paper():
-    return named_study("paper")
+    return load_study(study_path("paper"))
 
 
 @pytest.fixture(scope="module")

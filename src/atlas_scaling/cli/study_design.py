@@ -36,10 +36,11 @@ def design(
     """Show the runs a study expands to, with tokens, compute and cost; run nothing."""
     from atlas_scaling.accelerators import accelerator as named_accelerator
     from atlas_scaling.study.design import design_study
+    from atlas_scaling.study.engines.options import load_study_file
     from atlas_scaling.study.paper import NAME, beside_published
-    from atlas_scaling.study.spec import named_study
+    from atlas_scaling.study.spec import study_path
 
-    planned = design_study(named_study(spec))
+    planned = design_study(load_study_file(study_path(spec))[0])
     if spec == NAME:
         planned = beside_published(planned)
     device = named_accelerator(accelerator or ("cpu-core" if planned.flops < CPU_FLOPS else "h100"))

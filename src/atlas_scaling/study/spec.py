@@ -339,15 +339,15 @@ def load_study(path: Path) -> StudySpec:
     return load_config(path, StudySpec)
 
 
-def named_study(name: str) -> StudySpec:
-    """A study by its YAML file, or by the name of one that comes with the package.
+def study_path(name: str) -> Path:
+    """The YAML file of a study that is named by it, or by the name of one of the package's.
 
     Raises:
-        InputError: there is no such study, or it is not right.
+        InputError: there is no such study.
     """
     packaged = packaged_studies()
     if Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
-        return load_study(Path(name))
+        return Path(name)
     if name not in packaged:
         raise InputError(
             "there is no such study",
@@ -355,7 +355,7 @@ def named_study(name: str) -> StudySpec:
             where="SPEC",
             remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
         )
-    return load_study(packaged[name])
+    return packaged[name]
 
 
 def packaged_studies() -> dict[str, Path]:
