@@ -31,6 +31,9 @@ def design(
     ] = None,
     mfu: Annotated[float | None, typer.Option(help="Share of its peak that is reached.")] = None,
     price: Annotated[float | None, typer.Option(help="Of one accelerator for an hour.")] = None,
+    yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the study's file instead, to change it.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the runs a study expands to, with tokens, compute and cost; run nothing."""
@@ -40,6 +43,9 @@ def design(
     from atlas_scaling.study.paper import NAME, beside_published
     from atlas_scaling.study.spec import study_path
 
+    if yaml and not as_json:
+        typer.echo(study_path(spec).read_text(encoding="utf-8"), nl=False)
+        return
     planned = design_study(load_study_file(study_path(spec))[0])
     if spec == NAME:
         planned = beside_published(planned)
@@ -127,4 +133,4 @@ def _hours(hours: float | None) -> str:
 
     if hours is None:
         return ""
-    return f"{hours:.2g}" if hours < 0.1 else format_count(hours)
+    return "<0.01" if hours < 0.01 else format_count(hours, digits=2 if hours < 1 else 3)
