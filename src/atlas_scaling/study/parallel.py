@@ -108,7 +108,7 @@ def sharded(model: Transformer) -> nn.Module:
     """The model as FSDP2 has it: its parameters become parts, each block gathered when needed."""
     for block in model.blocks:
         fully_shard(block)
-    fully_shard(model)
+    fully_shard(model, reshard_after_forward=True)  # the loss has its gradients by then
     return model
 
 
