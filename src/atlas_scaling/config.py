@@ -46,10 +46,20 @@ def parse_config(text: str, model: type[M], *, name: str) -> M:
             where=f"{name}:1",
             remedy=f"the keys are {', '.join(model.model_fields)}",
         )
+    return check_config(data, model, name=name)
+
+
+def check_config(data: dict[str, Any], model: type[M], *, name: str) -> M:
+    """The same from a mapping; ``name`` stands for where it came from in messages."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
         raise _as_input_error(error, data, model, name) from None
+
+
+def parse_scalar(text: str, *, name: str) -> Any:
+    """A value as it would stand in a YAML file: a number, a flag, a list, else the text itself."""
+    return _plain(_parse_yaml(text, name))
 
 
 def dump_config(model: BaseModel) -> str:
@@ -91,7 +101,8 @@ def _as_input_error(
     if others:
         problem += f" (and {others} more)"
     dotted = ".".join(map(str, path))
-    where = f"{name}:{_line_of(data, path)}" + (f", {dotted}" if dotted else "")
+    line = f":{_line_of(data, path)}" if hasattr(data, "lc") else ""
+    where = f"{name}{line}" + (f", {dotted}" if dotted else "")
     return InputError(problem, value=_plain(value), where=where, remedy=remedy)
 
 
@@ -113,7 +124,8 @@ def _explained(
         return f"{dotted}: there is no such {key}", context["tag"], remedy
     value = None if first["type"] == "missing" else first["input"]
     if isinstance(cause, InputError):
-        return f"{dotted}: {cause.problem}", cause.value or value, cause.remedy
+        place = f"{dotted}: " if dotted else ""
+        return f"{place}{cause.problem}", cause.value or value, cause.remedy
     message = first["msg"].removeprefix("Value error, ")
     return f"{dotted}: {message}" if dotted else message, value, None
 

@@ -63,7 +63,9 @@ def test_sources_gives_the_agreed_json():
 def test_sources_says_in_words_what_is_only_an_estimate():
     result = run("sources", "ca")
     assert "spa_Latn (Spanish)" in result.stdout
-    assert "none was measured" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "only 72 of the 1406 scores of this matrix are measurements" in said
+    assert "none of these was measured" in said
 
 
 def test_targets_gives_whom_a_language_helps():

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas_scaling.planning.usual_mixtures import unimax, usual_mixtures
+from atlas_scaling.mixtures import unimax
+from atlas_scaling.planning.usual_mixtures import usual_mixtures
 
 UNIQUE = np.array([1e9, 20e9, 300e9])
 TARGETS = np.array([True, False, False])

@@ -53,7 +53,7 @@ def test_a_trained_vocabulary_is_not_trained_again(corpus, tmp_path):
     first = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
     second = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
     assert second.path == first.path
-    assert said == ["training a vocabulary of 400 pieces"]
+    assert said == ["training a vocabulary of 400 pieces on 2 languages"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])

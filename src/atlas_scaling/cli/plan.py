@@ -132,19 +132,21 @@ def cost(
     as_json: JsonFlag = False,
 ) -> None:
     """Accelerator-hours, wall-clock, energy and money of a training run."""
+    from atlas_scaling.accelerators import ACCELERATORS
     from atlas_scaling.cli.plan_text import cost_text
-    from atlas_scaling.planning import cost as planning
+    from atlas_scaling.planning.cost import PUE
+    from atlas_scaling.planning.cost import cost as cost_of
 
-    answer = planning.cost(
+    answer = cost_of(
         n_params=_count(params, "--params"),
         tokens=_count(tokens, "--tokens"),
         flops=_count(flops, "--flops"),
-        accelerators=accelerator or tuple(planning.ACCELERATORS),
+        accelerators=accelerator or tuple(ACCELERATORS),
         devices=devices,
         mfu=mfu,
         tokens_per_second=_count(tokens_per_second, "--tokens-per-second"),
         overhead=overhead,
-        pue=planning.PUE if pue is None else pue,
+        pue=PUE if pue is None else pue,
         price_per_hour=price,
         currency=currency,
     )

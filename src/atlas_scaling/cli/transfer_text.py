@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from atlas_scaling.units import format_count
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from atlas_scaling.transfer.analysis import Analysis
+    from atlas_scaling.transfer.analysis import Analysis, Balance
     from atlas_scaling.transfer.completion import CompletionAnswer
     from atlas_scaling.transfer.fas import FasAnswer
     from atlas_scaling.transfer.measure import BtsAnswer
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from atlas_scaling.transfer.weights import WeightsAnswer
 
 _SHOWN: Final = 8
+_MOST: Final = 20
+_GIVES: Final = "what each gives to the average target (those that cost least first) and gets\n"
 
 
 def bts_text(answer: BtsAnswer) -> RenderableType:
@@ -80,26 +83,34 @@ def _cell_text(cell: MatrixCell | None) -> str:
 
 
 def analysis_text(answer: Analysis) -> RenderableType:
-    """Effects in a table, symmetry and groups in a line each, who gives most."""
-    effects = Table("sharing", "among", "same", "different", "difference", "p", box=None)
-    for e in answer.effects:
-        bounds = "" if e.difference.interval is None else f" ({_interval(e.difference.interval)})"
-        effects.add_row(
-            e.relation,
-            e.among or "all pairs",
-            f"{e.mean_same:+.3f} ({e.n_same})",
-            f"{e.mean_different:+.3f} ({e.n_different})",
-            f"{e.difference.value:+.3f}{bounds}",
-            f"{e.p_value:.2g}",
-        )
-    givers = Table("language", "gives", "gets", "helps", box=None)
-    for one in answer.balance[:_SHOWN]:
-        givers.add_row(
-            _named(one.language),
-            "" if one.gives is None else f"{one.gives:+.3f}",
-            "" if one.gets is None else f"{one.gets:+.3f}",
-            f"{one.n_helped} of {one.n_targets}",
-        )
+    """What the measured scores say, then what the whole matrix says if that has estimates."""
+    measured = answer.measured
+    if measured is None:
+        shown = [*_analysis_parts(answer), _lines("", _GIVES), _balance_table(answer.balance)]
+    else:
+        n_rest = len(answer.balance) - len(measured.balance)
+        shown = [
+            f"The {_n_scores(measured)} measured scores\n",
+            *_analysis_parts(measured),
+            _lines("", _GIVES),
+            _balance_table(measured.balance),
+            f"\nAll {_n_scores(answer)} scores, most of them a model's estimates\n",
+            *_analysis_parts(answer),
+            _lines(
+                f"most often in a target's best five: {_often_in_top(answer)}",
+                f"what {n_rest} languages without a measured score give and get is in --json only: "
+                "their order is the model's",
+            ),
+        ]
+    return Group(*shown, _notes(answer.source, answer.warnings))
+
+
+def _n_scores(answer: Analysis) -> int:
+    return sum(n for kind, n in answer.counts.items() if kind != "missing")
+
+
+def _analysis_parts(answer: Analysis) -> list[RenderableType]:
+    """Effects in a table, then a line each on symmetry, groups, and who helps whom."""
     lines = [""]
     if answer.symmetry is not None:
         s = answer.symmetry
@@ -111,7 +122,65 @@ def analysis_text(answer: Analysis) -> RenderableType:
     if answer.clusters is not None:
         together = [" ".join(group) for group in answer.clusters.groups if len(group) > 1]
         lines.append(f"groups: {'; '.join(together) or 'none'}")
-    return Group(effects, _lines(*lines, ""), givers, _notes(answer.source, answer.warnings))
+    mutual = [f"{m.a} and {m.b} ({m.b_to_a:+.1f}, {m.a_to_b:+.1f})" for m in answer.mutual]
+    lines.append(f"help each other: {_first(mutual, '; ') or 'none'}")
+    lines.append(f"helped by none: {', '.join(answer.unhelped) or 'none'}")
+    effects = [_effects_table(answer)] if answer.effects else []
+    return [*effects, _lines(*lines)]
+
+
+def _often_in_top(answer: Analysis) -> str:
+    ranked = sorted(answer.balance, key=lambda b: (-b.in_top[0], -b.in_top[1]))[:3]
+    return ", ".join(
+        f"{b.language} of {_range(b.in_top)} of its {b.n_targets} targets" for b in ranked
+    )
+
+
+def _range(ends: tuple[int, int]) -> str:
+    return f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _first(said: list[str], separator: str) -> str:
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return separator.join(said[:_SHOWN]) + more
+
+
+def _effects_table(answer: Analysis) -> Table:
+    names = ("sharing", "among", "same", "other", "differ", "interval", "p", "d")
+    table = Table(*names, box=None)
+    for e in answer.effects:
+        table.add_row(
+            e.relation.replace(" and ", "+"),
+            (e.among or "all").replace("different", "other"),
+            f"{e.mean_same:+.3f} ({e.n_same})",
+            f"{e.mean_different:+.3f} ({e.n_different})",
+            f"{e.difference.value:+.3f}",
+            _interval(e.difference.interval),
+            f"{e.p_value:.2g}",
+            f"{e.cohens_d:+.2f}",
+        )
+    return table
+
+
+def _balance_table(balance: Sequence[Balance]) -> Table:
+    with_intervals = any(one.gives_interval is not None for one in balance)
+    columns = ["language", "gives", *(["interval"] if with_intervals else []), "gets"]
+    table = Table(*columns, "gives - gets", "helps", "in its top 5", box=None)
+    for one in balance[:_MOST]:
+        table.add_row(
+            language(one.language).name,
+            _signed(one.gives),
+            *([_interval(one.gives_interval)] if with_intervals else []),
+            _signed(one.gets),
+            _signed(one.altruism),
+            f"{one.n_helped} of {one.n_targets}",
+            _range(one.in_top),
+        )
+    return table
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
 
 
 def partners_text(answer: PartnersAnswer) -> RenderableType:
@@ -123,7 +192,10 @@ def partners_text(answer: PartnersAnswer) -> RenderableType:
     title = f"partners for {', '.join(map(_named, answer.targets))}\n"
     own = [f"{h.target} {h.bts:+.2f}" for h in answer.helped_by_targets]
     lines = [f"already helped by each other: {', '.join(own)}"] if own else []
-    return Group(title, table, _lines(*lines), _notes(answer.source, answer.warnings))
+    if answer.unsure:
+        unsure = [f"{u.source} for {u.target} {u.bts:+.2f} ({u.provenance})" for u in answer.unsure]
+        lines.append(f"may help or not, so worth measuring: {', '.join(unsure)}")
+    return Group(title, table, _lines("", *lines), _notes(answer.source, answer.warnings))
 
 
 def sources_text(answer: SourcesAnswer) -> RenderableType:

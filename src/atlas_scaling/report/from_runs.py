@@ -14,7 +14,6 @@ from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Report, Section, Verdicts
 from atlas_scaling.report.provenance import Provenance, made_line, provenance_blocks
 from atlas_scaling.report.run_facts import run_facts
-from atlas_scaling.report.score_curves import score_curves
 from atlas_scaling.report.sections import Plan, Scores
 from atlas_scaling.report.start_curves import start_comparisons
 from atlas_scaling.report.verdicts import verdicts
@@ -50,7 +49,7 @@ def build_report(
         runs: the run records.
         fits: of any laws and languages.
         matrix: transfer scores; of an answer on several model sizes the largest.
-        bts: scores over d, for the curves; measured on the runs if not given.
+        bts: scores over d, for the curves; those behind ``matrix`` if not given.
         comparison: laws on held-out data.
         profiles: profile likelihoods, by fit.
         plans: answers of ``plan allocate``, ``plan expand`` and ``plan start``.
@@ -89,7 +88,7 @@ def _scores(
         return Scores(matrix, curves=bts or ())
     largest = matrix.of_size()
     if bts is None:
-        bts = () if runs is None else score_curves(runs.frame, largest)
+        bts = largest.answers
     return Scores(
         matrix=largest.matrix(matrix.source),
         curves=bts,

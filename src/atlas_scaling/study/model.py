@@ -1,8 +1,9 @@
 """A decoder-only transformer: rotary positions, pre-norm, GELU, one embedding for input and output.
 
 LayerNorm and GELU rather than RMSNorm and SwiGLU: on a CPU core they are PyTorch's own fused
-kernels (``benchmarks/train_throughput.py`` prints both). Dimensions in names: B sequences, T
-tokens, d width, h heads, V vocabulary.
+kernels (``benchmarks/train_throughput.py`` prints both). A gated feed-forward multiplies the GELU
+by a third projection (GEGLU, Shazeer 2020). Dimensions in names: B sequences, T tokens, d width,
+h heads, k head width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Transformer(nn.Module):
             self.embedding = nn.Embedding(config.vocab_size, config.d_model)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
             self.norm = nn.LayerNorm(config.d_model, bias=False)
-        cos, sin = rotary_angles(config.sequence_length, config.d_model // config.n_heads)
+        cos, sin = rotary_angles(config.sequence_length, config.head_size)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self._initialise(torch.Generator().manual_seed(seed))
@@ -82,11 +83,13 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        d, self.n_heads = config.d_model, config.n_heads
+        d, self.n_heads, self.head_size = config.d_model, config.n_heads, config.head_size
+        inner = self.n_heads * self.head_size
         self.attention_norm = nn.LayerNorm(d, bias=False)
-        self.qkv = nn.Linear(d, 3 * d, bias=False)
-        self.attention_out = nn.Linear(d, d, bias=False)
+        self.qkv = nn.Linear(d, 3 * inner, bias=False)
+        self.attention_out = nn.Linear(inner, d, bias=False)
         self.feed_forward_norm = nn.LayerNorm(d, bias=False)
+        self.gate = nn.Linear(d, config.feed_forward, bias=False) if config.gated else None
         self.up = nn.Linear(d, config.feed_forward, bias=False)
         self.down = nn.Linear(config.feed_forward, d, bias=False)
 
@@ -96,19 +99,21 @@ class Block(nn.Module):
         return x + self._feed_forward(self.feed_forward_norm(x))
 
     def _attention(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        B, T, d = x.shape
-        h = self.n_heads
-        qkv = self.qkv(x).view(B, T, 3 * h, d // h)
+        B, T, _ = x.shape
+        h, k = self.n_heads, self.head_size
+        qkv = self.qkv(x).view(B, T, 3 * h, k)
         qk = rotate(qkv[:, :, : 2 * h], cos[:, None], sin[:, None])
-        q, k, v = qk[:, :, :h], qk[:, :, h:], qkv[:, :, 2 * h :]
-        y = F.scaled_dot_product_attention(  # B, h, T, d/h
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
+        queries, keys, values = qk[:, :, :h], qk[:, :, h:], qkv[:, :, 2 * h :]
+        y = F.scaled_dot_product_attention(  # B, h, T, k
+            queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), is_causal=True
         )
-        out: Tensor = self.attention_out(y.transpose(1, 2).reshape(B, T, d))
+        out: Tensor = self.attention_out(y.transpose(1, 2).reshape(B, T, h * k))
         return out
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(F.gelu(self.up(x)))
+        inner = self.up(x)
+        inner = F.gelu(inner) if self.gate is None else F.gelu(self.gate(x)) * inner
+        out: Tensor = self.down(inner)
         return out
 
 

@@ -1,7 +1,8 @@
 """What a run is told: the shape of its model and how it is trained. No PyTorch is needed here.
 
-Parameters are counted exactly: ``V d`` for the tied embedding, and for the rest (attention,
-feed-forward of width f, norms; see ``study/model.py``) ``L (4 d^2 + 2 d f + 2 d) + d``.
+Parameters are counted exactly: ``V d`` for the tied embedding, and for the rest (attention of h
+heads of width k, feed-forward of m matrices of width f, norms; see ``study/model.py``)
+``L (4 d h k + m d f + 2 d) + d``, m = 2, or 3 where it is gated.
 """
 
 from __future__ import annotations
@@ -29,27 +30,41 @@ class ModelShape(Frozen):
     Attributes:
         n_layers: blocks.
         d_model: width of the residual stream.
-        n_heads: attention heads; each has ``d_model / n_heads`` dimensions, an even number.
+        n_heads: attention heads.
+        d_head: dimensions of each, an even number; ``d_model / n_heads`` unless given.
         d_ff: width of the feed-forward layers; four times ``d_model`` unless given.
+        gated: whether the feed-forward layers have a gate, a third matrix (Table B.3's have).
     """
 
     n_layers: int = Field(gt=0)
     d_model: int = Field(gt=0)
     n_heads: int = Field(gt=0)
+    d_head: int | None = Field(default=None, gt=0)
     d_ff: int | None = Field(default=None, gt=0)
+    gated: bool = False
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> ModelShape:
-        if self.d_model % self.n_heads:
+        if self.d_head is None and self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model {self.d_model} cannot be cut into {self.n_heads} heads of equal size"
             )
-        if (self.d_model // self.n_heads) % 2:
+        if self.head_size % 2:
             raise ValueError(
-                f"a head has {self.d_model // self.n_heads} dimensions; rotary positions turn "
+                f"a head has {self.head_size} dimensions; rotary positions turn "
                 "pairs of them, so it must be an even number"
             )
         return self
+
+    @property
+    def head_size(self) -> int:
+        """Dimensions of an attention head."""
+        return self.d_head or self.d_model // self.n_heads
+
+    @property
+    def feed_forward(self) -> int:
+        """Width of the feed-forward layers."""
+        return self.d_ff or 4 * self.d_model
 
 
 class ModelConfig(ModelShape):
@@ -64,15 +79,11 @@ class ModelConfig(ModelShape):
     sequence_length: int = Field(default=128, gt=1)
 
     @property
-    def feed_forward(self) -> int:
-        """Width of the feed-forward layers."""
-        return self.d_ff or 4 * self.d_model
-
-    @property
     def n_params_non_embedding(self) -> int:
         """Parameters without the embedding."""
         d = self.d_model
-        block = 4 * d * d + 2 * d * self.feed_forward + 2 * d
+        attention = 4 * d * self.n_heads * self.head_size
+        block = attention + (3 if self.gated else 2) * d * self.feed_forward + 2 * d
         return self.n_layers * block + d
 
     @property

@@ -105,19 +105,32 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    corpus: Corpus, spec: TokenizerSpec, *, cache: Path, say: Say = silent
+    corpus: Corpus,
+    spec: TokenizerSpec,
+    *,
+    languages: Sequence[str] | None = None,
+    cache: Path,
+    say: Say = silent,
 ) -> Tokenizer:
     """The vocabulary of a corpus: from the cache, or trained on its training text into it.
 
     The same corpus and spec give the same vocabulary on every machine: one thread, a fixed sample.
 
+    Args:
+        corpus: the text.
+        spec: what vocabulary.
+        languages: on which of the corpus to train; all unless given.
+        cache: the cache directory.
+        say: is told what is being done.
+
     Raises:
         InputError: the text is too small for so many pieces, or sentencepiece is not installed.
         SourceError: the cache cannot be written.
     """
+    codes = corpus.languages if languages is None else tuple(sorted(languages))
     request = {
         "corpus": corpus.sha256,
-        "languages": list(corpus.languages),
+        "languages": list(codes),
         "spec": spec.model_dump(mode="json"),
         "sentencepiece": _sentencepiece().__version__,
         "version": _TRAINER_VERSION,
@@ -125,16 +138,13 @@ def train_tokenizer(
     path = cache / "tokenizers" / key_of(request)
     if (found := _find(path)) is not None:
         return found
-    say(f"training a vocabulary of {spec.vocab_size} pieces")
+    say(f"training a vocabulary of {spec.vocab_size} pieces on {_listed(codes)}")
     budgets = byte_budgets(
-        {code: corpus.record(code).train.bytes for code in corpus.languages},
+        {code: corpus.record(code).train.bytes for code in codes},
         temperature=spec.temperature,
         total=spec.sample_bytes,
     )
-    sample = {
-        code: list(first_bytes(corpus.train_lines(code), budgets[code]))
-        for code in corpus.languages
-    }
+    sample = {code: list(first_bytes(corpus.train_lines(code), budgets[code])) for code in codes}
     coverage = affordable_coverage(sample.values(), spec)
     model = _train([line for lines in sample.values() for line in lines], spec, coverage)
     with new_directory(path) as scratch:
@@ -142,7 +152,7 @@ def train_tokenizer(
         card = TokenizerCard(
             request=request,
             info=TokenizerInfo(
-                name=f"unigram-{spec.vocab_size}-{'-'.join(_short_names(corpus.languages))}",
+                name=f"unigram-{spec.vocab_size}-{'-'.join(_short_names(codes))}",
                 vocab_size=spec.vocab_size,
                 sha256=sha256_of(scratch / MODEL),
             ),
@@ -263,6 +273,10 @@ def _find(path: Path) -> Tokenizer | None:
 def _short_names(languages: Sequence[str]) -> list[str]:
     few = [code.split("_")[0] for code in languages]
     return few if len(few) <= 8 else [f"{len(few)}languages"]
+
+
+def _listed(languages: Sequence[str]) -> str:
+    return languages[0] if len(languages) == 1 else f"{len(languages)} languages"
 
 
 def _load(model: Path) -> SentencePieceProcessor:

@@ -125,7 +125,13 @@ class _Run:
     ) -> _Run:
         length = model_config.sequence_length
         schedule = Schedule.of(record.tokens, length, config)
-        sampler = Sampler(texts, record.mixture, sequence_length=length, seed=record.seed)
+        sampler = Sampler(
+            texts,
+            record.schedule,
+            sequence_length=length,
+            seed=record.seed,
+            total=schedule.total * config.batch_size,
+        )
         evaluator = Evaluator(evals, sequence_length=length)
         model = Transformer(model_config, seed=record.seed)
         optimizer = _optimizer(model, config)

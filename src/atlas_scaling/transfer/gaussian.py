@@ -201,7 +201,9 @@ class PairProcess:
             )
             return float(value), gradient + away / _PRIOR_LOG_SD
 
-        found = minimize(objective, self._log_variances, jac=True, method="L-BFGS-B")
+        # No optimum lies four prior deviations out, but a step could go there, where K is singular.
+        bounds = [(v - 4 * _PRIOR_LOG_SD, v + 4 * _PRIOR_LOG_SD) for v in self._prior]
+        found = minimize(objective, self._log_variances, jac=True, method="L-BFGS-B", bounds=bounds)
         return np.asarray(found.x, dtype=np.float64)
 
     def _stand_in_for_bounds(self) -> None:
