@@ -75,7 +75,7 @@ def symmetry(matrix: TransferMatrix) -> Figure | None:
         alt=f"{counted(rows.height, 'pair')} known both ways; half of them differ by more than "
         f"{gap:.2f}.",
         data=rows,
-        panels=(Panel("", symmetry_chart(matrix)),),
+        panels=(Panel("", symmetry_chart(matrix), wide=True),),
     )
 
 

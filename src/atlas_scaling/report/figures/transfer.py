@@ -135,6 +135,7 @@ def _cells(matrix: TransferMatrix, width: int) -> pl.DataFrame:
             "lower": cell.lower,
             "upper": cell.upper,
             "provenance": cell.provenance.value,
+            "early": cell.early,
             "origin": None if cell.origin is None else str(cell.origin),
             "shown": shown_value(cell),
             "text": _cell_text(cell, width),
@@ -153,6 +154,7 @@ _CELL_SCHEMA: Final[dict[str, Any]] = {
     "lower": pl.Float64,
     "upper": pl.Float64,
     "provenance": pl.String,
+    "early": pl.Boolean,
     "origin": pl.String,
     "shown": pl.Float64,
     "text": pl.String,
@@ -166,7 +168,9 @@ def _cell_text(cell: Cell, width: int) -> str:
         return ""
     censored = cell.provenance is Provenance.CENSORED
     digits = 2 if width >= _MIN_CELL_FOR_TWO_DIGITS and not censored else 1
-    sign = "" if not censored else "<" if value == cell.upper else ">"
+    sign = "~" if cell.early else ""
+    if censored:
+        sign = "<" if value == cell.upper else ">"
     return sign + f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -178,7 +182,8 @@ def _cell_label(cell: Cell) -> str:
         return f"{pair}: BTS {bound(cell)}"
     bounds = interval(cell.interval)
     said = "" if bounds == MISSING else f", {bounds}"
-    return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value})"
+    early = ", early: may yet turn" if cell.early else ""
+    return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value}{early})"
 
 
 def _cell_width(matrix: TransferMatrix) -> int:
@@ -284,6 +289,12 @@ def _heatmap_caption(matrix: TransferMatrix, kinds: set[Provenance], has_text: b
         said.append(
             "A dark corner and < or > mark a bound: the loss was never reached, or too soon."
         )
+    early = int(matrix.early.sum())
+    if early:
+        said.append(
+            f"~ marks {counted(early, 'early score')}: positive as those of any pair at first, "
+            "and may yet turn."
+        )
     if Provenance.ESTIMATED in kinds:
         said.append("Framed cells come from runs, the others are estimates.")
     if Provenance.MISSING.value in matrix.counts:
@@ -307,13 +318,13 @@ def _heatmap_alt(matrix: TransferMatrix) -> str:
 
     size = f"{len(matrix.targets)} targets by {len(matrix.sources)} sources"
     counts = ", ".join(f"{n} {kind}" for kind, n in matrix.counts.items())
-    helping = [c for c in ranked if (c.bts or 0.0) > 0]
+    helping = [c for c in ranked if (c.bts or 0.0) > 0 and not c.early]
     harming = [c for c in ranked if (c.bts or 0.0) < 0]
     if not ranked:
         return f"Transfer matrix, {size}: {counts}."
     return (
         f"Transfer matrix, {size}: {counts}. Most help: {said(helping[::-1][:3]) or 'none'}. "
-        f"Most harm: {said(harming[:3]) or 'none'}."
+        f"Most harm: {said(harming[:3]) or 'none'}. Early, may yet turn: {int(matrix.early.sum())}."
     )
 
 
