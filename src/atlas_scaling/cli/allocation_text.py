@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from atlas_scaling.cli.plan_text import closing_text
+from atlas_scaling.cli.plan_text import closing_text, probability
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _alternatives(answer: Allocation) -> Table:
             format_count(other.n_params),
             format_count(other.tokens),
             f"{worse:.4f}",
-            *([] if not drawn else ["" if chance is None else f"{chance:.0%}"]),
+            *([] if not drawn else ["" if chance is None else probability(chance)]),
         )
     return table
 

@@ -322,6 +322,57 @@ def next_command(
     _show(answer, as_json, next_text, output)
 
 
+@app.command(
+    epilog="Example: atlas plan schedule --fit two-stage.json --flops 1e21 --unique ca=10B"
+)
+def schedule(
+    flops: Annotated[str, typer.Option(help="Training compute of the run: 1e21.")],
+    fit: Annotated[
+        Path | None, typer.Option(help="A saved fit of the law atlas_two_stage to staged runs.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The language it is for; a fit says it itself.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Without a fit: a further language; repeat it.")
+    ] = None,
+    params: Annotated[str | None, typer.Option(help="Model size, if it is fixed: 2B.")] = None,
+    unique: Annotated[
+        list[str] | None, typer.Option(help="Distinct tokens there are: ca=10B; repeat it.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="A study to take corpus and sizes of missing runs from.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="With --study: write a study of the missing runs."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """A multilingual stage and then one with more of the target: how long, which mixtures.
+
+    Only runs whose mixture changes tell what the order is worth; without them the answer is which
+    runs are missing.
+    """
+    from atlas_scaling.cli import next_study
+    from atlas_scaling.cli.plan_text import schedule_text
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.two_stage import two_stages
+    from atlas_scaling.units import parse_count
+
+    answer = two_stages(
+        None if fit is None else Fit.load(fit),
+        flops=parse_count(flops, name="--flops"),
+        target=target,
+        sources=source or (),
+        n_params=_count(params, "--params"),
+        unique=_numbers(unique, "--unique"),
+    )
+    if output is not None:
+        next_study.write_staged_study(answer.missing, study, output)
+    emit(answer, as_json=as_json, text=schedule_text)
+
+
 @app.command(epilog="Example: atlas plan export plan.json --to megatron --paths data/{language}")
 def export(
     plan: Annotated[Path, typer.Argument(help="What atlas plan allocate --json printed.")],
