@@ -463,13 +463,16 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str] | None:
 
 
 def _numbers(texts: list[str] | None, option: str) -> dict[str, float] | None:
-    """``ca=10B`` or ``ca=0.3`` as numbers by code."""
+    """``ca=10B`` or ``ca=0.3`` as numbers by code; 0 is a number too."""
     from atlas_scaling.units import parse_count
 
     pairs = _pairs(texts, option)
     if pairs is None:
         return None
-    return {code: parse_count(value, name=f"{option} {code}") for code, value in pairs.items()}
+    return {
+        code: 0.0 if value in ("0", "0.0", "0%") else parse_count(value, name=f"{option} {code}")
+        for code, value in pairs.items()
+    }
 
 
 def _capacity_law(path: Path | None) -> CapacityLaw | None:

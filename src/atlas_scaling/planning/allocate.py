@@ -96,6 +96,8 @@ def allocate(
         flops=budget.spent,
         mixture=setup.named(plan.shares),
         epochs=setup.epochs(plan.shares, plan.tokens),
+        repeat_worth=_repeat_worth(setup, plan),
+        left_out=_left_out(setup, plan),
         loss=_losses(solver, plan, level),
         objective_kind=solver.kind,
         objective=_estimate(solver.value(plan), solver.draw_values(plan), level),
@@ -225,6 +227,30 @@ def _budget_point(solver: Solver, plan: Plan, value: float, flops: float) -> Bud
         loss=dict(zip(targets, losses, strict=True)),
         objective=value,
     )
+
+
+def _repeat_worth(setup: Setup, plan: Plan) -> dict[str, float]:
+    """``S'(D) = exp(-lam (D/U - 1))`` of the languages that are repeated (ATLAS, eq. 3)."""
+    found = {}
+    for code, epochs in setup.epochs(plan.shares, plan.tokens).items():
+        if epochs > 1:
+            lam = min(law.repetition_of(code) for law in setup.laws)
+            found[code] = math.exp(-lam * (epochs - 1))
+    return found
+
+
+def _left_out(setup: Setup, plan: Plan) -> dict[str, tuple[Transfer, ...]]:
+    """Languages without a share; their worth to each target, the largest first."""
+    unused = [code for i, code in enumerate(setup.languages) if not plan.shares[i] > 0]
+    return {
+        code: tuple(
+            sorted(
+                (Transfer(law.language, code, law.worth_of(code)) for law in setup.laws),
+                key=lambda one: -one.tau,
+            )
+        )
+        for code in unused
+    }
 
 
 def _transfer(setup: Setup, plan: Plan) -> tuple[Transfer, ...]:
