@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.planning.capacity_law import CapacityLaw
+    from atlas_scaling.planning.next_runs import Information
     from atlas_scaling.report.plan_page import PlanAnswer
     from atlas_scaling.transfer.matrix import TransferMatrix
 
@@ -277,6 +278,9 @@ def next_command(
     all_parameters: Annotated[
         bool, typer.Option("--all-parameters", help="Narrow all parameters, not the decision.")
     ] = False,
+    information: Annotated[
+        str, typer.Option(help="draws, or jacobian: of the law at the fitted values.")
+    ] = "draws",
     most_runs: Annotated[int, typer.Option(help="Most runs in all.")] = 8,
     output: Annotated[
         Path | None,
@@ -313,6 +317,7 @@ def next_command(
         flops=flops,
         candidates=next_study.candidates(fitted, flops, _sizes(size, False), study),
         criterion="parameters" if all_parameters else "decision",
+        information=cast("Information", information),
         unique=texts,
         max_runs=most_runs,
     )
