@@ -36,7 +36,7 @@ def execute_run(
     Raises:
         RunError: its text is gone, its base has no checkpoint, or nothing can be written.
     """
-    planned = next(run for run in study.design.runs if run.run_id == run_id)
+    planned = study.planned(run_id)
     inputs = study.read_inputs()
     if inputs is None:
         raise RunError("the study has no text yet", where=str(study.path))
