@@ -57,6 +57,10 @@ def expand(
         typer.Option(help="Share of its reducible loss that more parameters would remove."),
     ] = None,
     fit: FitOption = None,
+    added_fit: Annotated[
+        list[Path] | None,
+        typer.Option(help="A capacity fit of an added language, whose loss is wanted; repeat it."),
+    ] = None,
     output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -73,6 +77,7 @@ def expand(
         tokens=_count(tokens, "--tokens"),
         capacity_share=capacity_share,
         law=_capacity_law(fit),
+        added=_added_laws(added_fit),
     )
     _show(answer, as_json, expansion_text, output)
 
@@ -132,6 +137,11 @@ def cost(
         typer.Option(help="a100, h100, h200, gh200, mi300x or cpu-core; all if left out."),
     ] = None,
     devices: Annotated[int, typer.Option(help="How many work at once.")] = 1,
+    peak: Annotated[
+        str | None, typer.Option(help="FLOP/s of one, instead of the data sheet's: 989e12.")
+    ] = None,
+    power: Annotated[float | None, typer.Option(help="Watts of one, likewise.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Bytes of one, likewise: 80e9.")] = None,
     mfu: Annotated[float | None, typer.Option(help="Share of the peak reached.")] = None,
     tokens_per_second: Annotated[
         str | None, typer.Option(help="Measured, of all devices together; instead of peak and MFU.")
@@ -148,16 +158,20 @@ def cost(
     as_json: JsonFlag = False,
 ) -> None:
     """Accelerator-hours, wall-clock, energy and money of a training run."""
-    from atlas_scaling.accelerators import ACCELERATORS
     from atlas_scaling.cli.plan_text import cost_text
-    from atlas_scaling.planning.cost import PUE
+    from atlas_scaling.planning.cost import PUE, chosen_accelerators
     from atlas_scaling.planning.cost import cost as cost_of
 
     answer = cost_of(
         n_params=_count(params, "--params"),
         tokens=_count(tokens, "--tokens"),
         flops=_count(flops, "--flops"),
-        accelerators=accelerator or tuple(ACCELERATORS),
+        accelerators=chosen_accelerators(
+            accelerator,
+            peak_flops=_count(peak, "--peak"),
+            power_w=power,
+            memory_bytes=_count(memory, "--memory"),
+        ),
         devices=devices,
         mfu=mfu,
         tokens_per_second=_count(tokens_per_second, "--tokens-per-second"),
@@ -206,13 +220,13 @@ def allocate(
     ] = None,
     fit: Annotated[
         list[Path] | None,
-        typer.Option(help="A saved fit of a target; published laws stand in for the others."),
+        typer.Option(help="A saved fit of a target; one without borrows a relative's."),
     ] = None,
     matrix: Annotated[
         Path | None, typer.Option(help="Transfer scores; the published 38x38 if left out.")
     ] = None,
     like: Annotated[
-        list[str] | None, typer.Option(help="Whose published law a target borrows: ca=es.")
+        list[str] | None, typer.Option(help="Whose law a target borrows: ca=es.")
     ] = None,
     interference: Annotated[
         bool, typer.Option("--interference", help="Count negative transfer of the matrix too.")
@@ -487,6 +501,23 @@ def _capacity_law(path: Path | None) -> CapacityLaw | None:
     from atlas_scaling.planning.capacity_law import capacity_law_of
 
     return capacity_law_of(Fit.load(path))
+
+
+def _added_laws(paths: list[Path] | None) -> dict[str, CapacityLaw]:
+    from atlas_scaling.errors import InputError
+    from atlas_scaling.planning.capacity_law import capacity_law_of
+
+    laws = {}
+    for path, fit in zip(paths or (), _fits(paths), strict=True):
+        if fit.target is None:
+            raise InputError(
+                "this fit does not say which language's loss it is of",
+                value=str(path),
+                where="--added-fit",
+                remedy="fit with --target",
+            )
+        laws[fit.target] = capacity_law_of(fit)
+    return laws
 
 
 def _count(text: str | None, option: str) -> float | None:

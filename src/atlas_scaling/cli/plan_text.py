@@ -43,6 +43,8 @@ def expansion_text(answer: Expansion) -> RenderableType:
                 f"{answer.unbalanced.flops_ratio:.2f}× compute."
             )
         )
+    for code, loss in answer.added_loss.items():
+        parts.append(Text(f"\nLoss of {code}, newly added: {_estimate(loss)}"))
     parts += [Text("\nOther ways to the same loss:\n"), _other_ways(answer)]
     parts.append(closing_text(answer.source, answer.warnings))
     return Group(*parts)
