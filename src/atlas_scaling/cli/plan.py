@@ -364,7 +364,11 @@ def schedule(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="With --study: write a study of the missing runs."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The missing runs as a study (.yaml, with --study), or a drawing: .html, .png.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -387,9 +391,10 @@ def schedule(
         n_params=_count(params, "--params"),
         unique=_numbers(unique, "--unique"),
     )
-    if output is not None:
+    if output is not None and output.suffix in (".yaml", ".yml"):
         next_study.write_staged_study(answer.missing, study, output)
-    emit(answer, as_json=as_json, text=schedule_text)
+        output = None
+    _show(answer, as_json, schedule_text, output)
 
 
 @app.command(epilog="Example: atlas plan export plan.json --to megatron --paths data/{language}")
