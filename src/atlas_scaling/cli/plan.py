@@ -93,6 +93,10 @@ def start(
     unique: Annotated[
         str | None, typer.Option(help="Distinct tokens of the target that there are.")
     ] = None,
+    base_tokens: Annotated[
+        str | None,
+        typer.Option(help="Tokens of the target that your checkpoint saw: 5B; widens the range."),
+    ] = None,
     scratch: Annotated[
         Path | None,
         typer.Option(help="Own curve from scratch: a run directory, or a CSV of tokens,loss."),
@@ -118,6 +122,7 @@ def start(
         tokens=parse_count(tokens, name="--tokens"),
         share=share,
         unique_tokens=_count(unique, "--unique"),
+        base_language_tokens=_count(base_tokens, "--base-tokens"),
         scratch=scratch,
         continued=continued,
         crossovers=dict(_crossover(text) for text in crossover or ()),

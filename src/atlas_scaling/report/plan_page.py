@@ -80,13 +80,13 @@ def save_plan(answer: PlanAnswer, path: Path, *, command: str = "") -> Path:
 def _blocks(answer: PlanAnswer) -> list[Block]:
     drawn = _drawn(answer)
     if drawn is not None:
-        assert not isinstance(answer, Allocation | Expansion | StartAdvice)
         rests: list[Block] = [Paragraph(f"Rests on: {answer.source}. Law: {answer.law}.")]
         notes: list[Block] = [Notes(tuple(answer.warnings))] if answer.warnings else []
         return [drawn, *rests, *notes]
     if isinstance(answer, Allocation):
         first, *others = sections.plan([answer])
         return [first, plan_shares(answer), *others]
+    assert isinstance(answer, Expansion | StartAdvice)
     return sections.plan([answer])
 
 
