@@ -7,7 +7,7 @@ that is done is not redone, and one that was cut off goes on from its checkpoint
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,7 +77,7 @@ def conduct_study(
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.begin(folder, spec)
 
     def inputs() -> StudyInputs:
@@ -94,12 +94,12 @@ def resume_study(
     Runs that are done or in a scheduler's hands are left alone. Arguments, result and errors are
     as of ``conduct_study``; its text is not looked at again where its tokens are still there.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.open(folder)
 
     def inputs() -> StudyInputs:
         known = study.read_inputs()
-        if known is not None and Path(known.tokens_dir).is_dir():
+        if known is not None and known.are_there:
             return known
         return prepare_inputs(study.spec, cache=cache, display=display)
 
@@ -197,17 +197,30 @@ def _refuse_two_engines(study: StudyFolder, engine: Engine) -> None:
 def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyInputs:
     """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it."""
     corpus = build_corpus(spec.corpus, spec.languages, cache=cache, say=display.say)
-    tokenizer = train_tokenizer(corpus, spec.tokenizer, cache=cache, say=display.say)
-    store: TokenStore = pack(corpus, tokenizer, cache=cache, say=display.say)
+
+    def packed(languages: Sequence[str]) -> TokenStore:
+        tokenizer = train_tokenizer(
+            corpus, spec.tokenizer, languages=languages, cache=cache, say=display.say
+        )
+        return pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+
+    store = packed(spec.languages)
+    own = {code: packed([code]) for code in spec.with_own_vocabulary}
     return StudyInputs(
         corpus_dir=str(corpus.path),
         corpus_sha256=corpus.sha256,
         tokens_dir=str(store.path),
         tokenizer_sha256=store.tokenizer.sha256,
+        own_tokens_dirs={code: str(one.path) for code, one in own.items()},
     )
 
 
-def _require_training_packages() -> None:
+def require_training_packages() -> None:
+    """Refuse to go on without them.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
     missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(

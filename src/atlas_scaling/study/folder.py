@@ -17,25 +17,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import Field
+
 from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.runs.record import Frozen, RunState, RunStatus
 from atlas_scaling.runs.store import read_status
 from atlas_scaling.study.design import Design, PlannedRun, design_study
 from atlas_scaling.study.lock import Lock
-from atlas_scaling.study.spec import StudySpec
+from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 
 SPEC_NAME: Final = "study.yaml"
 INPUTS_NAME: Final = "inputs.json"
 
 
 class StudyInputs(Frozen):
-    """What a study trains on. The paths lie in the cache; the hashes say what must be there."""
+    """What a study trains on. The paths lie in the cache; the hashes say what must be there.
+
+    ``own_tokens_dirs`` are those of languages with a vocabulary of their own.
+    """
 
     corpus_dir: str
     corpus_sha256: str
     tokens_dir: str
     tokenizer_sha256: str
+    own_tokens_dirs: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether all tokens are where they were put."""
+        return all(Path(one).is_dir() for one in (self.tokens_dir, *self.own_tokens_dirs.values()))
+
+    def tokens_of(self, vocabulary: str) -> str:
+        """Where the tokens of a vocabulary are: the study's, or a language's own."""
+        own = vocabulary != STUDY_VOCABULARY
+        return self.own_tokens_dirs[vocabulary] if own else self.tokens_dir
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from atlas_scaling.runs.importers.delimited import read_delimited
 from atlas_scaling.runs.importers.json_lines import read_json_lines
 from atlas_scaling.runs.importers.kinds import find_files
 from atlas_scaling.runs.importers.language_names import LanguageNames
-from atlas_scaling.runs.importers.matching import Match, match_columns
+from atlas_scaling.runs.importers.matching import Match, guessed_columns, match_columns
 from atlas_scaling.runs.importers.mixtures import BAD_MIXTURE, Mixtures
 from atlas_scaling.runs.importers.mlflow import read_mlflow
 from atlas_scaling.runs.importers.restarts import (
@@ -100,6 +100,22 @@ def import_runs(
     frame = frame.with_columns(as_useful(frame[c]) for c in match.columns.keep)
     notes += [*mixtures.notes, *_lacking(frame)]
     return Imported(frame, _summary(frame, sieve, opened, match, notes), match.columns)
+
+
+def guess_map(source: Path | str, *, kind: Kind | str = Kind.AUTO) -> ColumnMap:
+    """The map that the names of a source's columns suggest; it need not be enough to import it.
+
+    Args:
+        source: as for ``import_runs``.
+        kind: likewise.
+
+    Raises:
+        InputError: the source cannot be read, or has columns that look like losses by language but
+            are of none.
+    """
+    found, files = find_files(Path(source), Kind(kind))
+    opened = _opened(Path(source), found, files)
+    return ColumnMap(columns=dict(guessed_columns(opened, LanguageNames(_NO_MAP))))
 
 
 def _opened(path: Path, kind: Kind, files: list[Path]) -> Source:
