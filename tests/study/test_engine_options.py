@@ -89,6 +89,7 @@ def test_times_are_read_as_sbatch_reads_them(text, expected):
         (("slurm", ["time=soon"]), "write a time like", None),
         (("slurm", ["time=0"]), "greater than 0", None),
         (("slurm", ["sizes={m: {gpu: 8}}"]), r"sizes\.m: unknown key 'gpu'", "'gpus'"),
+        (("slurm", ["time=2m"]), "must be less than the time limit", None),
         (("slurm", ["gpus"]), "KEY=VALUE", "partition=gpu"),
         (("ray", ["retries=-1"]), "greater than or equal to 0", None),
         (("local", ["workers=[1"]), "not valid YAML", None),

@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,51 @@ def test_a_disk_too_full_for_the_status_is_told_all_the_same(study, monkeypatch)
     event = work(study, RUN)
     assert event.kind is EventKind.FAILED
     assert "the disk is full" in event.reason
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of two megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk of two megabytes can be mounted as root only")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _fill(path: Path) -> None:
+    """Write until the disk takes no more."""
+    with path.open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+def test_on_a_disk_that_is_really_full_the_checkpoint_before_stays_and_the_run_goes_on_from_it(
+    study, inputs, small_disk
+):
+    spec, texts = inputs
+    cramped = StudyFolder.begin(small_disk / "study", spec)
+    cramped.write_inputs(texts)
+    asked = iter(range(1, 1 << 30))
+    assert work(cramped, RUN, should_stop=lambda: next(asked) == 20).kind is EventKind.STOPPED
+    kept = {
+        p.name: p.read_bytes() for p in cramped.run_dir(RUN).glob("checkpoints/**/*.safetensors")
+    }
+
+    _fill(small_disk / "filler")
+    event = work(cramped, RUN, should_stop=lambda: True)
+    assert event.kind is EventKind.FAILED
+    assert "disk is full" in event.reason
+    found = cramped.run_dir(RUN).glob("checkpoints/**/*.safetensors")
+    assert {p.name: p.read_bytes() for p in found} == kept
+
+    (small_disk / "filler").unlink()
+    assert work(cramped, RUN).kind is EventKind.DONE
+    work(study, RUN)
+    evaluations = [one.run_dir(RUN) / "evals.jsonl" for one in (cramped, study)]
+    assert evaluations[0].read_text() == evaluations[1].read_text()
 
 
 def test_an_error_nobody_foresaw_fails_its_run_with_its_name_and_words(study, monkeypatch, capsys):
