@@ -51,12 +51,17 @@ class Group(Frozen):
         tokens: training tokens of each run: one count, or one per size. Written 600k, 2M, 1e9.
         seeds: one run each; seeds change the initial weights and the order of the data.
         label: what a design calls the group; its kind unless given.
+        decays: parts of ``tokens``, such as ``[0.25, 0.5, 1]``, at which decayed models are wanted.
+            Each run is then one that stays at its learning rate, and a decay that branches off from
+            it for each: as good as runs of those lengths, at the cost of the longest and the
+            decays. None unless given: one run that decays at its end.
     """
 
     sizes: tuple[str, ...] = Field(min_length=1)
     tokens: PositiveCount | dict[str, PositiveCount]
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     label: str | None = None
+    decays: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
 
     def codes(self) -> set[str]:
         """Languages that the group names, beyond ``all``."""
