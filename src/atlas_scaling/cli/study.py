@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_scaling.cli import study_design
 from atlas_scaling.cli.output import JsonFlag, console, emit
-from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from atlas_scaling.study.conduct import StudyOutcome
-    from atlas_scaling.study.design import Design
     from atlas_scaling.study.engines.base import Engine
     from atlas_scaling.study.engines.options import AnyOptions
     from atlas_scaling.study.export import Exported
-    from atlas_scaling.study.spec import StudySpec
 
 app = typer.Typer(help="Training studies: design, run, watch.", no_args_is_help=True)
 
-Spec = Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study: demo.")]
+Spec = Annotated[
+    str,
+    typer.Argument(help="A YAML file, or the name of a packaged study: demo, mini, small, paper."),
+]
 Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Output = Annotated[
     Path | None,
@@ -52,12 +51,7 @@ Wait = Annotated[
 WATCH_SECONDS = 2.0
 
 
-@app.command(epilog="Example: atlas study design demo")
-def design(spec: Spec, as_json: JsonFlag = False) -> None:
-    """Show the runs a study expands to, with their tokens and compute; run nothing."""
-    from atlas_scaling.study.design import design_study
-
-    emit(design_study(_load(spec)[0]), as_json=as_json, text=_design_text)
+app.command(epilog=study_design.EXAMPLE)(study_design.design)
 
 
 @app.command(
@@ -77,8 +71,10 @@ def run(
     from atlas_scaling.study.cache import cache_directory
     from atlas_scaling.study.conduct import conduct_study
     from atlas_scaling.study.display import ConsoleDisplay
+    from atlas_scaling.study.engines.options import load_study_file
+    from atlas_scaling.study.spec import study_path
 
-    loaded, section = _load(spec)
+    loaded, section = load_study_file(study_path(spec))
     outcome = conduct_study(
         loaded,
         output or Path(loaded.name),
@@ -160,22 +156,6 @@ def export(
     emit(exported, as_json=as_json, text=_export_text)
 
 
-def _load(spec: str) -> tuple[StudySpec, AnyOptions | None]:
-    from atlas_scaling.study.engines.options import load_study_file
-    from atlas_scaling.study.spec import packaged_studies
-
-    if Path(spec).suffix in {".yaml", ".yml"} or Path(spec).exists():
-        return load_study_file(Path(spec))
-    if spec not in packaged_studies():
-        raise InputError(
-            "there is no such study",
-            value=spec,
-            where="SPEC",
-            remedy=f"give a YAML file, or one of: {', '.join(packaged_studies())}",
-        )
-    return load_study_file(packaged_studies()[spec])
-
-
 def _engine(
     chosen: str | None, given: list[str] | None, workers: int | None, section: AnyOptions | None
 ) -> Engine:
@@ -207,30 +187,6 @@ def _watch(folder: Path) -> None:
             if not now.in_hand:
                 return
             time.sleep(WATCH_SECONDS)
-
-
-def _design_text(design: Design) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from atlas_scaling.units import format_count
-
-    table = Table("run", "size", "params", "tokens", "FLOPs", "after", box=None)
-    for one in design.runs:
-        table.add_row(
-            one.run_id,
-            one.size,
-            format_count(one.n_params),
-            format_count(one.tokens),
-            f"{one.flops:.2e}",
-            one.base_run or "",
-        )
-    total = (
-        f"\n{design.n_runs} runs, {format_count(design.tokens)} tokens, "
-        f"{design.flops:.2e} FLOPs (6 N D) in all."
-    )
-    return Group(table, Text(total))
 
 
 def _outcome_text(outcome: StudyOutcome) -> str:

@@ -23,6 +23,7 @@ from atlas_scaling.study.parallel import World
 
 LOOK_SECONDS: Final = 0.5
 END_SECONDS: Final = 30.0
+GONE_SECONDS: Final = 2.0
 
 
 @contextmanager
@@ -56,6 +57,10 @@ def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[Worl
         ended.set()
         for other in others:
             other.wait(END_SECONDS)
+    except RuntimeError:  # what a sum says when one of those who add is gone
+        _wait_for_any(others)
+        _die_if_any_did(others)
+        raise
     finally:
         ended.set()
         for name in shared:
@@ -67,12 +72,24 @@ def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[Worl
 
 def _die_with(others: list[subprocess.Popen[bytes]], ended: threading.Event) -> None:
     while not ended.wait(LOOK_SECONDS):
-        for other in others:
-            if other.poll():
-                sys.stderr.write(f"process {other.pid} of this run ended with {other.returncode}\n")
-                for one in others:
-                    one.kill()
-                os._exit(1)
+        _die_if_any_did(others)
+
+
+def _die_if_any_did(others: list[subprocess.Popen[bytes]]) -> None:
+    dead = next((other for other in others if other.poll()), None)
+    if dead is None:
+        return
+    sys.stderr.write(f"process {dead.pid} of this run ended with {dead.returncode}\n")
+    sys.stderr.flush()
+    for other in others:
+        other.kill()
+    os._exit(1)
+
+
+def _wait_for_any(others: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + GONE_SECONDS
+    while time.monotonic() < deadline and all(other.poll() is None for other in others):
+        time.sleep(LOOK_SECONDS / 10)
 
 
 def _free_port() -> int:

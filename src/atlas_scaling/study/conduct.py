@@ -99,7 +99,7 @@ def resume_study(
 
     def inputs() -> StudyInputs:
         known = study.read_inputs()
-        if known is not None and Path(known.tokens_dir).is_dir():
+        if known is not None and known.are_there:
             return known
         return prepare_inputs(study.spec, cache=cache, display=display)
 

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
+from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
+from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
 from atlas_scaling.study.mixture_spec import (
     ALL,
     Code,
@@ -49,6 +51,7 @@ class Group(Frozen):
     Attributes:
         sizes: names from the study's ``sizes``.
         tokens: training tokens of each run: one count, or one per size. Written 600k, 2M, 1e9.
+        steps: the same in optimiser steps, in place of ``tokens``.
         seeds: one run each; seeds change the initial weights and the order of the data.
         label: what a design calls the group; its kind unless given.
         decays: parts of ``tokens``, such as ``[0.25, 0.5, 1]``, at which decayed models are wanted.
@@ -58,7 +61,8 @@ class Group(Frozen):
     """
 
     sizes: tuple[str, ...] = Field(min_length=1)
-    tokens: PositiveCount | dict[str, PositiveCount]
+    tokens: PositiveCount | dict[str, PositiveCount] | None = None
+    steps: PositiveCount | None = None
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     label: str | None = None
     decays: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
@@ -67,12 +71,10 @@ class Group(Frozen):
         """Languages that the group names, beyond ``all``."""
         return set()
 
-    def tokens_of(self, size: str) -> int:
-        """Training tokens of this group's runs of ``size``."""
-        return self.tokens[size] if isinstance(self.tokens, dict) else self.tokens
-
     @model_validator(mode="after")
     def _every_size_has_tokens(self) -> Group:
+        if (self.tokens is None) == (self.steps is None):
+            raise ValueError("a group has either tokens or steps")
         if isinstance(self.tokens, dict) and set(self.tokens) != set(self.sizes):
             raise ValueError(
                 f"tokens are given for {sorted(self.tokens)}, sizes are {sorted(self.sizes)}"
@@ -221,10 +223,13 @@ class Size(ModelShape):
         lr: its stable learning rate; smaller models take larger ones.
         batch_size: sequences a step, where it is another than the study's.
         warmup_tokens: likewise.
+        rule: ``fitted`` or ``table-b2``, by which those of the three follow that are left out
+            (``study/hyperparameters.py``). Needed where there is no ``lr``.
     """
 
     scale: int | None = None
-    lr: float = Field(gt=0)
+    lr: float | None = Field(default=None, gt=0)
+    rule: Rule | None = None
     batch_size: int | None = Field(default=None, gt=0)
     warmup_tokens: Count | None = Field(default=None, ge=0)
 
@@ -233,6 +238,12 @@ class Size(ModelShape):
     def _take_the_shape_of_the_scale(cls, given: Any) -> Any:
         scale = given.get("scale") if isinstance(given, dict) else None
         return given if scale is None else {**shape_of_scale(scale), **given}
+
+    @model_validator(mode="after")
+    def _has_a_learning_rate(self) -> Size:
+        if self.lr is None and self.rule is None:
+            raise ValueError("give a learning rate, lr, or a rule for it: fitted or table-b2")
+        return self
 
     @property
     def shape(self) -> ModelShape:
@@ -275,6 +286,11 @@ class StudySpec(Frozen):
             for code in sorted(group.codes()):
                 if code not in self.languages:
                     raise ValueError(f"groups.{index}: {code} is not one of the study's languages")
+        if self.tokenizer.file is not None and self.with_own_vocabulary:
+            raise ValueError(
+                "a group has vocabulary: own, and a tokenizer file cannot be trained anew; give "
+                "vocab_size in place of file"
+            )
         for code in sorted(named(self.evaluate)):
             if code not in self.languages:
                 raise ValueError(f"evaluate: {code} is not one of the study's languages")
@@ -304,10 +320,19 @@ class StudySpec(Frozen):
         """A list of languages as it is, ``all`` as the study's."""
         return self.languages if languages == ALL else tuple(languages)
 
+    def tokens_of(self, group: Group, size: str) -> int:
+        """Training tokens of a group's runs of ``size``."""
+        if isinstance(group.tokens, dict):
+            return group.tokens[size]
+        if group.tokens is not None:
+            return group.tokens
+        assert group.steps is not None
+        return group.steps * self.training_of(size).batch_size * self.sequence_length
+
     def model_of(self, size: str) -> ModelConfig:
         """The model of a size."""
         return ModelConfig(
-            vocab_size=self.tokenizer.vocab_size,
+            vocab_size=self.tokenizer.rows,
             sequence_length=self.sequence_length,
             **self.sizes[size].shape.model_dump(),
         )
@@ -315,9 +340,25 @@ class StudySpec(Frozen):
     def training_of(self, size: str) -> TrainConfig:
         """How runs of a size are trained."""
         one = self.sizes[size]
-        own = {"batch_size": one.batch_size, "warmup_tokens": one.warmup_tokens}
-        changed = {name: value for name, value in own.items() if value is not None}
-        return TrainConfig(lr=one.lr, **(self.training.model_dump() | changed))
+        own = {"lr": one.lr, "batch_size": one.batch_size, "warmup_tokens": one.warmup_tokens}
+        given = {name: value for name, value in own.items() if value is not None}
+        return TrainConfig(**(self.training.model_dump() | self._by_rule(size) | given))
+
+    def _by_rule(self, size: str) -> dict[str, float]:
+        """What the rule of a size says, if it has one."""
+        one, model = self.sizes[size], self.model_of(size)
+        if one.rule is None:
+            return {}
+        if one.rule == "fitted":
+            batch = one.batch_size or self.training.batch_size
+            tokens = batch * self.sequence_length
+            return {"lr": fitted(model.n_params_non_embedding, tokens).lr}
+        said = table_b2(model.n_params)
+        assert said.batch_size is not None
+        assert said.warmup_steps is not None
+        batch = one.batch_size or said.batch_size
+        warmup = said.warmup_steps * batch * self.sequence_length
+        return {"lr": said.lr, "batch_size": batch, "warmup_tokens": warmup}
 
 
 def load_study(path: Path) -> StudySpec:
@@ -327,6 +368,25 @@ def load_study(path: Path) -> StudySpec:
         InputError: with file, line, value and remedy.
     """
     return load_config(path, StudySpec)
+
+
+def study_path(name: str) -> Path:
+    """The YAML file of a study that is named by it, or by the name of one of the package's.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    packaged = packaged_studies()
+    if Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+        return Path(name)
+    if name not in packaged:
+        raise InputError(
+            "there is no such study",
+            value=name,
+            where="SPEC",
+            remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
+        )
+    return packaged[name]
 
 
 def packaged_studies() -> dict[str, Path]:
