@@ -22,7 +22,6 @@ from typing import Final
 from atlas_scaling.study.parallel import World
 
 LOOK_SECONDS: Final = 0.5
-END_SECONDS: Final = 30.0
 GONE_SECONDS: Final = 2.0
 
 
@@ -50,22 +49,21 @@ def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[Worl
         for rank in range(1, processes)
     ]
     ended = threading.Event()
-    threading.Thread(target=_die_with, args=(others, ended), daemon=True).start()
+    watcher = threading.Thread(target=_die_with, args=(others, ended), daemon=True)
+    watcher.start()
     os.environ.update(shared)
     try:
         yield World(rank=0, size=processes, local_rank=0)
-        ended.set()
-        for other in others:
-            other.wait(END_SECONDS)
     except RuntimeError:  # what a sum says when one of those who add is gone
         _wait_for_any(others)
         _die_if_any_did(others)
         raise
     finally:
         ended.set()
+        watcher.join()
         for name in shared:
             del os.environ[name]
-        for other in others:
+        for other in others:  # what they had to write is written: the first waited for that
             other.kill()
             other.wait()
 
