@@ -31,6 +31,17 @@ def test_bounds_are_written_as_bounds_and_marked(mixed):
     assert "A dark corner" in transfer_heatmap(mixed).caption
 
 
+def test_early_scores_are_marked_and_not_called_help():
+    cells = [
+        Cell("swe_Latn", "dan_Latn", 0.42, 0.3, 0.5, Provenance.MEASURED, ORIGIN, early=True),
+        Cell("dan_Latn", "swe_Latn", 0.11, 0.1, 0.2, Provenance.MEASURED, ORIGIN),
+    ]
+    figure = transfer_heatmap(TransferMatrix.from_cells(cells))
+    assert ">~+0.42<" in figure.svg()
+    assert "~ marks 1 early score" in figure.caption
+    assert "Most help: Swedish on Danish +0.11. " in figure.alt
+
+
 def test_estimates_are_told_from_runs(mixed):
     figure = transfer_heatmap(mixed)
     assert "Framed cells come from runs" in figure.caption

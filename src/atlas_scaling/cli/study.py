@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atlas_scaling.study.conduct import StudyOutcome
     from atlas_scaling.study.engines.base import Engine
     from atlas_scaling.study.engines.options import AnyOptions
+    from atlas_scaling.study.export import Exported
 
 app = typer.Typer(help="Training studies: design, run, watch.", no_args_is_help=True)
 
@@ -136,6 +137,25 @@ def cancel(folder: Folder, as_json: JsonFlag = False) -> None:
     emit(answer, as_json=as_json, text=_cancel_text)
 
 
+@app.command(epilog="Example: atlas study export demo-study/runs/mono-swe_Latn-s-seed0 -o swedish")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory, such as STUDY/runs/RUN_ID.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A new or empty folder for the model.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a run's model and tokenizer in Hugging Face's format."""
+    from atlas_scaling.study.cache import cache_directory
+    from atlas_scaling.study.conduct import require_training_packages
+
+    require_training_packages()
+    from atlas_scaling.study.export import export_run
+
+    exported = export_run(run, output, cache=cache_directory())
+    emit(exported, as_json=as_json, text=_export_text)
+
+
 def _engine(
     chosen: str | None, given: list[str] | None, workers: int | None, section: AnyOptions | None
 ) -> Engine:
@@ -190,4 +210,13 @@ def _cancel_text(answer: dict[str, object]) -> str:
     return (
         f"Told {answer['n_cancelled']} to stop; runs in hand write a checkpoint first. "
         f"atlas study resume {answer['path']} goes on."
+    )
+
+
+def _export_text(exported: Exported) -> str:
+    added = f", {exported.heads_added} heads of zeros added" if exported.heads_added else ""
+    return (
+        f"{exported.run_id} is in {exported.path}, a {exported.architecture}{added}.\n"
+        f"In Python: AutoModelForCausalLM.from_pretrained({exported.path!r}), and AutoTokenizer "
+        "likewise."
     )

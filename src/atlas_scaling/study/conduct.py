@@ -77,7 +77,7 @@ def conduct_study(
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.begin(folder, spec)
 
     def inputs() -> StudyInputs:
@@ -94,7 +94,7 @@ def resume_study(
     Runs that are done or in a scheduler's hands are left alone. Arguments, result and errors are
     as of ``conduct_study``; its text is not looked at again where its tokens are still there.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.open(folder)
 
     def inputs() -> StudyInputs:
@@ -230,7 +230,12 @@ def _refuse_short_text(store: TokenStore, sequence_length: int) -> None:
             )
 
 
-def _require_training_packages() -> None:
+def require_training_packages() -> None:
+    """Refuse to go on without them.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
     missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(

@@ -131,6 +131,16 @@ class Tokenizer:
         """The id that ends every line."""
         return self.card.eos_id
 
+    @property
+    def unk_id(self) -> int:
+        """The id of what has no piece; byte fallback leaves it unused."""
+        return UNK_ID
+
+    def pieces(self) -> list[tuple[str, float]]:
+        """Every piece with its log probability, by id."""
+        model = self._processor
+        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.vocab_size)]
+
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the id that ends it."""
         return self._vocabulary.encode(lines)
