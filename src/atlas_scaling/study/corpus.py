@@ -187,7 +187,7 @@ def _build(
     corpus = build(_path_of(cache, request))
     records = corpus.manifest.languages.values()
     say(
-        f"corpus: {len(corpus.languages)} languages, "
+        f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "
         f"{sum(r.train.bytes for r in records) / 1e6:.1f} MB of training text, "
         f"{'' if corpus.manifest.aligned else 'at least '}"
         f"{min(r.evaluation.lines for r in records)} evaluation lines each, {corpus.path}"
