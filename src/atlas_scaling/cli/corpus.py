@@ -191,7 +191,7 @@ def _sources_text(listed: SourceList) -> RenderableType:
     for source in listed.sources:
         table.add_row(
             source.name,
-            f"{source.n_bytes / 1e6:.0f}",
+            "" if source.n_bytes is None else f"{source.n_bytes / 1e6:.0f}",
             source.pin,
             source.licence,
             "yes" if source.cached else "no",

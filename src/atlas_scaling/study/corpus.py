@@ -129,7 +129,7 @@ def build_corpus(
     whole = embedded_request(spec, codes)
     if (found := _find(cache, whole)) is not None:
         return found
-    wheels, problems = fetch_parts(spec, cache, say)
+    wheels, problems = fetch_parts(spec, codes, cache, say)
     # What is built without a missing part has a name of its own, so that the whole corpus is built
     # once the part can be had again.
     request = embedded_request(spec, codes, missing=list(problems))
