@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -189,6 +191,13 @@ def test_a_hugging_face_file_of_the_user_gives_its_text_back(corpus, tmp_path):
     assert [taken.decode(ids) for ids in taken.encode(lines)] == lines
     assert taken.eos_id == 0
     assert taken.info.name == "own/tokenizer.json"
+    assert taken.piece(0) == "<eos>"
+    pytest.importorskip("torch", reason="the export needs the extra [train]")
+    from atlas_scaling.study.export import tokenizer_json
+
+    assert tokenizer_json(taken) == json.loads(file.read_text("utf-8"))
+    with pytest.raises(InputError, match="not converted"):
+        taken.pieces()
     store = pack(corpus, taken, cache=tmp_path)
     assert store.tokenizer.vocab_size == taken.vocab_size
     assert (store.evaluation("swe_Latn").tokens == 0).sum() == 20

@@ -120,8 +120,11 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
     """A SentencePiece unigram model with byte fallback as the library ``tokenizers`` has it.
 
     Spaces become ``▁`` and one is put in front, the most probable pieces are taken, what has none
-    is cut into bytes.
+    is cut into bytes. A ``tokenizer.json`` of the user's is taken as it is.
     """
+    if tokenizer.hugging_face_file is not None:
+        taken: dict[str, Any] = json.loads(tokenizer.hugging_face_file.read_text("utf-8"))
+        return taken
     pieces = tokenizer.pieces()
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
@@ -162,11 +165,11 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _tokenizer_config(tokenizer: Tokenizer, config: ModelConfig) -> dict[str, Any]:
-    pieces = tokenizer.pieces()
+    own = tokenizer.hugging_face_file is not None
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": pieces[tokenizer.eos_id][0],
-        "unk_token": pieces[tokenizer.unk_id][0],
+        "eos_token": tokenizer.piece(tokenizer.eos_id),
+        **({} if own else {"unk_token": tokenizer.piece(tokenizer.unk_id)}),
         "model_max_length": config.sequence_length,
         "clean_up_tokenization_spaces": False,
     }

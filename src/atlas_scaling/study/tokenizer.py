@@ -26,6 +26,7 @@ from atlas_scaling.study.say import Say, silent
 from atlas_scaling.study.settings import Count
 from atlas_scaling.study.tokenizer_file import (
     SENTENCEPIECE,
+    SentencePieceFile,
     load_file,
     sentencepiece,
     vocabulary_size,
@@ -136,10 +137,29 @@ class Tokenizer:
         """The id of what has no piece; byte fallback leaves it unused."""
         return UNK_ID
 
+    @property
+    def hugging_face_file(self) -> Path | None:
+        """The user's ``tokenizer.json``, if it is one."""
+        return self.path / VOCABULARY if self.card.model == VOCABULARY else None
+
+    def piece(self, token_id: int) -> str:
+        """The piece of an id."""
+        return self._vocabulary.piece(token_id)
+
     def pieces(self) -> list[tuple[str, float]]:
-        """Every piece with its log probability, by id."""
-        model = self._processor
-        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.vocab_size)]
+        """Every piece with its log probability, by id, of a vocabulary that was trained here.
+
+        Raises:
+            InputError: it is a file of the user's, whose kind of model is not known.
+        """
+        if "file" in self.card.request or not isinstance(self._vocabulary, SentencePieceFile):
+            raise InputError(
+                "a tokenizer file of one's own is not converted",
+                value=self.info.name,
+                where=str(self.path),
+                remedy="use the Hugging Face tokenizer that it came with",
+            )
+        return self._vocabulary.pieces()
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the id that ends it."""

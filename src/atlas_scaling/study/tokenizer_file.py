@@ -35,6 +35,10 @@ class Vocabulary(Protocol):
         """The text of ids."""
         ...
 
+    def piece(self, token_id: int) -> str:
+        """The piece of an id."""
+        ...
+
     def end_id(self, piece: str | None) -> int | None:
         """The id of ``piece``, or of the one that ends a text; None if there is none."""
         ...
@@ -58,6 +62,15 @@ class SentencePieceFile:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids."""
         return str(self._processor.decode([int(i) for i in ids]))
+
+    def piece(self, token_id: int) -> str:
+        """The piece of an id."""
+        return str(self._processor.id_to_piece(token_id))
+
+    def pieces(self) -> list[tuple[str, float]]:
+        """Every piece with its score, by id."""
+        model = self._processor
+        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.size)]
 
     def end_id(self, piece: str | None) -> int | None:
         """The id of ``piece``, else the model's own end of sentence."""
@@ -87,6 +100,10 @@ class HuggingFaceFile:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids."""
         return str(self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False))
+
+    def piece(self, token_id: int) -> str:
+        """The piece of an id."""
+        return str(self._tokenizer.id_to_token(token_id))
 
     def end_id(self, piece: str | None) -> int | None:
         """The id of ``piece``, else of the first well-known end of text."""
