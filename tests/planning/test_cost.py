@@ -2,8 +2,9 @@ import math
 
 import pytest
 
+from atlas_scaling.accelerators import ACCELERATORS, Accelerator, accelerator, device_hours
 from atlas_scaling.errors import InputError
-from atlas_scaling.planning.cost import ACCELERATORS, Accelerator, accelerator, cost
+from atlas_scaling.planning.cost import cost
 
 
 def one(**question):
@@ -18,6 +19,7 @@ def test_hours_by_hand():
     # 3369.06 h x 700 W x 1.56 = 3,679 kWh
     assert option.energy_kwh == pytest.approx(3679.0, rel=1e-4)
     assert option.tokens_per_second == pytest.approx(400e9 / (3369.06 * 3600 / 64), rel=1e-5)
+    assert device_hours(4.8e21, accelerator("h100")) == pytest.approx(3369.06, rel=1e-5)
 
 
 def test_more_devices_take_less_time_and_the_same_hours():

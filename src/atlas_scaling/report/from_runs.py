@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Report, Section, Verdicts
 from atlas_scaling.report.provenance import Provenance, made_line, provenance_blocks
-from atlas_scaling.report.score_curves import score_curves
+from atlas_scaling.report.run_facts import run_facts
 from atlas_scaling.report.sections import Plan, Scores
 from atlas_scaling.report.start_curves import start_comparisons
 from atlas_scaling.report.verdicts import verdicts
@@ -49,7 +49,7 @@ def build_report(
         runs: the run records.
         fits: of any laws and languages.
         matrix: transfer scores; of an answer on several model sizes the largest.
-        bts: scores over d, for the curves; measured on the runs if not given.
+        bts: scores over d, for the curves; those behind ``matrix`` if not given.
         comparison: laws on held-out data.
         profiles: profile likelihoods, by fit.
         plans: answers of ``plan allocate``, ``plan expand`` and ``plan start``.
@@ -88,7 +88,7 @@ def _scores(
         return Scores(matrix, curves=bts or ())
     largest = matrix.of_size()
     if bts is None:
-        bts = () if runs is None else score_curves(runs.frame, largest)
+        bts = largest.answers
     return Scores(
         matrix=largest.matrix(matrix.source),
         curves=bts,
@@ -99,7 +99,7 @@ def _scores(
 
 
 def _title(runs: RunTable | None) -> str:
-    studies = sorted({r.study for r in runs.records if r.study}) if runs is not None else []
+    studies = sorted({r.study for r in run_facts(runs) if r.study}) if runs is not None else []
     return f"Scaling report: {listed(studies, most=3)}" if studies else "Scaling report"
 
 
@@ -108,4 +108,4 @@ def _subtitle(runs: RunTable | None, fits: Sequence[Fit]) -> str:
         return f"{counted(len(fits), 'fit')}, without the run records." if fits else "Empty so far."
     codes = sorted(runs.frame["language"].unique().to_list())
     names = listed([language_name(code) for code in codes], most=8)
-    return f"{counted(len(runs.records), 'run')} on {counted(len(codes), 'language')}: {names}."
+    return f"{counted(len(run_facts(runs)), 'run')} on {counted(len(codes), 'language')}: {names}."

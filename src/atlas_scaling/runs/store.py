@@ -146,6 +146,11 @@ def read_run(path: Path) -> RunFiles:
     return RunFiles(path, record, tuple(rows), status, tuple(notes))
 
 
+def read_status(path: Path) -> RunStatus | None:
+    """The ``status.json`` of one run directory alone; None if it has none that can be read."""
+    return _read_json(path / STATUS_NAME, RunStatus, [])
+
+
 def value_of(frame: pl.DataFrame, column: str, language: str) -> pl.Series:
     """The value of ``language`` in a by-language column, 0 where it has none. float64, one a row.
 

@@ -11,7 +11,7 @@ import torch
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.provenance import code_info
-from atlas_scaling.runs.record import RunRecord, RunStatus
+from atlas_scaling.runs.record import MixtureStage, RunRecord, RunStatus
 from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.tokens import TokenStore
@@ -36,19 +36,22 @@ def execute_run(
     Raises:
         RunError: its text is gone, its base has no checkpoint, or nothing can be written.
     """
-    planned = next(run for run in study.design.runs if run.run_id == run_id)
+    planned = study.planned(run_id)
     inputs = study.read_inputs()
     if inputs is None:
         raise RunError("the study has no text yet", where=str(study.path))
-    store = TokenStore.open(Path(inputs.tokens_dir))
+    store = TokenStore.open(Path(inputs.tokens_of(planned.vocabulary)))
+    planned = planned.resolved({code: store.unique_tokens(code) for code in planned.languages})
     base = None if planned.base_run is None else study.run_dir(planned.base_run)
     return train(
         study.run_dir(run_id),
         make_record(study, planned, store),
         study.spec.model_of(planned.size),
         study.spec.training_of(planned.size),
-        texts={code: store.train(code) for code in planned.mixture},
-        evals={code: store.evaluation(code) for code in study.spec.languages},
+        texts={code: store.train(code) for code in planned.languages},
+        evals={
+            code: store.evaluation(code) for code in study.spec.evaluated_in(planned.vocabulary)
+        },
         init_from=base,
         on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
         should_stop=should_stop,
@@ -56,15 +59,20 @@ def execute_run(
 
 
 def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> RunRecord:
-    """What ``run.json`` says of a planned run."""
+    """What ``run.json`` says of a planned run, its mixture resolved."""
     spec = study.spec
+    stages = [
+        MixtureStage(fraction=stage.fraction, mixture=stage.mixture or {})
+        for stage in planned.stages
+    ]
     return RunRecord(
         run_id=planned.run_id,
         study=spec.name,
         group=planned.group,
-        mixture=planned.mixture,
+        mixture=planned.mixture or {},
+        stages=tuple(stages) if len(stages) > 1 else (),
         tokens=planned.tokens,
-        unique_tokens={code: store.unique_tokens(code) for code in planned.mixture},
+        unique_tokens={code: store.unique_tokens(code) for code in planned.languages},
         n_params=planned.n_params,
         n_params_non_embedding=planned.n_params_non_embedding,
         model=spec.model_of(planned.size).model_dump(mode="json"),
