@@ -93,6 +93,17 @@ def test_two_plans_are_saved_and_set_side_by_side(page_on, published, shots):
     assert page.get_by_label("Second").locator("option").count() == 3
 
 
+TAKEN = {
+    "python": "atlas.plan.allocate_targets(",
+    "atlas": "kind: mixture",
+    "olmo-core": "target_ratio",
+    "megatron": "_text_document",
+    "huggingface": "interleave_datasets(",
+    "olmix": "run,",
+    "json": '"n_params"',
+}
+
+
 def test_a_plan_is_taken_along_as_command_python_and_mixtures(page_on, published):
     page = settled(page_on(published).go("plan?t=cat_Latn,swa_Latn&C=1e21&U.cat_Latn=2e9"))
     page.get_by_role("button", name="Copy as…").click()
@@ -101,9 +112,7 @@ def test_a_plan_is_taken_along_as_command_python_and_mixtures(page_on, published
         "atlas plan allocate --target cat_Latn --target swa_Latn --flops 1e+21 --unique cat_Latn=2B"
     )
     page.get_by_text(command).wait_for()
-    for form, text in (("python", "atlas.plan.allocate_targets("), ("atlas", "kind: mixture"),
-                       ("olmo-core", "target_ratio"), ("megatron", "_text_document"),
-                       ("huggingface", "interleave_datasets("), ("olmix", "run,"), ("json", '"n_params"')):  # fmt: skip
+    for form, text in TAKEN.items():
         page.get_by_label("As", exact=True).select_option(form)
         page.locator("dialog pre", has_text=text).wait_for()
     plan = json.loads(code.inner_text())
