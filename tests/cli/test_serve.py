@@ -24,29 +24,29 @@ def started(*arguments, cwd):
 
 
 def test_it_prints_an_address_of_this_machine_answers_and_stops_quietly(tmp_path):
-    server = started(cwd=tmp_path)
-    try:
-        address = server.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        with urllib.request.urlopen(address, timeout=20) as page:
-            assert b"<title>atlas</title>" in page.read()
-    finally:
-        server.send_signal(signal.SIGINT)
-    assert server.wait(20) in (0, 130)
+    with started(cwd=tmp_path) as server:
+        try:
+            address = server.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+            with urllib.request.urlopen(address, timeout=20) as page:
+                assert b"<title>atlas</title>" in page.read()
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(20) in (0, 130)
     assert list(tmp_path.iterdir()) == []  # nothing is written unless it is saved
 
 
 def test_beyond_this_machine_it_makes_a_token_and_says_what_that_means(tmp_path):
-    server = started("--host", "0.0.0.0", cwd=tmp_path)
-    try:
-        address = server.stdout.readline().strip()
-        assert re.search(r"\?token=[\w-]{20,}$", address)
-        said = " ".join(server.stdout.readline() for _ in range(4))
-        assert "anybody who reaches" in said
-        assert "not encrypted" in said
-    finally:
-        server.send_signal(signal.SIGINT)
-    server.wait(20)
+    with started("--host", "0.0.0.0", cwd=tmp_path) as server:
+        try:
+            address = server.stdout.readline().strip()
+            assert re.search(r"\?token=[\w-]{20,}$", address)
+            said = " ".join(server.stdout.readline() for _ in range(4))
+            assert "anybody who reaches" in said
+            assert "not encrypted" in said
+        finally:
+            server.send_signal(signal.SIGINT)
+        server.wait(20)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 
 from tests.web.test_jobs import WIDE
 
+pytestmark = pytest.mark.slow
+
 LOOKS = (("wide", 1280, "light"), ("narrow", 360, "light"), ("dark", 1280, "dark"))
 STATES = {"runs": "runs?runs=mono-swe_Latn-s-seed0", "fit": "fit?fit=swe_Latn-atlas"}
 VIEWS = ("plan", "expand", "start", "transfer", "runs", "fit", "next")
@@ -81,16 +83,16 @@ def test_two_plans_are_saved_and_set_side_by_side(page_on, published, shots):
         page.get_by_role("button", name="Save plan").click()
         page.get_by_label("Name of the plan").fill(name)
         page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_label("First").select_option("small")
-    page.get_by_label("Second").select_option("large")
+    page.get_by_label("First", exact=True).select_option("small")
+    page.get_by_label("Second", exact=True).select_option("large")
     table = page.get_by_role("region", name="small beside large")
     row = table.get_by_role("row", name=re.compile("^Compute")).inner_text()
     assert "10²¹" in row
     assert "10²²" in row
     page.screenshot(path=shots / "plan-compared.png", full_page=True)
     page.reload()
-    page.get_by_label("Second").wait_for()
-    assert page.get_by_label("Second").locator("option").count() == 3
+    page.get_by_label("Second", exact=True).wait_for()
+    assert page.get_by_label("Second", exact=True).locator("option").count() == 3
 
 
 TAKEN = {
@@ -234,8 +236,8 @@ def test_a_table_is_dropped_matched_fitted_and_the_fit_saved(page_on, address, t
     page.screenshot(path=shots / "fit-mapping.png", full_page=True)
     page.get_by_role("button", name="Import").click()
     page.get_by_text("32 rows of 32 kept").wait_for()
-    page.get_by_label("ATLAS").uncheck()
-    page.get_by_label("Danish").uncheck()
+    page.get_by_role("checkbox", name="ATLAS").uncheck()
+    page.get_by_role("checkbox", name="Danish").uncheck()
     page.get_by_role("button", name="Fit", exact=True).click()
     page.get_by_text("Measured against fitted").wait_for(timeout=40_000)
     page.screenshot(path=shots / "fit-result.png", full_page=True)

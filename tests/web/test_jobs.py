@@ -73,6 +73,13 @@ def test_a_law_that_cannot_be_fitted_says_why_and_the_others_are(address):
     assert made[1]["error"]["error"] == "InputError"
 
 
+def test_a_fit_that_bears_the_name_of_a_saved_one_is_not_mistaken_for_it(address):
+    task = {"data": "runs", "targets": ["swe_Latn"], "bootstrap": 0}
+    made = result_of(address, kind="fit", laws=[{"law": "chinchilla"}], **task)["fits"][0]
+    assert made["id"] != "swe_Latn-chinchilla"  # lies in the study's own folder
+    assert httpx.get(f"{address}/api/fits/{made['id']}").json() == made["fit"]
+
+
 def test_a_fit_is_saved_where_it_was_said(address):
     made = result_of(address, kind="fit", data="runs", targets=["rus_Cyrl"], bootstrap=30,
                      laws=[{"law": "chinchilla"}])["fits"][0]  # fmt: skip
