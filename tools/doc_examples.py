@@ -258,7 +258,7 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         text, failed = _run_atlas(shlex.split(example.source, comments=True)[1:])
     else:
         text, failed = _run_shell(example.source)
-    printed = tuple(text.rstrip().splitlines())
+    printed = tuple(line.rstrip() for line in text.rstrip().splitlines())
     why = None
     if example.shown is None:
         why = f"failed: {text.strip()}" if failed else None

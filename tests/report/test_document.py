@@ -3,6 +3,7 @@ import hashlib
 import re
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
@@ -111,6 +112,15 @@ def test_runs_without_pairs_or_fits_still_make_a_report(tmp_path):
     report = build_report(read_runs(tmp_path / "runs"))
     assert list(report.figures()) == ["loss-curves"]
     assert {"fits", "plan"} <= {s.name for s in report.sections if _is_missing(s)}
+
+
+def test_the_frame_of_an_import_is_as_good_as_run_records(runs):
+    bare = runs.frame.filter(pl.col("language") == "swe_Latn").drop("step", "language")
+    lacking = bare.with_columns(group=pl.lit(None, dtype=pl.String))
+    report = build_report(lacking)
+    assert "loss-curves" in report.figures()
+    facts = next(b for s in report.sections for b in s.blocks if b.kind == "facts")
+    assert "bilingual" in dict(facts.items)["Runs"]  # told by the mixture
 
 
 def test_runs_that_were_never_evaluated_make_a_report(tmp_path):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason="the dashboard's packages are not installed: pip install '.[web]'")
+pytest.importorskip(
+    "fastapi", reason="the dashboard's packages are not installed: pip install '.[web]'"
+)
 
 import uvicorn
 

@@ -164,7 +164,9 @@ def test_no_path_reaches_a_file(address, name):
         assert "root:" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", "x" * 200, "a\x00b", "con:aux", "ä"])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", ".hidden", "", "x" * 200, "a\x00b", "con:aux", "ä"]
+)
 def test_saving_takes_a_plain_name_only(address, name):
     answer = httpx.post(f"{address}/api/fits/swe_Latn-atlas/save", json={"name": name})
     assert answer.status_code == 422

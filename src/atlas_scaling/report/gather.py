@@ -19,7 +19,7 @@ from atlas_scaling.planning.expand import expand
 from atlas_scaling.report.catalogue import PROFILES, Part, parts_of
 from atlas_scaling.report.from_runs import Plan, build_report
 from atlas_scaling.report.provenance import Provenance
-from atlas_scaling.report.run_facts import ALL_TEXT, run_facts, with_what_reports_need
+from atlas_scaling.report.run_facts import ALL_TEXT, as_runs, run_facts
 from atlas_scaling.report.words import is_language
 from atlas_scaling.units import LossUnit
 
@@ -131,7 +131,7 @@ def _read(given: _Given, tell: Say) -> RunTable | None:
     from atlas_scaling.runs.store import RunTable, read_runs
 
     runs = read_runs(given.folders) if given.folders else None
-    frames = [with_what_reports_need(read_table(path)) for path in given.tables]
+    frames = [as_runs(read_table(path)).frame for path in given.tables]
     if runs is not None:
         frames.append(runs.frame)
     if not frames:
