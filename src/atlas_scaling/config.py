@@ -5,12 +5,13 @@ YAML 1.2 only: ``no`` stays the string ``no`` (Norwegian), it does not become Fa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -18,6 +19,17 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from atlas_scaling.errors import InputError, nearest
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """``path`` as the file that is being read means it: relative to that file's folder."""
+    folder = (info.context or {}).get("folder")
+    path = path.expanduser()
+    return path if folder is None else Path(os.path.normpath(Path.cwd() / folder / path))
+
+
+BesideTheFile = Annotated[Path, AfterValidator(beside_the_file)]
+"""A path that is relative to the file that names it; absolute once that file was read."""
 
 
 def load_config(path: Path, model: type[M]) -> M:
@@ -33,11 +45,11 @@ def load_config(path: Path, model: type[M]) -> M:
         raise InputError("there is no such file", value=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"this file cannot be read: {error}", value=str(path)) from None
-    return parse_config(text, model, name=str(path))
+    return parse_config(text, model, name=str(path), folder=path.parent)
 
 
-def parse_config(text: str, model: type[M], *, name: str) -> M:
-    """The same from a text; ``name`` stands for the file in messages."""
+def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = None) -> M:
+    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place."""
     data = _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(
@@ -46,13 +58,15 @@ def parse_config(text: str, model: type[M], *, name: str) -> M:
             where=f"{name}:1",
             remedy=f"the keys are {', '.join(model.model_fields)}",
         )
-    return check_config(data, model, name=name)
+    return check_config(data, model, name=name, folder=folder)
 
 
-def check_config(data: dict[str, Any], model: type[M], *, name: str) -> M:
+def check_config(
+    data: dict[str, Any], model: type[M], *, name: str, folder: Path | None = None
+) -> M:
     """The same from a mapping; ``name`` stands for where it came from in messages."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         raise _as_input_error(error, data, model, name) from None
 

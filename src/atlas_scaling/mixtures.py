@@ -33,8 +33,10 @@ def tempered(unique: FloatArray, *, temperature: float) -> FloatArray:
     return np.asarray(weights / weights.sum())
 
 
-def unimax(unique: FloatArray, tokens: float, *, epochs: float = UNIMAX_EPOCHS) -> FloatArray:
-    """Unimax shares of ``tokens`` in all.
+def unimax(
+    unique: FloatArray, tokens: FloatArray | float, *, epochs: float = UNIMAX_EPOCHS
+) -> FloatArray:
+    """Unimax shares of ``tokens`` in all; of several totals (G,) at once, (G, n).
 
     Where there is less text than tokens, every language is at its limit, and all are repeated
     further in the same proportion.
@@ -43,8 +45,9 @@ def unimax(unique: FloatArray, tokens: float, *, epochs: float = UNIMAX_EPOCHS) 
     [0.0476, 0.4762, 0.4762]
     """
     order = np.argsort(unique, kind="stable")
-    left, taken = float(tokens), np.zeros(len(unique))
+    left = np.array(tokens, dtype=np.float64)
+    taken = np.empty((*left.shape, len(unique)))
     for place, i in enumerate(order):
-        taken[i] = min(left / (len(order) - place), epochs * unique[i])
-        left -= taken[i]
-    return np.asarray(taken / taken.sum())
+        taken[..., i] = np.minimum(left / (len(order) - place), epochs * unique[i])
+        left -= taken[..., i]
+    return np.asarray(taken / taken.sum(axis=-1, keepdims=True))

@@ -70,3 +70,47 @@ def test_the_doctor_answers_in_json(capsys):
     code, out, _ = run(capsys, "doctor", "--json")
     assert code == 0
     assert {"torch", "usable cores"} <= {f["name"] for f in json.loads(out)["findings"]}
+
+
+def test_the_paper_s_study_is_summed_up_beside_its_printed_counts(capsys):
+    code, out, _ = run(capsys, "study", "design", "paper")
+    assert code == 0
+    assert "719 runs (Table B.1: 774)" in out
+    assert "pairs of ten languages" in out
+    assert len(out.splitlines()) < 40  # a summary, not seven hundred runs
+    code, out, _ = run(capsys, "study", "design", "paper", "--all")
+    assert out.count("-seed0") > 719
+
+
+def test_hours_and_money_follow_from_the_accelerator(capsys):
+    options = ("--accelerator", "h100", "--mfu", "0.2", "--price", "3", "--json")
+    code, out, _ = run(capsys, "study", "design", "small", *options)
+    design = json.loads(out)
+    assert code == 0
+    assert design["accelerator_hours"] == pytest.approx(design["flops"] / (989.4e12 * 0.2) / 3600)
+    assert design["money"] == pytest.approx(3 * design["accelerator_hours"])
+    assert design["accelerator_hours"] == pytest.approx(
+        sum(one["accelerator_hours"] for one in design["runs"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--accelerator", "h1000"], "did you mean 'h100'"),
+        (["--mfu", "1.5"], "share of the peak"),
+        (["--price", "0"], "price is above zero"),
+    ],
+)
+def test_a_cost_that_makes_no_sense_is_refused(capsys, options, said):
+    code, _, err = run(capsys, "study", "design", "demo", *options)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("name", ["demo", "mini", "small", "paper"])
+def test_every_packaged_study_expands(capsys, name):
+    code, out, _ = run(capsys, "study", "design", name, "--json")
+    design = json.loads(out)
+    assert code == 0
+    assert design["n_runs"] == len({one["run_id"] for one in design["runs"]})

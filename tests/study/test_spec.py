@@ -32,7 +32,7 @@ def refused(text: str) -> InputError:
 def test_codes_of_any_kind_become_ours_and_counts_are_read_as_written():
     trial = spec()
     assert trial.languages == ("swe_Latn", "dan_Latn", "nob_Latn", "spa_Latn")
-    assert trial.groups[0].tokens_of("s") == 200_000
+    assert trial.tokens_of(trial.groups[0], "s") == 200_000
 
 
 def test_a_pair_is_one_run_half_and_half_whichever_way_it_is_named():
@@ -54,6 +54,16 @@ def test_compute_is_six_n_d_with_the_embedding_counted_once():
     n_params = 4096 * 64 + 2 * (4 * 64**2 + 2 * 64 * 256 + 2 * 64) + 64
     assert run.n_params == n_params
     assert run.flops == 6.0 * n_params * 200_000
+
+
+def test_steps_are_tokens_by_the_batch_of_each_size():
+    text = SPEC.replace("m: {n_layers", "m: {batch_size: 16, n_layers")
+    text += "  - {kind: capacity, sizes: [s, m], steps: 1k}"
+    runs = design_study(parse_config(text, StudySpec, name="trial.yaml")).runs
+    assert {run.size: run.tokens for run in runs if run.group == "capacity"} == {
+        "s": 1000 * 4 * 128,
+        "m": 1000 * 16 * 128,
+    }
 
 
 def test_every_base_comes_before_what_continues_it():

@@ -140,9 +140,10 @@ def test_one_small_published_estimate_makes_no_partner() -> None:
 def test_the_published_matrix_suggests_spanish_for_catalan() -> None:
     answer = suggest_partners(published_matrix(), ["ca"], k=1)
     assert answer.partners[0].language == "spa_Latn"
-    assert any(
-        "1 of the 1 scores behind this are a model's estimates" in w for w in answer.warnings
-    )
+    assert any("of the 1 behind this 1 are estimates" in w for w in answer.warnings)
+    measured = suggest_partners(published_matrix(), ["es"], k=1, measured_only=True)
+    assert not any("estimates" in w for w in measured.warnings)
+    assert "random-forest" not in measured.source
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atlas_scaling.cli.output import JsonFlag, emit, print_json
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.planning.capacity_law import CapacityLaw
+    from atlas_scaling.report.plan_page import PlanAnswer
     from atlas_scaling.transfer.matrix import TransferMatrix
 
 app = typer.Typer(
@@ -22,6 +27,13 @@ app = typer.Typer(
 
 FitOption = Annotated[
     Path | None, typer.Option("--fit", help="A saved fit; else the published constants.")
+]
+
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="Also draw it: .html (a page), .svg, .png, .csv (its numbers)."
+    ),
 ]
 
 
@@ -44,6 +56,7 @@ def expand(
         typer.Option(help="Share of its reducible loss that more parameters would remove."),
     ] = None,
     fit: FitOption = None,
+    output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """What it costs to serve more languages at the same loss: parameters, tokens, compute."""
@@ -60,7 +73,7 @@ def expand(
         capacity_share=capacity_share,
         law=_capacity_law(fit),
     )
-    emit(answer, as_json=as_json, text=expansion_text)
+    _show(answer, as_json, expansion_text, output)
 
 
 @app.command(epilog="Example: atlas plan start --language vie_Latn --params 2e9 --tokens 100e9")
@@ -85,6 +98,7 @@ def start(
         list[str] | None,
         typer.Option(help="Own crossover at a size, as PARAMS=TOKENS; give two or more sizes."),
     ] = None,
+    output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a language from scratch, or continue from a multilingual checkpoint?"""
@@ -102,7 +116,7 @@ def start(
         continued=continued,
         crossovers=dict(_crossover(text) for text in crossover or ()),
     )
-    emit(answer, as_json=as_json, text=start_text)
+    _show(answer, as_json, start_text, output)
 
 
 @app.command(
@@ -129,6 +143,7 @@ def cost(
     ] = None,
     price: Annotated[float | None, typer.Option(help="Of one accelerator for an hour.")] = None,
     currency: Annotated[str, typer.Option(help="Of the price.")] = "USD",
+    output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Accelerator-hours, wall-clock, energy and money of a training run."""
@@ -150,7 +165,7 @@ def cost(
         price_per_hour=price,
         currency=currency,
     )
-    emit(answer, as_json=as_json, text=cost_text)
+    _show(answer, as_json, cost_text, output)
 
 
 @app.command(epilog="Example: atlas plan allocate --flops 1e21 --target ca --unique ca=10B")
@@ -201,6 +216,7 @@ def allocate(
     interference: Annotated[
         bool, typer.Option("--interference", help="Count negative transfer of the matrix too.")
     ] = False,
+    output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The best model size, tokens and mixture for some languages under a budget."""
@@ -229,7 +245,7 @@ def allocate(
         caps=_numbers(cap, "--cap"),
         max_epochs=max_epochs,
     )
-    emit(answer, as_json=as_json, text=allocation_text)
+    _show(answer, as_json, allocation_text, output)
 
 
 @app.command(
@@ -264,7 +280,11 @@ def next_command(
     most_runs: Annotated[int, typer.Option(help="Most runs in all.")] = 8,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="With --study: write a study of these runs."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="A study of these runs (.yaml, with --study), or a drawing: .html, .svg, .png.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -296,9 +316,10 @@ def next_command(
         unique=texts,
         max_runs=most_runs,
     )
-    emit(answer, as_json=as_json, text=next_text)
-    if output is not None:
+    if output is not None and output.suffix in (".yaml", ".yml"):
         next_study.write_study(answer, study, output)
+        output = None
+    _show(answer, as_json, next_text, output)
 
 
 @app.command(epilog="Example: atlas plan export plan.json --to megatron --paths data/{language}")
@@ -329,6 +350,20 @@ def export(
         print_json(answer)
     else:
         sys.stdout.write(answer.text)
+
+
+def _show(
+    answer: PlanAnswer,
+    as_json: bool,
+    text: Callable[[Any], RenderableType],
+    output: Path | None,
+) -> None:
+    """Print an answer, and draw it where that is asked for."""
+    if output is not None:
+        from atlas_scaling.report.plan_page import save_plan
+
+        save_plan(answer, output, command=shlex.join(["atlas", *sys.argv[1:]]))
+    emit(answer, as_json=as_json, text=text)
 
 
 def _sizes(given: list[str] | None, published: bool) -> tuple[float, ...] | None:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_scaling.cli import study_design
 from atlas_scaling.cli.output import JsonFlag, console, emit
-from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from atlas_scaling.study.conduct import StudyOutcome
-    from atlas_scaling.study.design import Design
     from atlas_scaling.study.engines.base import Engine
     from atlas_scaling.study.engines.options import AnyOptions
-    from atlas_scaling.study.spec import StudySpec
+    from atlas_scaling.study.export import Exported
 
 app = typer.Typer(help="Training studies: design, run, watch.", no_args_is_help=True)
 
-Spec = Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study: demo.")]
+Spec = Annotated[
+    str,
+    typer.Argument(help="A YAML file, or the name of a packaged study: demo, mini, small, paper."),
+]
 Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Output = Annotated[
     Path | None,
@@ -51,12 +51,7 @@ Wait = Annotated[
 WATCH_SECONDS = 2.0
 
 
-@app.command(epilog="Example: atlas study design demo")
-def design(spec: Spec, as_json: JsonFlag = False) -> None:
-    """Show the runs a study expands to, with their tokens and compute; run nothing."""
-    from atlas_scaling.study.design import design_study
-
-    emit(design_study(_load(spec)[0]), as_json=as_json, text=_design_text)
+app.command(epilog=study_design.EXAMPLE)(study_design.design)
 
 
 @app.command(
@@ -76,8 +71,10 @@ def run(
     from atlas_scaling.study.cache import cache_directory
     from atlas_scaling.study.conduct import conduct_study
     from atlas_scaling.study.display import ConsoleDisplay
+    from atlas_scaling.study.engines.options import load_study_file
+    from atlas_scaling.study.spec import study_path
 
-    loaded, section = _load(spec)
+    loaded, section = load_study_file(study_path(spec))
     outcome = conduct_study(
         loaded,
         output or Path(loaded.name),
@@ -140,20 +137,23 @@ def cancel(folder: Folder, as_json: JsonFlag = False) -> None:
     emit(answer, as_json=as_json, text=_cancel_text)
 
 
-def _load(spec: str) -> tuple[StudySpec, AnyOptions | None]:
-    from atlas_scaling.study.engines.options import load_study_file
-    from atlas_scaling.study.spec import packaged_studies
+@app.command(epilog="Example: atlas study export demo-study/runs/mono-swe_Latn-s-seed0 -o swedish")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory, such as STUDY/runs/RUN_ID.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A new or empty folder for the model.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a run's model and tokenizer in Hugging Face's format."""
+    from atlas_scaling.study.cache import cache_directory
+    from atlas_scaling.study.conduct import require_training_packages
 
-    if Path(spec).suffix in {".yaml", ".yml"} or Path(spec).exists():
-        return load_study_file(Path(spec))
-    if spec not in packaged_studies():
-        raise InputError(
-            "there is no such study",
-            value=spec,
-            where="SPEC",
-            remedy=f"give a YAML file, or one of: {', '.join(packaged_studies())}",
-        )
-    return load_study_file(packaged_studies()[spec])
+    require_training_packages()
+    from atlas_scaling.study.export import export_run
+
+    exported = export_run(run, output, cache=cache_directory())
+    emit(exported, as_json=as_json, text=_export_text)
 
 
 def _engine(
@@ -189,30 +189,6 @@ def _watch(folder: Path) -> None:
             time.sleep(WATCH_SECONDS)
 
 
-def _design_text(design: Design) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from atlas_scaling.units import format_count
-
-    table = Table("run", "size", "params", "tokens", "FLOPs", "after", box=None)
-    for one in design.runs:
-        table.add_row(
-            one.run_id,
-            one.size,
-            format_count(one.n_params),
-            format_count(one.tokens),
-            f"{one.flops:.2e}",
-            one.base_run or "",
-        )
-    total = (
-        f"\n{design.n_runs} runs, {format_count(design.tokens)} tokens, "
-        f"{design.flops:.2e} FLOPs (6 N D) in all."
-    )
-    return Group(table, Text(total))
-
-
 def _outcome_text(outcome: StudyOutcome) -> str:
     lines = [f"{outcome.n_done} of {outcome.n_runs} runs are done, in {outcome.path}/runs."]
     if outcome.n_in_hand:
@@ -234,4 +210,13 @@ def _cancel_text(answer: dict[str, object]) -> str:
     return (
         f"Told {answer['n_cancelled']} to stop; runs in hand write a checkpoint first. "
         f"atlas study resume {answer['path']} goes on."
+    )
+
+
+def _export_text(exported: Exported) -> str:
+    added = f", {exported.heads_added} heads of zeros added" if exported.heads_added else ""
+    return (
+        f"{exported.run_id} is in {exported.path}, a {exported.architecture}{added}.\n"
+        f"In Python: AutoModelForCausalLM.from_pretrained({exported.path!r}), and AutoTokenizer "
+        "likewise."
     )

@@ -6,7 +6,8 @@
   cluster as Cameron, Gelbach and Miller 2008).
 
 A resample is a row of weights or of targets over the same arrays: nothing is copied. Every refit
-starts from the optimum of the full data, and from a rival optimum if that wins in a tenth of them.
+starts where the tangent of the law at the optimum of the full data has its own optimum, and from a
+rival optimum of the full data if that wins in a tenth of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.objective import Estimator, Problem
 from atlas_scaling.fitting.refine import refine
-from atlas_scaling.fitting.solver import Solution
+from atlas_scaling.fitting.solver import Descendable, Solution, minimise, values_at
+from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.laws.base import FloatArray
 
 RESAMPLES: Final = ("run", "pairs", "wild")
@@ -76,12 +78,10 @@ def bootstrap(
         InputError: ``resample`` is unknown, or there is one run only.
     """
     drawn = resampled(problem, best, unit, n=n, resample=resample, seed=seed)
-    deltas = estimator.stages()
     every = np.arange(n)
 
     def refits(start: FloatArray, rows: NDArray[np.intp]) -> Solution:
-        theta = np.tile(start, (len(rows), 1))
-        return refine(drawn, theta, rows, deltas=deltas, tolerance=TOLERANCE)
+        return refitted(drawn, Tangent(drawn, start), start, rows, estimator)
 
     solution = refits(best, every)
     for rival in () if rivals is None else rivals[:_RIVALS]:
@@ -91,6 +91,24 @@ def bootstrap(
             solution = solution.lower(refits(rival, every))
     good = solution.converged & np.isfinite(solution.value)
     return Draws(solution.theta[good], solution.value[good], int((~good).sum()), resample)
+
+
+def refitted(
+    problem: Descendable,
+    tangent: Descendable,
+    start: FloatArray,
+    rows: NDArray[np.intp],
+    estimator: Estimator,
+) -> Solution:
+    """Refit resamples ``rows`` of ``problem`` from ``start`` (p,), by way of its tangent there."""
+    deltas = estimator.stages()
+    here = np.tile(start, (len(rows), 1))
+    ahead = minimise(
+        tangent, here, rows, delta=deltas[-1], tolerance=1e-5, max_iterations=60, mu=0.1
+    ).theta
+    there, now = (values_at(problem, theta, rows, deltas[-1]) for theta in (ahead, here))
+    theta = np.where((there < now)[:, None], ahead, here)
+    return refine(problem, theta, rows, deltas=deltas, tolerance=TOLERANCE)
 
 
 def resampled(

@@ -151,7 +151,10 @@ def _power(a: Any, b: Any) -> Dual:
 
 def _choose(first_wins: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Dual]:
     def rule(a: Any, b: Any) -> Dual:
-        return _where(first_wins(value_of(a), value_of(b)), a, b)
+        first = first_wins(value_of(a), value_of(b))
+        if isinstance(a, Dual) and a.shape == first.shape and first.all():
+            return a  # a guard that does not bind, as most do not
+        return _where(first, a, b)
 
     return rule
 

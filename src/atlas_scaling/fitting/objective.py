@@ -15,6 +15,7 @@ Axes: B problems, p free parameters, n rows.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple
@@ -192,6 +193,15 @@ class Coordinates:
             ],
         )
 
+    def slopes(self, theta: FloatArray, by_name: Mapping[str, Any]) -> list[tuple[int, Any]]:
+        """Derivatives by coordinate from those by parameter; a tie has one of each of its own."""
+        found = []
+        for name, k in zip(self.names, self.index, strict=True):
+            if k is not None:
+                column = theta[:, k : k + 1]
+                found.append((k, by_name[name] * (np.exp(column) if self.log[k] else 1.0)))
+        return found
+
     def _range(self, what: Literal["bounds", "start"]) -> tuple[FloatArray, FloatArray]:
         pairs = [[p.inward(v) for v in getattr(p, what)] for p in self.free]
         low, high = np.array(pairs).T
@@ -298,25 +308,31 @@ class Problem:
 
     def log_jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``log L̂`` (B, n) and its derivatives by ``theta``, (B, p, n)."""
-        B, p = theta.shape
-        J = np.zeros((B, p, self.n_rows))
         with np.errstate(all="ignore"):
-            loss = self.coordinates.law.loss(self.coordinates.duals(theta), self.x)
-            if not isinstance(loss, Dual):
-                raise InputError(
-                    f"the law {self.coordinates.law.name} does not depend on its parameters",
-                    where="loss",
-                )
-            inverse = 1.0 / loss.value
-            for k, part in loss.parts.items():
-                np.multiply(part, inverse, out=J[:, k])
-            predicted: FloatArray = np.log(loss.value)
-        return np.broadcast_to(predicted, (B, self.n_rows)), J
+            loss, slopes = self._loss_and_slopes(theta)
+            J = np.zeros((*theta.shape, self.n_rows))
+            inverse = 1.0 / loss
+            for k, slope in slopes:
+                J[:, k] += slope * inverse
+            predicted: FloatArray = np.log(loss)
+        return np.broadcast_to(predicted, (len(theta), self.n_rows)), J
+
+    def _loss_and_slopes(self, theta: FloatArray) -> tuple[Any, list[tuple[int, Any]]]:
+        """``L̂`` and its derivatives by coordinate: the law's own, else by duals."""
+        law, coordinates = self.coordinates.law, self.coordinates
+        own = law.derivatives(coordinates.values(theta), self.x)
+        if own is not None:
+            loss, by_name = own
+            return loss, coordinates.slopes(theta, by_name)
+        loss = law.loss(coordinates.duals(theta), self.x)
+        if not isinstance(loss, Dual):
+            raise InputError(f"the law {law.name} does not depend on its parameters", where="loss")
+        return loss.value, list(loss.parts.items())
 
     def objective(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> FloatArray:
         """The objective at ``theta`` (B, p), (B,); infinite where the law has no value."""
         residual = self.targets_of(rows) - self.log_prediction(theta)
-        value = _sum_rows(huber(residual, delta), self.weights_of(rows))
+        value = sum_rows(huber(residual, delta), self.weights_of(rows))
         return value if self.prior is None else value + self.prior.value(theta)
 
     def local(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
@@ -357,10 +373,8 @@ class Problem:
     def _local(
         J: FloatArray, residual: FloatArray, weights: FloatArray | None, delta: float
     ) -> Local:
-        value = _sum_rows(huber(residual, delta), weights)
-        size = np.abs(residual)
-        within = (size <= delta).astype(np.float64)
-        irls = np.divide(delta, np.maximum(size, delta)) if math.isfinite(delta) else within
+        value = sum_rows(huber(residual, delta), weights)
+        within, irls = huber_weights(residual, delta)
         pull = residual * irls
         if weights is not None:
             within, irls, pull = within * weights, irls * weights, pull * weights
@@ -371,7 +385,16 @@ class Problem:
         return Local(value, gradient, H_newton, H_irls)
 
 
-def _sum_rows(values: FloatArray, weights: FloatArray | None) -> FloatArray:
+def huber_weights(residual: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:
+    """``psi'(r)``, 1 within ``delta`` and 0 beyond, and ``psi(r) / r``, of the shape of ``r``."""
+    size = np.abs(residual)
+    within = (size <= delta).astype(np.float64)
+    irls = np.divide(delta, np.maximum(size, delta)) if math.isfinite(delta) else within
+    return within, irls
+
+
+def sum_rows(values: FloatArray, weights: FloatArray | None) -> FloatArray:
+    """The weighed sum of ``values`` (B, n) over rows, (B,); infinite where one is no number."""
     if weights is None:
         total = values.sum(axis=-1)
     elif weights.ndim == 1:

@@ -1,9 +1,8 @@
 """Many targets: one fit each, or one fit in which some parameters are shared.
 
 A pooled fit minimises the sum of the objectives of all targets over shared parameters (usually the
-exponents) and own ones (usually E, A, B and the transfer weights). Its matrix is block by block:
-each target's Jacobian is of its own rows and few coordinates, so the cost is that of the separate
-fits. Runs are drawn once for all targets, which keeps their correlation in the draws.
+exponents) and own ones (usually E, A, B and the transfer weights). Runs are drawn once for all
+targets, which keeps their correlation in the draws.
 """
 
 from __future__ import annotations
@@ -27,15 +26,17 @@ from atlas_scaling.fitting.api import (
     read,
     result_of,
 )
-from atlas_scaling.fitting.bootstrap import TOLERANCE, Draws
+from atlas_scaling.fitting.bootstrap import Draws, refitted
 from atlas_scaling.fitting.compare import targets_of
 from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
-from atlas_scaling.fitting.objective import Coordinates, Estimator, Local, Problem, as_inputs
+from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.fitting.refine import polish, refine
+from atlas_scaling.fitting.pooled_problem import PooledProblem
+from atlas_scaling.fitting.refine import polish
 from atlas_scaling.fitting.result import Fit, FittedParameter
 from atlas_scaling.fitting.solver import Solution, minimise
 from atlas_scaling.fitting.starts import Search, search
+from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.fitting.workers import spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
@@ -157,9 +158,9 @@ def fit_pooled(
         found = _descend(pooled, alone, measured)
     draws = None
     if bootstrap:
-        drawn = _resampled(pooled, observed, bootstrap, seed)
+        drawn = _resampled(blocks, observed, bootstrap, seed)
         parts = np.array_split(np.arange(bootstrap), workers)
-        calls = ((drawn, found.theta[0], rows, measured) for rows in parts)
+        calls = ((drawn, shared, found.theta[0], rows, measured) for rows in parts)
         draws = np.concatenate(spread_over(_refitted, calls, workers=workers))
     fits = {
         target: result_of(
@@ -188,86 +189,6 @@ def fit_pooled(
     )
 
 
-class PooledProblem:
-    """Problems of several targets as one, with some coordinates in common.
-
-    Args:
-        blocks: one problem a target, all on the same resamples.
-        shared: names of the parameters in common.
-    """
-
-    def __init__(self, blocks: Sequence[Problem], shared: Sequence[str]) -> None:
-        self.blocks = list(blocks)
-        self.shared = tuple(shared)
-        self.maps: list[NDArray[np.intp]] = []
-        ends: list[tuple[float, float, float, float]] = []
-        position: dict[str, int] = {}
-        for block in self.blocks:
-            c = block.coordinates
-            for name in shared:
-                c.law.parameter(name)
-            indices = []
-            for k, parameter in enumerate(c.free):
-                if parameter.name in position:
-                    indices.append(position[parameter.name])
-                    continue
-                indices.append(len(ends))
-                if parameter.name in shared:
-                    position[parameter.name] = len(ends)
-                ends.append((c.low[k], c.high[k], c.start_low[k], c.start_high[k]))
-            self.maps.append(np.array(indices, dtype=np.intp))
-        self.low, self.high, self.start_low, self.start_high = np.array(ends).T
-        self.n_rows = sum(block.n_rows for block in self.blocks)
-
-    @property
-    def coordinates(self) -> PooledProblem:
-        """Bounds and start ranges: this object has them itself."""
-        return self
-
-    @property
-    def n_free(self) -> int:
-        """Coordinates of all targets together."""
-        return len(self.low)
-
-    @property
-    def bytes_per_problem(self) -> int:
-        """The largest Jacobian of a block, or the matrix of all coordinates."""
-        return max(8 * self.n_free**2, *(block.bytes_per_problem for block in self.blocks))
-
-    def objective(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> FloatArray:
-        """Sum over targets, (B,)."""
-        blocks = zip(self.blocks, self.maps, strict=True)
-        parts = [block.objective(theta[:, where], rows, delta) for block, where in blocks]
-        return np.asarray(np.sum(parts, axis=0))
-
-    def bend(
-        self,
-        theta: FloatArray,
-        step: FloatArray,
-        rows: NDArray[np.intp],
-        delta: float,
-        mu: FloatArray,
-    ) -> FloatArray:
-        """Sum over targets, each in its own coordinates, (B, p)."""
-        pull = np.zeros_like(theta)
-        for block, where in zip(self.blocks, self.maps, strict=True):
-            pull[:, where] += block.bend(theta[:, where], step[:, where], rows, delta, mu)
-        return pull
-
-    def local(self, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
-        """Sum over targets, each in its own coordinates."""
-        B, p = len(theta), self.n_free
-        value, gradient = np.zeros(B), np.zeros((B, p))
-        H_newton, H_irls = np.zeros((B, p, p)), np.zeros((B, p, p))
-        for block, where in zip(self.blocks, self.maps, strict=True):
-            at = block.local(theta[:, where], rows, delta)
-            value += at.value
-            gradient[:, where] += at.gradient
-            H_newton[:, where[:, None], where] += at.H_newton
-            H_irls[:, where[:, None], where] += at.H_irls
-        return Local(value, gradient, H_newton, H_irls)
-
-
 def _descend(pooled: PooledProblem, alone: Sequence[Search], estimator: Estimator) -> Solution:
     """From the separate optima: own values as they are, shared ones at their median."""
     votes: list[list[float]] = [[] for _ in range(pooled.n_free)]
@@ -287,14 +208,14 @@ def _searched(block: Problem, estimator: Estimator, seed: int) -> Search:
 
 
 def _resampled(
-    pooled: PooledProblem, observed: Sequence[Observations], n: int, seed: int
-) -> PooledProblem:
-    """``n`` resamples of the runs of all targets, the same runs for every target."""
+    blocks: Sequence[Problem], observed: Sequence[Observations], n: int, seed: int
+) -> list[Problem]:
+    """``blocks`` with ``n`` resamples of all runs, the same runs for every target."""
     run_ids = sorted({o.run_ids[r] for o in observed for r in np.unique(o.run)})
     number = {run_id: i for i, run_id in enumerate(run_ids)}
     rng = np.random.Generator(np.random.PCG64(seed))
     counts = rng.multinomial(len(run_ids), np.full(len(run_ids), 1 / len(run_ids)), size=n)
-    blocks = [
+    return [
         Problem(
             block.coordinates,
             block.x,
@@ -302,18 +223,25 @@ def _resampled(
             counts=counts.astype(np.float64),
             unit=np.array([number[run_id] for run_id in o.run_ids], dtype=np.intp)[o.run],
         )
-        for block, o in zip(pooled.blocks, observed, strict=True)
+        for block, o in zip(blocks, observed, strict=True)
     ]
-    return PooledProblem(blocks, pooled.shared)
 
 
 def _refitted(
-    drawn: PooledProblem, best: FloatArray, rows: NDArray[np.intp], estimator: Estimator
+    blocks: Sequence[Problem],
+    shared: Sequence[str],
+    best: FloatArray,
+    rows: NDArray[np.intp],
+    estimator: Estimator,
 ) -> FloatArray:
     """Coordinates of the refits of some resamples that converged, (R, p)."""
+    pooled = PooledProblem(blocks, shared)
     with one_thread():
-        theta = np.tile(best, (len(rows), 1))
-        solution = refine(drawn, theta, rows, deltas=estimator.stages(), tolerance=TOLERANCE)
+        tangents = [
+            Tangent(block, best[where]) for block, where in zip(blocks, pooled.maps, strict=True)
+        ]
+        tangent = PooledProblem(tangents, shared)
+        solution = refitted(pooled, tangent, best, rows, estimator)
     return solution.theta[solution.converged]
 
 

@@ -169,32 +169,43 @@ def _minimise_block(
     if len(active) < B:
         theta, rows, held, at = theta[active], rows[active], held[active], taken(at, active)
     mu = np.full(len(active), first_mu)
-    for iteration in range(1, max_iterations + 1):
+    for iteration in range(max_iterations + 1):
         if not len(active):
             return out
         step, promised = damped_step(at, theta, mu, held, (low, high, longest))
+        # a damped step promises less than there is to gain: about mu times less
+        left = np.abs(promised) * np.maximum(mu, 1.0)
+        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
+        stop = done | (mu > MU_MAX) | (iteration == max_iterations)
+        if stop.any():
+            k = active[stop]
+            out.theta[k], out.value[k] = theta[stop], at.value[stop]
+            out.converged[k], out.iterations[k] = done[stop], iteration
+            on = np.flatnonzero(~stop)
+            active, theta, rows, held = active[on], theta[on], rows[on], held[on]
+            mu, at, step, promised = mu[on], taken(at, on), step[on], promised[on]
+            if not len(on):
+                return out
         trial = np.clip(theta + step, low, high)
         there = problem.local(trial, rows, delta)
         gained = at.value - there.value
         better = gained > 0
         theta = np.where(better[:, None], trial, theta)
-        # a damped step promises less than there is to gain: about mu times less
-        left = np.abs(promised) * np.maximum(mu, 1.0)
-        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
         at = there if better.all() else _choose(better, there, at)
-        quality = gained / np.maximum(promised, 1e-300)
-        mu = _adapted(mu, better, quality)
-        stuck = mu > MU_MAX
-        stop = done | stuck
-        if stop.any() or iteration == max_iterations:
-            over = stop if iteration < max_iterations else np.ones(len(active), bool)
-            k = active[over]
-            out.theta[k], out.value[k] = theta[over], at.value[over]
-            out.converged[k], out.iterations[k] = done[over], iteration
-            on = np.flatnonzero(~over)
-            active, theta, rows, held = active[on], theta[on], rows[on], held[on]
-            mu, at = mu[on], taken(at, on)
+        mu = _adapted(mu, better, gained / np.maximum(promised, 1e-300))
     return out
+
+
+def values_at(
+    problem: Descendable, theta: FloatArray, rows: NDArray[np.intp], delta: float
+) -> FloatArray:
+    """The objective at ``theta`` (B, p), in blocks that fit the cache, (B,)."""
+    size = max(1, 2 * BLOCK_BYTES // (8 * max(problem.n_rows, 1)))
+    parts = [
+        problem.objective(theta[i : i + size], rows[i : i + size], delta)
+        for i in range(0, len(theta), size)
+    ]
+    return np.concatenate(parts)
 
 
 def damped_step(

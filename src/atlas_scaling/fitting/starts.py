@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import FitError
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem
 from atlas_scaling.fitting.refine import polish, refine
-from atlas_scaling.fitting.solver import Solution, minimise
+from atlas_scaling.fitting.solver import Solution, minimise, values_at
 from atlas_scaling.laws.base import FloatArray, grouped
 
 SAME_OPTIMUM: Final = 1e-6
@@ -82,7 +82,7 @@ def search(
     candidates = starts or _n_candidates(problem)
     theta = starting_points(problem, candidates, seed)
     rows = np.zeros(len(theta), dtype=np.intp)
-    value = _in_blocks(problem, theta, rows, estimator.delta)
+    value = values_at(problem, theta, rows, estimator.delta)
     usable = np.flatnonzero(np.isfinite(value))
     if not len(usable):
         raise FitError(
@@ -129,7 +129,7 @@ def search_each(
     rows = np.arange(n_problems)
     value = np.array(
         [
-            _in_blocks(problem, theta, np.full(len(theta), row, dtype=np.intp), estimator.delta)
+            values_at(problem, theta, np.full(len(theta), row, dtype=np.intp), estimator.delta)
             for row in rows
         ]
     )
@@ -201,12 +201,16 @@ def starting_points(problem: Problem, n: int, seed: int = 0) -> FloatArray:
     theta = coordinates.start_low + (coordinates.start_high - coordinates.start_low) * spread(
         n, coordinates.n_free, seed
     )
-    if linear.all() or not linear.any():
-        return theta if not linear.any() else _projected(problem, theta)
-    searched = np.flatnonzero(~linear)
-    width = (coordinates.start_high - coordinates.start_low)[searched]
-    theta[:, searched] = coordinates.start_low[searched] + width * spread(n, len(searched), seed)
-    return _projected(problem, theta)
+    if linear.any() and not linear.all():
+        searched = np.flatnonzero(~linear)
+        width = (coordinates.start_high - coordinates.start_low)[searched]
+        low = coordinates.start_low[searched]
+        theta[:, searched] = low + width * spread(n, len(searched), seed)
+    if problem.prior is not None:
+        # Half of the points start where the prior is; the rest may find what it does not know of.
+        informed = problem.prior.precision > 0
+        theta[::2, informed] = problem.prior.centre[informed]
+    return _projected(problem, theta) if linear.any() else theta
 
 
 def spread(n: int, dimensions: int, seed: int = 0) -> FloatArray:
@@ -281,14 +285,3 @@ def _linear_columns(problem: Problem, theta: FloatArray, linear: NDArray[np.intp
             out[:, j] = coordinates.law.loss(p, problem.x)
     out[:, 1:] -= out[:, :1]
     return np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _in_blocks(
-    problem: Problem, theta: FloatArray, rows: NDArray[np.intp], delta: float
-) -> FloatArray:
-    size = max(1, int(4_000_000 // (8 * max(problem.n_rows, 1))))
-    parts = [
-        problem.objective(theta[i : i + size], rows[i : i + size], delta)
-        for i in range(0, len(theta), size)
-    ]
-    return np.concatenate(parts)

@@ -13,6 +13,7 @@ held at ``FLOOR * D_tot``; rows where that decides are reported by ``guards``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
-from atlas_scaling.laws.repetition import saturated, too_few_epochs
+from atlas_scaling.laws.repetition import saturated, saturated_with_slope, too_few_epochs
 from atlas_scaling.laws.terms import (
     CAPACITY_AMPLITUDE,
     CAPACITY_EXPONENT,
@@ -36,6 +37,7 @@ N_SOURCES: Final = 3
 FLOOR: Final = 1e-6
 ENOUGH_SHARES: Final = 3
 
+_TARGET: Final = "target"
 _OTHER: Final = "other"
 
 
@@ -140,14 +142,38 @@ class ATLAS(Law):
 
     def effective_tokens(self, p: Any, x: Any) -> Any:
         """``D_eff`` of eq. 2, before the floor, shape (..., n)."""
-        total = saturated(x.target_tokens, x.target_unique, self._lam(p, "target"))
-        for i, source in enumerate(self._sources):
-            worth = saturated(x.source_tokens[i], x.source_unique[i], self._lam(p, source))
-            total = total + p.tau[source] * worth
-        if self._with_others:
-            worth = saturated(x.other_tokens, x.other_unique, self._lam(p, _OTHER))
-            total = total + p.tau_other * worth
+        total = 0.0
+        for name, label, D, U in self._terms(x):
+            worth = saturated(D, U, self._lam(p, label))
+            total = total + (worth if name is None else self._tau(p, label) * worth)
         return total
+
+    def derivatives(self, p: Any, x: Any) -> tuple[Any, dict[str, Any]]:
+        """The loss and its derivatives, written out: a third of the cost of deriving them."""
+        D_eff: Any = 0.0
+        of_D: dict[str, Any] = {}  # derivatives of D_eff
+        for name, label, D, U in self._terms(x):
+            lam = "lam" if self.shared_lambda else f"lam[{label}]"
+            S, slope = saturated_with_slope(D, U, self._lam(p, label))
+            tau = 1.0 if name is None else self._tau(p, label)
+            if name is not None:
+                of_D[name] = S
+            D_eff = D_eff + tau * S
+            of_D[lam] = of_D.get(lam, 0.0) + tau * slope
+        floor = FLOOR * x.tokens
+        held = D_eff <= floor
+        log_N, log_D = np.log(x.n_params), np.log(np.where(held, floor, D_eff))
+        by_A, by_B = np.exp(-p.alpha * log_N), np.exp(-p.beta * log_D)
+        capacity, data = p.A * by_A, p.B * by_B
+        by_D = np.where(held, 0.0, -p.beta * data / D_eff)
+        return p.E + capacity + data, {
+            "E": 1.0,
+            "A": by_A,
+            "B": by_B,
+            "alpha": -log_N * capacity,
+            "beta": -log_D * data,
+            **{name: by_D * slope for name, slope in of_D.items()},
+        }
 
     def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
         """Rows where the floor of ``D_eff`` decided the loss."""
@@ -181,7 +207,18 @@ class ATLAS(Law):
         if self.shared_lambda:
             return (None,)
         others = (_OTHER,) if self._with_others else ()
-        return ("target", *self._sources, *others)
+        return (_TARGET, *self._sources, *others)
+
+    def _terms(self, x: Any) -> Iterator[tuple[str | None, str, Any, Any]]:
+        """Of each term of ``D_eff``: its transfer weight, whose tokens they are, D and U."""
+        yield None, _TARGET, x.target_tokens, x.target_unique
+        for i, source in enumerate(self._sources):
+            yield f"tau[{source}]", source, x.source_tokens[i], x.source_unique[i]
+        if self._with_others:
+            yield "tau_other", _OTHER, x.other_tokens, x.other_unique
+
+    def _tau(self, p: Any, label: str) -> Any:
+        return p.tau_other if label == _OTHER else p.tau[label]
 
     def _lam(self, p: Any, label: str) -> Any:
         return p.lam if self.shared_lambda else p.lam[label]

@@ -145,6 +145,14 @@ class Law:
         """The law itself: the loss at parameters ``p`` and inputs ``x``, shape ``(..., n)``."""
         raise NotImplementedError(f"{type(self).__name__} has no formula")
 
+    def derivatives(self, p: Any, x: Any) -> tuple[Any, Mapping[str, Any]] | None:
+        """The loss and its derivative by each parameter, by name, where a law knows a short way.
+
+        Fits need none: they differentiate ``loss`` exactly by themselves. Columns of ``p`` are
+        (B, 1), results (B, n) or broadcastable.
+        """
+        return None
+
     def reducible(self, p: Any, x: Any) -> Any:
         """The part of the loss that more parameters or data would remove; all of it without E."""
         return self.loss(p, x) - getattr(p, "E", 0.0)

@@ -39,6 +39,26 @@ def saturated(D: Any, U: Any, lam: Any) -> Any:
     return fresh * (1.0 - np.expm1(-lam * repeats) / lam)
 
 
+def saturated_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
+    """``S(D; U)`` of data (n,) for rates (B, 1), and its slope in ``lam``.
+
+    Both are (B, n), or (n,) and 0 where nothing repeats. Most rows of a study repeat nothing: only
+    the others are computed.
+    """
+    fresh = np.minimum(D, U)
+    rows = np.flatnonzero(D > U)
+    if not len(rows):
+        return fresh, 0.0
+    S = np.tile(fresh, (len(lam), 1))
+    slope = np.zeros_like(S)
+    repeats = D[rows] / U[rows] - 1.0
+    lost = np.expm1(-lam * repeats)
+    extra = -lost / lam
+    S[:, rows] *= 1.0 + extra
+    slope[:, rows] = U[rows] * (repeats * (1.0 + lost) - extra) / lam
+    return S, slope
+
+
 def worth_of_repeats(D: Any, U: Any, r_star: Any) -> Any:
     """The same curve in the constant of Muennighoff et al.: ``R*``, repeats that are worth much."""
     return saturated(D, U, 1.0 / r_star)

@@ -86,7 +86,7 @@ def allocate(
         caps=caps,
         max_epochs=max_epochs,
     )
-    solver = Solver(setup, _kind(objective))
+    solver = Solver(setup, _kind(objective), _other_budgets(setup))
     plan = solver.plan
     is_target = np.arange(len(setup.languages)) < setup.n_targets
     mixtures, left_out = usual_mixtures(setup.unique, is_target)
@@ -195,20 +195,22 @@ def _plan_range(solver: Solver, level: float) -> PlanRange | None:
     )
 
 
-def _frontier(solver: Solver) -> tuple[BudgetPoint, ...]:
-    """Best plans of smaller and larger budgets; none where N and D are fixed anyway."""
-    setup = solver.setup
-    if setup.budget.flops is None or setup.budget.tokens is not None:
+def _other_budgets(setup: Setup) -> tuple[float, ...]:
+    """Smaller and larger budgets that train a model; none where N and D are fixed anyway."""
+    budget = setup.budget
+    if budget.flops is None or budget.tokens is not None:
         return ()
-    budgets = [setup.budget.flops * factor for factor in FRONTIER_FACTORS]
-    found = solver.plans_for([flops for flops in budgets if solver.can_pay(flops)])
-    points = [
-        _budget_point(solver, plan, value, flops)
-        for (plan, value), flops in zip(
-            found, [flops for flops in budgets if solver.can_pay(flops)], strict=True
-        )
-    ]
-    own = _budget_point(solver, solver.plan, solver.value(solver.plan), setup.budget.flops)
+    return tuple(f for f in (budget.flops * x for x in FRONTIER_FACTORS) if setup.can_pay(f))
+
+
+def _frontier(solver: Solver) -> tuple[BudgetPoint, ...]:
+    """The plan and those of the other budgets, the smallest first."""
+    if not solver.others:
+        return ()
+    found = zip(solver.other_plans, solver.others, strict=True)
+    points = [_budget_point(solver, plan, value, flops) for (plan, value), flops in found]
+    spent = solver.setup.budget.spent
+    own = _budget_point(solver, solver.plan, solver.value(solver.plan), spent)
     return tuple(sorted([*points, own], key=lambda point: point.flops))
 
 

@@ -33,12 +33,13 @@ def usual_mixtures(
     if np.isfinite(unique).all():
         mixtures["proportional"] = _constant(unique)
         mixtures["temperature"] = _constant(tempered(unique, temperature=TEMPERATURE))
-        mixtures["unimax"] = lambda tokens: np.stack([unimax(unique, float(D)) for D in tokens])
     else:
         said = (
-            "proportional, temperature and Unimax mixtures need the distinct tokens of every "
-            "language and are left out",
+            "proportional and temperature mixtures need the distinct tokens of every language and "
+            "are left out",
         )
+    if np.isfinite(unique).any():
+        mixtures["unimax"] = lambda tokens: unimax(unique, tokens)
     return mixtures, said
 
 

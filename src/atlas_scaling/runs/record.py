@@ -73,7 +73,9 @@ class RunRecord(Frozen):
 
     ``n_params`` counts the (tied) embedding once; ``n_params_non_embedding`` leaves it out.
     ``unique_tokens`` are the distinct training tokens available of each language in the mixture.
-    ``tokens`` are the training tokens planned, of this run alone where ``base_run`` is set.
+    ``tokens`` are the training tokens planned, of this run alone where ``base_run`` is set; but
+    where ``branch_tokens`` are too, the run leaves its base after so many with the base's optimizer
+    and place in the data (a decay that branches off), and ``tokens`` counts both.
     ``mixture`` is over the whole run; ``stages`` are the mixtures one after the other where the run
     has more than one.
     """
@@ -94,6 +96,7 @@ class RunRecord(Frozen):
     corpus_sha256: str
     seed: int
     base_run: str | None = None
+    branch_tokens: int | None = Field(default=None, gt=0)
     code: CodeInfo
     environment: dict[str, str] = Field(default_factory=dict)
     created_at: str
@@ -131,13 +134,22 @@ class RunState(StrEnum):
 
 
 class RunStatus(Frozen):
-    """``status.json``: where the run stands, for people and for whoever restarts it."""
+    """``status.json``: where the run stands, for people and for whoever restarts it.
+
+    ``tokens_per_second`` is of the process that wrote it, evaluations included;
+    ``flops_utilisation`` is the share of ``peak_flops`` (per second, of all its devices) that steps
+    reached, evaluations left out. ``peak_memory_bytes`` is of one device, or one process on a CPU.
+    """
 
     state: RunState
     step: int = 0
     total_steps: int = 0
     tokens: int = 0
     tokens_per_second: float | None = None
+    flops_utilisation: float | None = None
+    peak_flops: float | None = None
+    peak_flops_source: str | None = None
+    peak_memory_bytes: int | None = None
     reason: str | None = None
     updated_at: str
     host: str | None = None

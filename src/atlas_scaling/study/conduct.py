@@ -77,7 +77,7 @@ def conduct_study(
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.begin(folder, spec)
 
     def inputs() -> StudyInputs:
@@ -94,12 +94,12 @@ def resume_study(
     Runs that are done or in a scheduler's hands are left alone. Arguments, result and errors are
     as of ``conduct_study``; its text is not looked at again where its tokens are still there.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.open(folder)
 
     def inputs() -> StudyInputs:
         known = study.read_inputs()
-        if known is not None and Path(known.tokens_dir).is_dir():
+        if known is not None and known.are_there:
             return known
         return prepare_inputs(study.spec, cache=cache, display=display)
 
@@ -215,7 +215,12 @@ def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyIn
     )
 
 
-def _require_training_packages() -> None:
+def require_training_packages() -> None:
+    """Refuse to go on without them.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
     missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(

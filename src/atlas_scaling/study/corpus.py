@@ -18,7 +18,6 @@ from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
 from atlas_scaling.study.corpus_store import (
     MANIFEST,
     Corpus,
-    CorpusText,
     Manifest,
     open_corpus,
     write_corpus,
@@ -30,50 +29,73 @@ from atlas_scaling.study.embedded_corpus import (
     fetch_parts,
     gather_embedded,
 )
-from atlas_scaling.study.folder_corpus import FolderSpec, folder_request, gather_folder
+from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
+from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
+from atlas_scaling.study.streamed_corpus import build_streamed
 
 __all__ = [
     "Corpus",
     "CorpusSpec",
     "EmbeddedSpec",
     "FolderSpec",
+    "HubSpec",
     "Manifest",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
 ]
 
-CorpusSpec: TypeAlias = Annotated[EmbeddedSpec | FolderSpec, Field(discriminator="source")]
-"""``{source: embedded, parts: [...]}`` or ``{source: folder, path: DIR}``."""
+CorpusSpec: TypeAlias = Annotated[
+    EmbeddedSpec | FolderSpec | HubSpec, Field(discriminator="source")
+]
+"""``{source: embedded, parts: […]}``, ``{source: folder, path: DIR}`` or
+``{source: huggingface, dataset: madlad-400}``."""
 
 
 def corpus_spec(
     *,
     folder: Path | None = None,
+    dataset: str | None = None,
     parts: Sequence[str] | None = None,
     eval_lines: int = 800,
     seed: int = 0,
-) -> EmbeddedSpec | FolderSpec:
+    **of_dataset: Any,
+) -> EmbeddedSpec | FolderSpec | HubSpec:
     """A spec from loose values, as a command line gives them.
 
+    Args:
+        folder: the user's own text.
+        dataset: of the Hugging Face hub.
+        parts: of the embedded corpus; its default ones unless given.
+        eval_lines: evaluation lines a language.
+        seed: of split and order.
+        of_dataset: further fields of ``HubSpec``.
+
     Raises:
-        InputError: a folder and parts are both given, or a part does not exist.
+        InputError: more than one source is given, or one that does not exist.
     """
-    if folder is not None and parts:
+    given = {"--folder": folder, "--dataset": dataset, "--part": parts}
+    named = [f"{name} {value}" for name, value in given.items() if value]
+    if len(named) > 1:
         raise InputError(
-            "text comes either from a folder or from parts of the embedded corpus",
-            value=f"--folder {folder} --part {' --part '.join(parts)}",
-            remedy="leave one of them out",
+            "text comes from one source: a folder, a dataset, or parts of the embedded corpus",
+            value=" ".join(named),
+            remedy="leave the others out",
         )
-    if folder is not None:
-        return FolderSpec(source="folder", path=folder, eval_lines=eval_lines, seed=seed)
-    chosen = tuple(parts) if parts else DEFAULT_SOURCES
+    common = {"eval_lines": eval_lines, "seed": seed}
     try:
-        return EmbeddedSpec(source="embedded", parts=chosen, eval_lines=eval_lines, seed=seed)
+        if folder is not None:
+            return FolderSpec(source="folder", path=folder, **common)
+        if dataset is not None:
+            chosen = {name: value for name, value in of_dataset.items() if value is not None}
+            return HubSpec(source="huggingface", dataset=dataset, **common, **chosen)
+        return EmbeddedSpec(
+            source="embedded", parts=tuple(parts) if parts else DEFAULT_SOURCES, **common
+        )
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(message, where="parts") from None
+        raise InputError(message, where=next(iter(named), "--part")) from None
 
 
 def build_corpus(
@@ -94,10 +116,15 @@ def build_corpus(
     codes = tuple(sorted(set(languages)))
     if not codes:
         raise InputError("a corpus needs at least one language", where="languages")
-    if isinstance(spec, FolderSpec):
-        folder = folder_request(spec, codes)
-        return _find(cache, folder) or _build(
-            cache, folder, lambda: gather_folder(spec, codes, say=say), say
+    if isinstance(spec, FolderSpec | HubSpec):
+        streamed = (
+            folder_request(spec, codes, cache)
+            if isinstance(spec, FolderSpec)
+            else hub_request(spec, codes)
+        )
+        intake = folder_intake(spec) if isinstance(spec, FolderSpec) else hub_intake(spec)
+        return _find(cache, streamed) or _build(
+            cache, streamed, lambda path: build_streamed(path, intake, codes, streamed, say), say
         )
     check_languages(codes)
     whole = embedded_request(spec, codes)
@@ -110,7 +137,11 @@ def build_corpus(
     return _find(cache, request) or _build(
         cache,
         request,
-        lambda: gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+        lambda path: write_corpus(
+            path,
+            gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+            request,
+        ),
         say,
     )
 
@@ -133,9 +164,9 @@ def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
 
 
 def _build(
-    cache: Path, request: Mapping[str, Any], gather: Callable[[], CorpusText], say: Say
+    cache: Path, request: Mapping[str, Any], build: Callable[[Path], Corpus], say: Say
 ) -> Corpus:
-    corpus = write_corpus(_path_of(cache, request), gather(), request)
+    corpus = build(_path_of(cache, request))
     records = corpus.manifest.languages.values()
     say(
         f"corpus: {len(corpus.languages)} languages, "

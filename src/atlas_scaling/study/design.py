@@ -17,6 +17,7 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.published.mixtures import unimax_mixture
 from atlas_scaling.study.cache import key_of
 from atlas_scaling.study.mixture_spec import Sampling, Stage
+from atlas_scaling.study.settings import ModelConfig
 from atlas_scaling.study.spec import (
     STUDY_VOCABULARY,
     AnyGroup,
@@ -103,7 +104,17 @@ class PlannedRun(Answer):
 
 @dataclass(frozen=True, slots=True)
 class GroupTotal(Answer):
-    """Runs of one group. ``n_runs`` are those it names, ``n_shared`` of them made by another."""
+    """Runs of one group.
+
+    Attributes:
+        label: its name.
+        kind: of its runs.
+        n_runs: that it names.
+        n_shared: of these, made by an earlier group.
+        tokens: of the others.
+        flops: of the others.
+        n_published: runs that Table B.1 prints for it, in the study of the paper.
+    """
 
     label: str
     kind: str
@@ -111,6 +122,7 @@ class GroupTotal(Answer):
     n_shared: int
     tokens: float
     flops: float
+    n_published: int | None = None
     accelerator_hours: float | None = None
 
 
@@ -119,7 +131,7 @@ class Design(Answer):
     """All runs of a study, every base before what continues it, and their sums.
 
     ``accelerator``, ``mfu`` and ``accelerator_hours`` are None until an accelerator was chosen,
-    ``money`` until a price was given.
+    ``money`` until a price was given. ``notes`` say what a reader should know.
     """
 
     study: str
@@ -132,6 +144,8 @@ class Design(Answer):
     mfu: float | None = None
     accelerator_hours: float | None = None
     money: float | None = None
+    n_published: int | None = None
+    notes: tuple[str, ...] = ()
 
     def on_accelerator(
         self, device: Accelerator, *, mfu: float | None = None, price_per_hour: float | None = None
@@ -220,9 +234,10 @@ class _Content:
 def _runs_of(spec: StudySpec, group: AnyGroup) -> Iterator[PlannedRun]:
     contents = list(_contents(spec, group))
     for size in group.sizes:
+        tokens, model = spec.tokens_of(group, size), spec.model_of(size)
         for seed in group.seeds:
             for content in contents:
-                yield _planned(spec, content, size, seed, group.tokens_of(size))
+                yield _planned(content, size, model, seed, tokens)
 
 
 def _contents(spec: StudySpec, group: AnyGroup) -> Iterator[_Content]:
@@ -367,8 +382,9 @@ def _base_name(spec: StudySpec, group: ContinuedGroup) -> str:
     return names[group.base]
 
 
-def _planned(spec: StudySpec, content: _Content, size: str, seed: int, tokens: int) -> PlannedRun:
-    model = spec.model_of(size)
+def _planned(
+    content: _Content, size: str, model: ModelConfig, seed: int, tokens: int
+) -> PlannedRun:
     return PlannedRun(
         run_id=f"{content.name}-{size}-seed{seed}",
         group=content.kind,

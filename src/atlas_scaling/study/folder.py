@@ -43,6 +43,11 @@ class StudyInputs(Frozen):
     tokenizer_sha256: str
     own_tokens_dirs: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def are_there(self) -> bool:
+        """Whether all tokens are where they were put."""
+        return all(Path(one).is_dir() for one in (self.tokens_dir, *self.own_tokens_dirs.values()))
+
     def tokens_of(self, vocabulary: str) -> str:
         """Where the tokens of a vocabulary are: the study's, or a language's own."""
         own = vocabulary != STUDY_VOCABULARY

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
+from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
 from atlas_scaling.study.mixture_spec import (
@@ -49,12 +50,14 @@ class Group(Frozen):
     Attributes:
         sizes: names from the study's ``sizes``.
         tokens: training tokens of each run: one count, or one per size. Written 600k, 2M, 1e9.
+        steps: the same in optimiser steps, in place of ``tokens``.
         seeds: one run each; seeds change the initial weights and the order of the data.
         label: what a design calls the group; its kind unless given.
     """
 
     sizes: tuple[str, ...] = Field(min_length=1)
-    tokens: PositiveCount | dict[str, PositiveCount]
+    tokens: PositiveCount | dict[str, PositiveCount] | None = None
+    steps: PositiveCount | None = None
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     label: str | None = None
 
@@ -62,12 +65,10 @@ class Group(Frozen):
         """Languages that the group names, beyond ``all``."""
         return set()
 
-    def tokens_of(self, size: str) -> int:
-        """Training tokens of this group's runs of ``size``."""
-        return self.tokens[size] if isinstance(self.tokens, dict) else self.tokens
-
     @model_validator(mode="after")
     def _every_size_has_tokens(self) -> Group:
+        if (self.tokens is None) == (self.steps is None):
+            raise ValueError("a group has either tokens or steps")
         if isinstance(self.tokens, dict) and set(self.tokens) != set(self.sizes):
             raise ValueError(
                 f"tokens are given for {sorted(self.tokens)}, sizes are {sorted(self.sizes)}"
@@ -270,6 +271,11 @@ class StudySpec(Frozen):
             for code in sorted(group.codes()):
                 if code not in self.languages:
                     raise ValueError(f"groups.{index}: {code} is not one of the study's languages")
+        if self.tokenizer.file is not None and self.with_own_vocabulary:
+            raise ValueError(
+                "a group has vocabulary: own, and a tokenizer file cannot be trained anew; give "
+                "vocab_size in place of file"
+            )
         for code in sorted(named(self.evaluate)):
             if code not in self.languages:
                 raise ValueError(f"evaluate: {code} is not one of the study's languages")
@@ -299,10 +305,19 @@ class StudySpec(Frozen):
         """A list of languages as it is, ``all`` as the study's."""
         return self.languages if languages == ALL else tuple(languages)
 
+    def tokens_of(self, group: Group, size: str) -> int:
+        """Training tokens of a group's runs of ``size``."""
+        if isinstance(group.tokens, dict):
+            return group.tokens[size]
+        if group.tokens is not None:
+            return group.tokens
+        assert group.steps is not None
+        return group.steps * self.training_of(size).batch_size * self.sequence_length
+
     def model_of(self, size: str) -> ModelConfig:
         """The model of a size."""
         return ModelConfig(
-            vocab_size=self.tokenizer.vocab_size,
+            vocab_size=self.tokenizer.rows,
             sequence_length=self.sequence_length,
             **self.sizes[size].shape.model_dump(),
         )
@@ -322,6 +337,25 @@ def load_study(path: Path) -> StudySpec:
         InputError: with file, line, value and remedy.
     """
     return load_config(path, StudySpec)
+
+
+def study_path(name: str) -> Path:
+    """The YAML file of a study that is named by it, or by the name of one of the package's.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    packaged = packaged_studies()
+    if Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+        return Path(name)
+    if name not in packaged:
+        raise InputError(
+            "there is no such study",
+            value=name,
+            where="SPEC",
+            remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
+        )
+    return packaged[name]
 
 
 def packaged_studies() -> dict[str, Path]:

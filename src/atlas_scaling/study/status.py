@@ -227,7 +227,10 @@ def status_text(status: StudyStatus) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("run", "state", "tokens", "of", "tokens/s", "left", "job", "", box=None)
+    table = Table(box=None)
+    for name in ("run", "state", "tokens", "of", "tokens/s", "left", "job"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("")
     for run in status.runs:
         speed, left = run.tokens_per_second, run.seconds_left
         table.add_row(

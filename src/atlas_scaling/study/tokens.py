@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -35,7 +34,7 @@ TokenIds: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 CARD: Final = "tokens.json"
 SPLITS: Final = (TRAIN, EVALUATION)
 
-_LINES_AT_ONCE: Final = 4096
+_CHARACTERS_AT_ONCE: Final = 1 << 20
 _PACKING_VERSION: Final = 1
 
 
@@ -181,7 +180,7 @@ def pack(
 ) -> TokenStore:
     """The packed texts of ``corpus``: from the cache, or cut by ``tokenizer`` into it.
 
-    Text streams through: a few thousand lines are in memory at once.
+    Text streams through: about a million characters are in memory at once.
 
     Args:
         corpus: the text.
@@ -251,8 +250,15 @@ def _write_ids(
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(lines)
-    while chunk := list(islice(rest, _LINES_AT_ONCE)):
+    """Some lines at a time, and of long documents few."""
+    chunk, size = [], 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if size >= _CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

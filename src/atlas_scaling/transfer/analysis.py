@@ -278,8 +278,8 @@ def _mutual(values: Floats, codes: Sequence[str]) -> tuple[Mutual, ...]:
 
 def _unhelped(values: Floats, codes: Sequence[str]) -> tuple[str, ...]:
     known = ~np.isnan(values)
-    below = np.where(known, _signed_zeros(values) < 0, True).all(axis=1)
-    return tuple(codes[i] for i in np.flatnonzero(below & known.any(axis=1)))
+    helped = known & (_signed_zeros(values) >= 0)
+    return tuple(c for i, c in enumerate(codes) if known[i].any() and not helped[i].any())
 
 
 def _signed_zeros(values: Floats) -> Floats:

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.lookup import require_language
 from atlas_scaling.units import format_count
@@ -306,6 +307,15 @@ class TransferMatrix:
             self.select(mask), targets=self.targets, sources=self.sources
         )
 
+    def without_empty(self) -> TransferMatrix:
+        """The same without targets and sources that have no score."""
+        known = self.provenance != Provenance.MISSING.value
+        return TransferMatrix.from_cells(
+            self.select(known),
+            targets=[code for code, row in zip(self.targets, known, strict=True) if row.any()],
+            sources=[code for code, of in zip(self.sources, known.T, strict=True) if of.any()],
+        )
+
     def select(self, mask: NDArray[np.bool_]) -> tuple[Cell, ...]:
         """The cells inside ``mask`` that are not missing, row by row; shape as for ``keep``."""
         wanted = np.argwhere(mask & (self.provenance != Provenance.MISSING.value))
@@ -324,6 +334,34 @@ class TransferMatrix:
             early=bool(self.early[i, j]),
             notes=split_notes(str(self.notes[i, j])),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MergedAnswer(Answer):
+    """What a merged matrix holds (the matrix itself is in its file)."""
+
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    counts: dict[str, int]
+    source: str
+    warnings: tuple[str, ...]
+
+
+def merged_answer(merged: TransferMatrix) -> MergedAnswer:
+    """A merged matrix in a few words, with what is doubtful about it."""
+    warnings = [] if merged.measured_note is None else [merged.measured_note]
+    if any(not comparable(merged.origins[0], origin) for origin in merged.origins):
+        warnings.append(
+            "its scores were not all taken at one d, unit and model size: a BTS falls as d grows, "
+            "so scores of different origins do not rank against each other"
+        )
+    return MergedAnswer(
+        targets=merged.targets,
+        sources=merged.sources,
+        counts=merged.counts,
+        source="; ".join(map(str, merged.origins)),
+        warnings=tuple(warnings),
+    )
 
 
 def merge(
@@ -349,7 +387,7 @@ def merge(
         raise InputError(
             "these scores were not taken at one d and model size; BTS falls as d grows",
             value=f"{origins[0]}; {differing}",
-            remedy="take both at one d (--at), or allow it (allow_different_d=True)",
+            remedy="take both at one d (--at), or allow it (--allow-different-d)",
         )
     best: dict[tuple[str, str], Cell] = {}
     for matrix in matrices:

@@ -308,7 +308,10 @@ def _scored(
 ) -> Iterator[tuple[Comparison, BtsAnswer]]:
     """Every comparison at one d; those that have no loss there become problems."""
     even = [c for c in comparisons if not _is_uneven(c.curves.share)] or comparisons
-    d = min(c.curves.default_d for c in even) if at is None else at
+    d = at
+    if d is None:  # in reach of every even pair, and within every run on a target alone
+        reach = min(c.curves.default_d for c in even)
+        d = min(reach, *(c.curves.mono.last for c in comparisons))
     for comparison in comparisons:
         try:
             yield comparison, comparison.score(d, level=level, seed=seed)

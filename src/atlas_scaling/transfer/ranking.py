@@ -181,10 +181,12 @@ def _known_how(
     matrix: TransferMatrix, cells: Sequence[Cell], shown: Sequence[RankedLanguage]
 ) -> list[str]:
     """Which of the scores are a model's estimates."""
+    if all(cell.provenance in MEASUREMENTS for cell in cells):
+        return []
     estimated = [r.language for r in shown if r.provenance is Provenance.ESTIMATED]
     if not estimated:
-        return []
-    if all(cell.provenance is Provenance.ESTIMATED for cell in cells):
+        said = "all of those shown are measured"
+    elif all(cell.provenance is Provenance.ESTIMATED for cell in cells):
         said = "none of these was measured; run the pairs that matter before relying on them"
     else:
         said = f"estimated, not measured, of those shown: {', '.join(estimated)}"

@@ -8,16 +8,18 @@ that are not saved yet lie in a folder that goes away with the session.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, RunError, nearest
 from atlas_scaling.runs.store import find_runs
 
 if TYPE_CHECKING:
@@ -134,9 +136,12 @@ class Workspace:
 
         Raises:
             InputError: there is no such fit, the name is none, or it is taken.
+            RunError: the folder cannot be written.
         """
         path = self._free_path(as_name, ".json")
-        return self.fit(name).save(path)
+        fit = self.fit(name)
+        with _said_if_unwritable(path):
+            return fit.save(path)
 
     @property
     def new_fits(self) -> Path:
@@ -180,7 +185,9 @@ class Workspace:
         from atlas_scaling.transfer.matrix_files import save_matrix
 
         path = self._free_path(as_name, ".parquet")
-        save_matrix(self.matrix(name), path)
+        matrix = self.matrix(name)
+        with _said_if_unwritable(path):
+            save_matrix(matrix, path)
         return path
 
     def new_matrix_path(self, stem: str) -> Path:
@@ -335,7 +342,8 @@ class Workspace:
                 remedy="such as swe-atlas",
             )
         path = self.saves_to / f"{name.removesuffix(suffix)}{suffix}"
-        if path.exists():
+        # a link that leads nowhere would be written through
+        if any(os.path.lexists(one) for one in (path, path.with_suffix(".npz"))):
             raise InputError(
                 "there is a file of that name already",
                 value=path.name,
@@ -343,6 +351,18 @@ class Workspace:
                 remedy="choose another name",
             )
         return path
+
+
+@contextmanager
+def _said_if_unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"this cannot be saved: {error.strerror}",
+            value=str(path),
+            remedy="start with a folder that can be written: atlas serve --save FOLDER",
+        ) from None
 
 
 def _nothing_to_show(path: Path) -> InputError:

@@ -221,7 +221,7 @@ def _squeue(name: str) -> dict[str, tuple[JobState, str | None]]:
     for line in _ask(["squeue", *form, f"--name={name}"]).splitlines():
         job_id, word, reason = line.strip().split("|", 2)
         if word in _WAITS:
-            states[job_id] = (JobState.QUEUED, f"{word.lower()}: {reason}")
+            states[job_id] = (JobState.QUEUED, reason if word == "PENDING" else f"{word}, {reason}")
         elif word in _WORKS:
             states[job_id] = (JobState.RUNNING, None)
         else:

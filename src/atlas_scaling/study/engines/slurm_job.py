@@ -60,7 +60,10 @@ class Drain:
             job=JobEnvironment().job_id,
             grace_seconds=self._grace_seconds,
         )
-        engine.run(study.path, left, on_event=_print)
+        try:
+            engine.run(study.path, left, on_event=_print)
+        except KeyboardInterrupt:
+            sys.exit("told to end by SLURM; checkpoints are written")
         missing = [run_id for run_id in self._run_ids if not study.is_done(run_id)]
         if missing:
             raise RunError("not all runs of this job are done", value=missing)
@@ -99,9 +102,5 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _print(event: Event) -> None:
     if event.kind in _TOLD:
-        sys.stdout.write(
-            f"{event.run_id}: {event.kind.value}\n"
-            if event.reason is None
-            else f"{event.run_id}: {event.kind.value}: {event.reason}\n"
-        )
-        sys.stdout.flush()
+        reason = "" if event.reason is None else f": {event.reason}"
+        print(f"{event.run_id}: {event.kind.value}{reason}", flush=True)
