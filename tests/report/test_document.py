@@ -2,16 +2,20 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from itertools import permutations
 
 import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.languages import languages
 from atlas_scaling.report.blocks import Missing, Report
 from atlas_scaling.report.document import render, write
 from atlas_scaling.report.from_runs import build_report
 from atlas_scaling.report.provenance import Provenance
 from atlas_scaling.runs.store import RunTable, read_runs
+from atlas_scaling.transfer.matrix import Cell, Origin, TransferMatrix
+from atlas_scaling.transfer.matrix import Provenance as Known
 from tests.report.conftest import FIGURES as NAMES
 from tests.report.pages import Page
 from tests.report.planted import write_study
@@ -191,3 +195,13 @@ def test_figures_and_tables_are_found_by_name(report: Report):
     assert {"languages", "runs", "fits", "parameters", "transfer", "expand-8-16"} <= set(
         report.tables()
     )
+
+
+def test_a_matrix_of_a_hundred_languages_stays_below_five_megabytes():
+    codes = tuple(entry.code for entry in languages()[:100])
+    cells = [
+        Cell(a, b, 0.001 * i, provenance=Known.ESTIMATED, origin=Origin("a model", d=1e9))
+        for i, (a, b) in enumerate(permutations(codes, 2))
+    ]
+    page = render(build_report(matrix=TransferMatrix.from_cells(cells)))
+    assert len(page.encode()) < 5_000_000
