@@ -58,6 +58,31 @@ def share_done(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: bar.update(task, completed=share, visible=True)
 
 
+@contextmanager
+def steps_done() -> Iterator[Callable[[str, float | None], None]]:
+    """A bar on stderr with the time left, lines where that is no terminal.
+
+    Takes what is being done and the share done before it; a remark, with None for the share, stays.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    place = console(stderr=True)
+    if not place.is_terminal:
+        yield lambda text, share: place.print(text, markup=False)
+        return
+    columns = (BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=place, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def say(text: str, share: float | None) -> None:
+            if share is None:
+                place.print(text, markup=False)
+            else:
+                bar.update(task, description=text, completed=share)
+
+        yield say
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that wraps to the terminal, or to 100 columns where there is none."""
     from rich.console import Console
