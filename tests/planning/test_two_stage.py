@@ -157,4 +157,4 @@ def test_staged_runs_that_do_not_tell_ask_for_larger_and_longer_ones():
     assert answer.schedule is None
     assert "not identified" in answer.reason
     assert {run.n_params for run in answer.missing} == {4e7}
-    assert {run.tokens for run in answer.missing} == {pytest.approx(4 * 1.6e9)}
+    assert max(run.tokens for run in answer.missing) == pytest.approx(4 * 1.6e9)
