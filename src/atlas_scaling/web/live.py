@@ -138,7 +138,7 @@ class _Directory:
     status_stamp: int = -1
     evals: dict[tuple[int, str], EvalRow] = field(default_factory=dict)
     evals_read: int = 0
-    problem: str | None = None
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 class LiveRuns:
@@ -176,7 +176,7 @@ class LiveRuns:
         with self._lock:
             self._look()
             lines = list(self._lines.values())
-            notes = tuple(d.problem for d in self._known.values() if d.problem)
+            notes = tuple(said for d in self._known.values() for said in d.problems.values())
             version = self._version
         wanted = text.casefold()
         left = [
@@ -230,7 +230,7 @@ class LiveRuns:
             record=None if record is None else record.model_dump(mode="json"),
             status=None if status is None else status.model_dump(mode="json"),
             languages=languages,
-            notes=() if directory.problem is None else (directory.problem,),
+            notes=tuple(directory.problems.values()),
         )
 
     def curves(self, run_ids: Sequence[str], languages: Sequence[str] = ()) -> list[RunCurve]:
@@ -370,11 +370,11 @@ def _reread(directory: _Directory) -> bool:
             continue
         try:
             value = kind.model_validate_json(path.read_bytes()) if stamp >= 0 else None
-            directory.problem = None
+            directory.problems.pop(name, None)
         except (OSError, ValidationError) as error:
             # half a file that is being written comes whole with the next look
             value = getattr(directory, name)
-            directory.problem = f"{path}: not readable ({str(error).splitlines()[0]})"
+            directory.problems[name] = f"{path}: not readable ({str(error).splitlines()[0]})"
         setattr(directory, name, value)
         setattr(directory, f"{name}_stamp", stamp)
         changed = True

@@ -138,9 +138,7 @@ def complete_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(1, 2, "estimating the pairs that nobody measured")
     answer = complete(matrix, languages=task["languages"] or None, **task["options"])
     save_matrix(answer.matrix, Path(task["output"]))
-    document = answer.to_dict()
-    document["id"] = Path(task["output"]).stem
-    return document
+    return answer.to_dict()
 
 
 def analyze_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:

@@ -131,6 +131,12 @@ class SlurmOptions(SlurmResources):
                 raise InputError(
                     f"sizes.{size}: {error.problem}", value=given, remedy=error.remedy
                 ) from None
+        shortest = min([self.time, *(self.resources_of(size).time for size in self.sizes)])
+        if self.signal_seconds >= shortest * 60:
+            raise ValueError(
+                f"jobs of {shortest} min would be told to end at once: signal_seconds, "
+                f"{self.signal_seconds}, must be less than the time limit"
+            )
         return self
 
     def resources_of(self, size: str) -> SlurmResources:
