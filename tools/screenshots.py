@@ -17,9 +17,9 @@ from typing import Any
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 OPTIONS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-WIDTH, HEIGHT = 1240, 860
+WIDTH, HEIGHT = 1240, 960
 SHOTS = {
-    "dashboard-plan": "plan",
+    "dashboard-plan": "plan?t=cat_Latn,swa_Latn&C=1e22&U.cat_Latn=2e9",
     "dashboard-transfer": "transfer?t=spa_Latn&s=por_Latn",
     "dashboard-runs": "runs?q=swe&runs=mono-swe_Latn-xs-seed0,mono-swe_Latn-s-seed0&on=swe_Latn",
 }

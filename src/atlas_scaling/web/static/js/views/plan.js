@@ -113,14 +113,20 @@ function headline(answer, cost, drawn) {
     h("h2", { class: "lead-sentence" },
       `${shown(size).value} parameters on ${shown(tokens).value} tokens`, h("span", { class: "muted" }, ` give the lowest ${OBJECTIVES[answer.objective_kind].of}.`)),
     h("dl", { class: "figures" },
-      figure("Parameters", shown(size).value, shown(size).interval ? `${f.percent(answer.level)} of draws: ${shown(size).interval}` : null),
-      figure("Training tokens", shown(tokens).value, shown(tokens).interval ? `${f.percent(answer.level)} of draws: ${shown(tokens).interval}` : null),
+      figure("Parameters", shown(size).value, drawsWords(size, answer.level)),
+      figure("Training tokens", shown(tokens).value, drawsWords(tokens, answer.level)),
       figure("Largest share", f.percent(largest[1]), name(largest[0])),
       figure("Compute", f.flops(answer.flops), "FLOPs in all"),
       figure(option.accelerator === "cpu-core" ? "Core-hours" : "Accelerator-hours", f.amount(option.accelerator_hours), `${option.accelerator}, ${f.percent(option.mfu)} of its peak`),
       figure("Wall-clock", f.duration(option.wall_clock_hours * 3600), `${f.counted(option.devices, "device")}${option.least_devices > option.devices ? `; needs ${option.least_devices} to hold it` : ""}`),
       option.money === null ? null : figure("Price", `${f.amount(option.money)} ${cost.currency}`, `${f.amount(option.energy_kwh)} kWh`)),
     h("p", { class: "hint certainty" }, certainty(answer, drawn)));
+}
+
+function drawsWords(estimate, level) {
+  const { interval } = f.countEstimate(estimate);
+  if (!interval) return null;
+  return estimate.interval[0] === estimate.interval[1] ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
 }
 
 function certainty(answer, drawn) {
