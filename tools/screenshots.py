@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 1240, 960
 SHOTS = {
     "dashboard-plan.webp": "plan?t=cat_Latn,swa_Latn&C=1e22&U.cat_Latn=2e9",
     "dashboard-transfer.webp": "transfer?t=spa_Latn&s=por_Latn",
-    "dashboard-runs.webp": "runs?q=swe&runs=mono-swe_Latn-xs-seed0,mono-swe_Latn-s-seed0&on=swe_Latn",
+    "dashboard-runs.webp": "runs?q=swe&runs=mono-swe_Latn-xs-seed0,mono-swe_Latn-s-seed0",
 }
 QUIET = """async () => {
   const wait = (ms) => new Promise((go) => setTimeout(go, ms));
