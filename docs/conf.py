@@ -31,6 +31,7 @@ nitpick_ignore_regex = [("py:(class|exc|obj|data|attr)", ".*")]
 
 myst_heading_anchors = 4
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True

@@ -44,6 +44,8 @@ SECONDS = 120
 _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[\w+-]*)\s*$")
 _COMMENT = re.compile(r"^<!--\s*(?P<key>file|needs|slow|not run):\s*(?P<value>.+?)\s*-->$")
 _SHELL = frozenset("|<>&;*?$`~")
+_LONG = re.compile(r"^(make|pip|atlas (serve|demo|study (run|resume)))\b")
+"""Commands that train, install or wait: a page must say that they are not run."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def updated(text: str, outcomes: Sequence[Outcome]) -> str:
     """The page with what was printed in place of what it showed, where these differ."""
     lines = text.splitlines()
     for outcome in reversed(outcomes):
-        if outcome.why is not None and outcome.example.shown is not None:
+        if outcome.printed and outcome.why is not None and outcome.example.shown is not None:
             start, end = outcome.example.output
             lines[start:end] = outcome.printed
     return "\n".join(lines) + "\n"
@@ -251,6 +253,8 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(example.source, encoding="utf-8")
         return Outcome(example)
+    if example.kind == "console" and _LONG.match(example.source):
+        return Outcome(example, why="takes long: put <!-- not run: REASON --> above the block")
     began = time.perf_counter()
     if example.kind == "python":
         text, failed = _run_code(example, module)
@@ -258,7 +262,7 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         text, failed = _run_atlas(shlex.split(example.source, comments=True)[1:])
     else:
         text, failed = _run_shell(example.source)
-    printed = tuple(text.rstrip().splitlines())
+    printed = tuple(line.rstrip() for line in text.rstrip().splitlines())
     why = None
     if example.shown is None:
         why = f"failed: {text.strip()}" if failed else None

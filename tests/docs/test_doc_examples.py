@@ -70,6 +70,12 @@ def test_files_and_shell_commands_of_a_page_meet_in_one_folder(tmp_path):
     assert [o.why for o in run_page(page(tmp_path, text))] == [None, None, None]
 
 
+@pytest.mark.parametrize("command", ["atlas serve", "atlas study run x.yaml", "make demo"])
+def test_what_trains_or_waits_is_never_run_without_being_marked(tmp_path, command):
+    (outcome,) = run_page(page(tmp_path, f"```console\n$ {command}\n```\n"))
+    assert "not run: REASON" in outcome.why
+
+
 @pytest.mark.parametrize("mark", ["not run: no time", "needs: a-study", "slow: a minute"])
 def test_what_is_marked_is_left_out(tmp_path, mark):
     text = f"<!-- {mark} -->\n```console\n$ false\n```\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.cli.output import JsonFlag, console, emit
+from atlas_scaling.cli.output import JsonFlag, emit, steps_done
 from atlas_scaling.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -96,24 +96,25 @@ def report_command(
     check_writable(path)
     if figure is not None:
         check_figure_file(path)
-    progress = console(stderr=True)
-    report = report_from_paths(
-        sources or [],
-        targets=target or (),
-        flops=None if flops is None else parse_count(flops, name="--flops"),
-        seed=seed,
-        full=full,
-        figure=figure,
-        command=shlex.join(["atlas", *sys.argv[1:]]),
-        say=lambda text: progress.print(text, markup=False),
-    )
-    if figure is not None:
-        _save_one(report, figure, path)
-        report = Report("", "", (Section("", "", (report.figures()[figure],)),))
-    else:
-        write(report, path)
-    if figures is not None:
-        save_figures(report.figures().values(), figures)
+    budget = None if flops is None else parse_count(flops, name="--flops")
+    with steps_done() as say:
+        report = report_from_paths(
+            sources or [],
+            targets=target or (),
+            flops=budget,
+            seed=seed,
+            full=full,
+            figure=figure,
+            command=shlex.join(["atlas", *sys.argv[1:]]),
+            say=say,
+        )
+        if figure is not None:
+            _save_one(report, figure, path)
+            report = Report("", "", (Section("", "", (report.figures()[figure],)),))
+        else:
+            write(report, path)
+        if figures is not None:
+            save_figures(report.figures().values(), figures)
     emit(_written(report, path), as_json=as_json, text=_text)
 
 

@@ -131,7 +131,7 @@ def compare_table(comparison: Comparison) -> Table:
     return Table(
         name="laws-compared",
         caption="Held-out R² of each law (Table 1 of the paper on these runs), means over "
-        f"{len(comparison.targets)} languages. Errors are of the random fifth, in "
+        f"{counted(len(comparison.targets), 'language')}. Errors are of the random fifth, in "
         f"{comparison.loss_unit.replace('_', ' ')}.",
         columns=(
             Column("Law"),
