@@ -77,6 +77,10 @@ class Study:
         files = list(self.output.glob("runs/*/status.json"))
         return [json.loads(path.read_text())["state"] for path in files] == ["done"] * 4
 
+    def log(self) -> str:
+        """What jobs printed."""
+        return "".join(path.read_text() for path in self.output.glob("slurm/*_log.*"))
+
     def slurm(self, *command: str) -> str:
         return subprocess.run(
             command, env=self.environment, check=True, capture_output=True, text=True
@@ -165,8 +169,13 @@ def test_a_drained_node_holds_a_study_up_and_a_lost_one_requeues_it(study, unbro
 
 
 def test_before_the_time_limit_a_checkpoint_is_written_and_the_job_requeued(study, unbroken):
-    study.run("cpus=1", "runs_per_job=4", "time=1", "signal_seconds=58")
+    study.run("runs_per_job=4", "time=1", "signal_seconds=40")
+    status = wait_for(study.training)
+    heard = study.log().count("Caught signal SIGUSR2")
+    os.kill(status["pid"], signal.SIGSTOP)  # or it might be done before SLURM looks, in 30 s
+    wait_for(lambda: study.log().count("Caught signal SIGUSR2") > heard)
+    os.kill(status["pid"], signal.SIGCONT)
+    wait_for(lambda: "Requeued job" in study.log())
     wait_for(study.all_done)
-    log = "".join(path.read_text() for path in study.output.glob("slurm/*.out"))
-    assert "Requeued job" in log
     assert study.evaluations() == unbroken
+    assert len(study.jobs()) == 1

@@ -46,7 +46,10 @@ def print_error(error: AtlasError, *, as_json: bool) -> None:
 
 @contextmanager
 def share_done(what: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr with the time left, shown from the first share that is told on."""
+    """A bar on a terminal with the time left, shown from the first share that is told on."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())

@@ -51,6 +51,11 @@ class SentencePieceFile:
         """Pieces."""
         return int(self._processor.get_piece_size())
 
+    def pieces(self) -> list[tuple[str, float]]:
+        """Every piece with its log probability, by id."""
+        model = self._processor
+        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.size)]
+
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line."""
         return list(self._processor.encode(list(lines), out_type=int, num_threads=1))
