@@ -45,7 +45,8 @@ _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[\w+-]*)\s*$")
 _COMMENT = re.compile(r"^<!--\s*(?P<key>file|needs|slow|not run):\s*(?P<value>.+?)\s*-->$")
 _SHELL = frozenset("|<>&;*?$`~")
 _LONG = re.compile(r"^(make|pip|atlas (serve|demo|study (run|resume)))\b")
-"""Commands that train, install or wait: a page must say that they are not run."""
+"""Commands that train, install or wait: a page must say that they are not run, unless it shows how
+they are refused."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,8 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(example.source, encoding="utf-8")
         return Outcome(example)
-    if example.kind == "console" and _LONG.match(example.source):
+    refused = example.shown is not None and example.shown[0].startswith("error: ")
+    if example.kind == "console" and _LONG.match(example.source) and not refused:
         return Outcome(example, why="takes long: put <!-- not run: REASON --> above the block")
     began = time.perf_counter()
     if example.kind == "python":
