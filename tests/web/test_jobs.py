@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from atlas_scaling.fitting.api import fit
-from atlas_scaling.fitting.compare import compare
+from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
 

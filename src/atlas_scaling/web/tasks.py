@@ -46,7 +46,7 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """A run table of an upload, and what became of every row."""
-    from atlas_scaling.fitting.compare import targets_of
+    from atlas_scaling.fitting.comparison import targets_of
     from atlas_scaling.runs.export import write_table
     from atlas_scaling.runs.importers.column_map import ColumnMap
     from atlas_scaling.runs.importers.importing import import_runs
@@ -92,7 +92,7 @@ def compare_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Laws side by side on held-out rows, a law at a time."""
     from dataclasses import replace
 
-    from atlas_scaling.fitting.compare import compare, default_laws
+    from atlas_scaling.fitting.comparison import compare, default_laws
 
     tell(0, 0, "reading the runs")
     data = _data(task["paths"])
