@@ -237,7 +237,7 @@ class LiveRuns:
         """Loss curves of some runs, in the given languages or all that were evaluated."""
         with self._lock:
             self._look()
-            found = []
+            found: list[RunCurve] = []
             for run_id in run_ids:
                 self._line(run_id)
                 directory = self._by_id.get(run_id)
@@ -310,7 +310,7 @@ def _planned_line(plan: PlannedRun) -> RunLine:
     return RunLine(
         run_id=plan.run_id,
         group=plan.group,
-        mixture=dict(plan.mixture),
+        mixture=dict(plan.mixture or {}),
         n_params=plan.n_params,
         tokens=0,
         tokens_planned=plan.tokens,

@@ -73,7 +73,7 @@ def fit_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     total = len(task["laws"]) * len(targets)
     tell(0, total, "reading the runs")
     data = _data(task["paths"])
-    results = []
+    results: list[dict[str, Any]] = []
     for choice in task["laws"]:
         for target in targets:
             tell(len(results), total, f"fitting {_title(choice)} to {target or 'the losses'}")

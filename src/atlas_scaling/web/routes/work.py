@@ -63,13 +63,13 @@ def _prepared(task: requests.Task, here: Session) -> tuple[dict[str, Any], Finis
             return {"paths": paths, "output": output, "options": _options(task)}, _nothing
         case requests.CompleteTask():
             path = files.matrix_path(task.matrix)
-            output = files.new_matrix_path(f"{task.matrix}-completed")
+            path_of_new = files.new_matrix_path(f"{task.matrix}-completed")
             return {
                 "path": None if path is None else str(path),
-                "output": str(output),
+                "output": str(path_of_new),
                 "languages": task.languages,
                 "options": _options(task),
-            }, lambda result: result.update(id=files.matrix_name(output))
+            }, lambda result: result.update(id=files.matrix_name(path_of_new))
         case requests.AnalyzeTask():
             path = files.matrix_path(task.matrix)
             return {
