@@ -46,7 +46,7 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """A run table of an upload, and what became of every row."""
-    from atlas_scaling.fitting.comparison import targets_of
+    from atlas_scaling.fitting.data import targets_of
     from atlas_scaling.runs.export import write_table
     from atlas_scaling.runs.importers.column_map import ColumnMap
     from atlas_scaling.runs.importers.importing import import_runs
@@ -161,7 +161,7 @@ TASKS: Final[Mapping[str, Callable[[dict[str, Any], Tell], dict[str, Any]]]] = {
 
 
 def _data(paths: Sequence[str]) -> Any:
-    from atlas_scaling.fitting.api import read
+    from atlas_scaling.fitting.tables import read
     from atlas_scaling.runs.store import read_runs
 
     given = [Path(path) for path in paths]
