@@ -13,10 +13,10 @@ RUNS   ?= atlas-demo
 
 ALL    := train,data,slurm,ray,web,docs,dev
 
-.PHONY: help setup setup-all demo test lint format types unit bench lock clean
+.PHONY: help setup setup-all demo test lint format types unit docs docs-update docs-figures bench lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 setup: $(VENV)/.ready  ## make .venv with what studies need, CPU torch by default
 
@@ -51,7 +51,7 @@ $(VENV)/.ready-all: pyproject.toml requirements.lock $(VENV)/.torch-$(firstword 
 demo: setup  ## a small multilingual study on real text: runs, fits, answers, report.html
 	$(BIN)/atlas demo --output $(RUNS)
 
-test: setup-all lint unit  ## lint, types and all tests
+test: setup-all lint unit docs  ## lint, types, all tests, the docs site
 
 lint: setup-all  ## formatting, lint and types
 	$(BIN)/ruff format --check .
@@ -65,6 +65,16 @@ format: setup-all  ## put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+docs: setup-all  ## the docs site, in docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+
+# HAVE, for the pages that show the study of make demo: HAVE=atlas-demo=atlas-demo
+docs-update: setup-all  ## write what the commands on the docs pages print into the pages
+	$(BIN)/python tools/doc_examples.py --update $(addprefix --have ,$(HAVE))
+
+docs-figures: setup-all  ## draw the figures of the docs pages again
+	$(BIN)/python tools/doc_examples.py --figures $(addprefix --have ,$(HAVE))
+
 bench: setup-all  ## run the benchmarks (minutes)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
@@ -72,4 +82,4 @@ lock: setup-all  ## write requirements.lock from what is installed, torch left o
 	$(PIP) freeze --exclude-editable | grep -viE '^(torch|nvidia-|triton|-e )' > requirements.lock
 
 clean:  ## remove the environment and caches; corpora and studies stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist docs/_build

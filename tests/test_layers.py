@@ -8,7 +8,8 @@ import pytest
 import atlas_scaling
 
 PACKAGE = Path(atlas_scaling.__file__).parent
-GROUND = {"errors", "units", "answers", "languages", "compute", "config", "_version", "data"}
+GROUND = {"errors", "units", "answers", "languages", "compute", "accelerators", "mixtures"}
+GROUND |= {"config", "_version", "data"}
 MAY_IMPORT = {
     "laws": GROUND,
     "runs": GROUND,
@@ -17,7 +18,9 @@ MAY_IMPORT = {
     "transfer": GROUND | {"laws", "runs", "published", "fitting"},
     "planning": GROUND | {"laws", "runs", "published", "fitting", "transfer"},
     "report": GROUND | {"laws", "runs", "published", "fitting", "transfer", "planning"},
-    "study": GROUND | {"laws", "runs"},
+    "web": GROUND
+    | {"laws", "runs", "published", "fitting", "transfer", "planning", "report", "study"},
+    "study": GROUND | {"laws", "runs", "published"},
 }
 
 

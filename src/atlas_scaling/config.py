@@ -5,12 +5,13 @@ YAML 1.2 only: ``no`` stays the string ``no`` (Norwegian), it does not become Fa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -18,6 +19,17 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from atlas_scaling.errors import InputError, nearest
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """``path`` as the file that is being read means it: relative to that file's folder."""
+    folder = (info.context or {}).get("folder")
+    path = path.expanduser()
+    return path if folder is None else Path(os.path.normpath(Path.cwd() / folder / path))
+
+
+BesideTheFile = Annotated[Path, AfterValidator(beside_the_file)]
+"""A path that is relative to the file that names it; absolute once that file was read."""
 
 
 def load_config(path: Path, model: type[M]) -> M:
@@ -33,11 +45,11 @@ def load_config(path: Path, model: type[M]) -> M:
         raise InputError("there is no such file", value=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"this file cannot be read: {error}", value=str(path)) from None
-    return parse_config(text, model, name=str(path))
+    return parse_config(text, model, name=str(path), folder=path.parent)
 
 
-def parse_config(text: str, model: type[M], *, name: str) -> M:
-    """The same from a text; ``name`` stands for the file in messages."""
+def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = None) -> M:
+    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place."""
     data = _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(
@@ -46,10 +58,22 @@ def parse_config(text: str, model: type[M], *, name: str) -> M:
             where=f"{name}:1",
             remedy=f"the keys are {', '.join(model.model_fields)}",
         )
+    return check_config(data, model, name=name, folder=folder)
+
+
+def check_config(
+    data: dict[str, Any], model: type[M], *, name: str, folder: Path | None = None
+) -> M:
+    """The same from a mapping; ``name`` stands for where it came from in messages."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         raise _as_input_error(error, data, model, name) from None
+
+
+def parse_scalar(text: str, *, name: str) -> Any:
+    """A value as it would stand in a YAML file: a number, a flag, a list, else the text itself."""
+    return _plain(_parse_yaml(text, name))
 
 
 def dump_config(model: BaseModel) -> str:
@@ -91,7 +115,8 @@ def _as_input_error(
     if others:
         problem += f" (and {others} more)"
     dotted = ".".join(map(str, path))
-    where = f"{name}:{_line_of(data, path)}" + (f", {dotted}" if dotted else "")
+    line = f":{_line_of(data, path)}" if hasattr(data, "lc") else ""
+    where = f"{name}{line}" + (f", {dotted}" if dotted else "")
     return InputError(problem, value=_plain(value), where=where, remedy=remedy)
 
 
@@ -113,7 +138,8 @@ def _explained(
         return f"{dotted}: there is no such {key}", context["tag"], remedy
     value = None if first["type"] == "missing" else first["input"]
     if isinstance(cause, InputError):
-        return f"{dotted}: {cause.problem}", cause.value or value, cause.remedy
+        place = f"{dotted}: " if dotted else ""
+        return f"{place}{cause.problem}", cause.value or value, cause.remedy
     message = first["msg"].removeprefix("Value error, ")
     return f"{dotted}: {message}" if dotted else message, value, None
 

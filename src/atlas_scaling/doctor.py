@@ -41,7 +41,7 @@ def examine(cache: Path) -> Examination:
     """Look at packages, accelerators, cores and the corpus cache; nothing is changed."""
     findings = [finding for extra in _EXTRAS for finding in _extra(extra)]
     ready = all(finding.mend is None for finding in findings)
-    findings += [_accelerator(), _cores(), _cache(cache)]
+    findings += [*_engines(), _accelerator(), _cores(), _cache(cache)]
     return Examination(
         version=__version__,
         python=platform.python_version(),
@@ -71,6 +71,25 @@ def _installed(package: str) -> str | None:
         return None
 
 
+def _engines() -> list[Finding]:
+    """The engines beyond this machine: the package each works through, and its cluster."""
+    sbatch = "sbatch found" if shutil.which("sbatch") else "no sbatch on the PATH"
+    return [
+        _engine("slurm", "submitit", sbatch),
+        _engine("ray", "ray", "started here, or joined by address"),
+    ]
+
+
+def _engine(kind: str, package: str, cluster: str) -> Finding:
+    installed = _installed(package)
+    return Finding(
+        name=f"engine {kind}",
+        found=None if installed is None else f"{package} {installed}, {cluster}",
+        needed_for=f"atlas study run SPEC --engine {kind}",
+        mend=None if installed else f"pip install 'atlas-scaling[{kind}]'",
+    )
+
+
 def _accelerator() -> Finding:
     purpose = "models above about 10M parameters"
     if _installed("torch") is None:
@@ -90,7 +109,7 @@ def _accelerator() -> Finding:
 def _cores() -> Finding:
     from atlas_scaling.study.engines.local import usable_cores
 
-    return Finding("usable cores", str(len(usable_cores())), "runs at a time", None)
+    return Finding("usable cores", str(len(usable_cores())), "runs at a time without one", None)
 
 
 def _cache(cache: Path) -> Finding:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from atlas_scaling.cli.corpus import app as corpus_app
 from atlas_scaling.errors import InputError
 from tests.study.test_corpus_folder import write_texts
+from tests.study.test_corpus_hub import write_madlad
 from tests.study.tiny_sources import install_tiny_corpus
 
 app = typer.Typer()
@@ -60,3 +61,37 @@ def test_an_unknown_part_is_wrong_input(tmp_path):
     with pytest.raises(InputError, match="did you mean 'chromium'") as caught:
         run("build", "sv", "--part", "chromum", "--cache", tmp_path)
     assert caught.value.exit_code == 2
+
+
+def test_a_corpus_of_a_dataset_is_built_from_a_folder_laid_out_like_it(tmp_path):
+    pytest.importorskip("datasets", reason="the hub's datasets need the extra [data]")
+    write_madlad(tmp_path / "madlad", "sv", "sv")
+    options = ["--dataset", "madlad-400", "--root", tmp_path / "madlad", "--max-bytes", "100k"]
+    result = run("build", "sv", *options, "--eval-lines", 5, "--cache", tmp_path / "cache")
+    assert "ODC-BY" in result.stdout
+    assert "50 letters in a row" in result.stdout
+
+
+def test_a_tokenizer_of_the_user_is_reported_on(tmp_path):
+    folder = write_texts(tmp_path / "text", n=300, n_eval=20)
+    cache = ["--cache", tmp_path / "cache"]
+    built = run("build", "sv", "ru", "--folder", folder, *cache, "--json")
+    path = json.loads(built.stdout)["path"]
+    trained = run("fertility", path, "--vocab-size", 400, *cache, "--json")
+    model = next((tmp_path / "cache" / "tokenizers").glob("*/tokenizer.model"))
+    own = run("fertility", path, "--tokenizer", model, *cache, "--json")
+    assert json.loads(own.stdout)["languages"] == json.loads(trained.stdout)["languages"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-bytes", "1M"], "belong to a dataset"),
+        (["--dataset", "madlad"], "no known dataset"),
+        (["--dataset", "madlad-400", "--max-bytes", "much"], "not a number"),
+        (["--dataset", "madlad-400", "--part", "chromium"], "one source"),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_refused(tmp_path, options, said):
+    with pytest.raises(InputError, match=said):
+        run("build", "sv", *options, "--cache", tmp_path)

@@ -54,6 +54,76 @@ def test_the_status_of_a_study_comes_from_its_folder_alone(capsys, tmp_path):
     assert "3 waiting" in run(capsys, "study", "status", str(tmp_path))[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("run", "demo", "--engine", "slum"), "no such engine"),
+        (("run", "demo", "--engine", "slurm", "-O", "partiton=x"), "unknown key 'partiton'"),
+        (("run", "demo", "--workers", "0"), "greater than or equal to 1"),
+        (("resume", "nowhere"), "no study began"),
+        (("status", "nowhere", "--watch"), "no study began"),
+        (("cancel", "nowhere"), "no study began"),
+    ],
+)
+def test_wrong_words_of_the_engine_commands_are_refused(
+    capsys, tmp_path, monkeypatch, words, problem
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "study", *words)
+    assert code == 2
+    assert problem in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_whose_package_is_missing_says_what_to_install(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("atlas_scaling.study.engines.make.find_spec", lambda name: None)
+    code, _, err = run(capsys, "study", "run", "demo", "-o", str(tmp_path / "x"), "-e", "slurm")
+    assert code == 2
+    assert "pip install 'atlas-scaling[slurm]'" in err
+
+
+def test_the_status_of_a_slurm_study_away_from_the_cluster_says_so(capsys, tmp_path, monkeypatch):
+    StudyFolder.begin(tmp_path, spec())
+    (tmp_path / "engine.yaml").write_text("engine: {kind: slurm, partition: gpu}\n")
+    (tmp_path / "slurm").mkdir()
+    line = {"job": "7_0", "runs": ["mono-swe_Latn-s-seed0"], "submitted_at": "2026-11-26T10:00:00"}
+    (tmp_path / "slurm" / "jobs.jsonl").write_text(json.dumps(line) + "\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out, _ = run(capsys, "study", "status", str(tmp_path), "--json")
+    status = json.loads(out)
+    assert (code, status["engine"], status["states"]) == (0, "slurm", {"waiting": 4})
+    assert "squeue is not on the PATH" in status["warnings"][0]
+
+
+def test_another_engine_is_refused_while_nobody_can_say_what_the_first_has_in_hand(
+    capsys, tmp_path, monkeypatch
+):
+    StudyFolder.begin(tmp_path, spec())
+    (tmp_path / "engine.yaml").write_text("engine: {kind: slurm}\n")
+    (tmp_path / "slurm").mkdir()
+    line = {"job": "7", "runs": ["mono-swe_Latn-s-seed0"], "submitted_at": "2026-11-26T10:00:00"}
+    (tmp_path / "slurm" / "jobs.jsonl").write_text(json.dumps(line) + "\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run(capsys, "study", "resume", str(tmp_path), "--engine", "local")
+    assert code == 1
+    assert "slurm, which carried this study out before, does not answer" in err
+    assert "engine.yaml" in err
+
+
+def test_nothing_is_cancelled_where_nothing_works(capsys, tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    code, out, _ = run(capsys, "study", "cancel", str(tmp_path), "--json")
+    assert (code, json.loads(out)["n_cancelled"]) == (0, 0)
+    assert "Nothing works" in run(capsys, "study", "cancel", str(tmp_path))[1]
+
+
+def test_watching_a_study_in_which_nothing_runs_shows_it_once(capsys, tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    code, out, _ = run(capsys, "study", "status", str(tmp_path), "--watch")
+    assert code == 0
+    assert "4 waiting" in out
+
+
 def test_a_check_of_runs_says_what_is_there_and_what_is_wrong(capsys, tmp_path):
     path = write_run(tmp_path, [eval_line(2, 4096, "swe_Latn", 5.0)])
     code, out, _ = run(capsys, "runs", "check", str(tmp_path))
@@ -70,3 +140,47 @@ def test_the_doctor_answers_in_json(capsys):
     code, out, _ = run(capsys, "doctor", "--json")
     assert code == 0
     assert {"torch", "usable cores"} <= {f["name"] for f in json.loads(out)["findings"]}
+
+
+def test_the_paper_s_study_is_summed_up_beside_its_printed_counts(capsys):
+    code, out, _ = run(capsys, "study", "design", "paper")
+    assert code == 0
+    assert "719 runs (Table B.1: 774)" in out
+    assert "pairs of ten languages" in out
+    assert len(out.splitlines()) < 40  # a summary, not seven hundred runs
+    code, out, _ = run(capsys, "study", "design", "paper", "--all")
+    assert out.count("-seed0") > 719
+
+
+def test_hours_and_money_follow_from_the_accelerator(capsys):
+    options = ("--accelerator", "h100", "--mfu", "0.2", "--price", "3", "--json")
+    code, out, _ = run(capsys, "study", "design", "small", *options)
+    design = json.loads(out)
+    assert code == 0
+    assert design["accelerator_hours"] == pytest.approx(design["flops"] / (989.4e12 * 0.2) / 3600)
+    assert design["money"] == pytest.approx(3 * design["accelerator_hours"])
+    assert design["accelerator_hours"] == pytest.approx(
+        sum(one["accelerator_hours"] for one in design["runs"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--accelerator", "h1000"], "did you mean 'h100'"),
+        (["--mfu", "1.5"], "share of the peak"),
+        (["--price", "0"], "price is above zero"),
+    ],
+)
+def test_a_cost_that_makes_no_sense_is_refused(capsys, options, said):
+    code, _, err = run(capsys, "study", "design", "demo", *options)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("name", ["demo", "mini", "small", "paper"])
+def test_every_packaged_study_expands(capsys, name):
+    code, out, _ = run(capsys, "study", "design", name, "--json")
+    design = json.loads(out)
+    assert code == 0
+    assert design["n_runs"] == len({one["run_id"] for one in design["runs"]})

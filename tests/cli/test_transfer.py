@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +65,9 @@ def test_sources_gives_the_agreed_json():
 def test_sources_says_in_words_what_is_only_an_estimate():
     result = run("sources", "ca")
     assert "spa_Latn (Spanish)" in result.stdout
-    assert "none was measured" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "only 72 of the 1406 scores of this matrix are measurements" in said
+    assert "none of these was measured" in said
 
 
 def test_targets_gives_whom_a_language_helps():
@@ -166,8 +170,12 @@ def test_complete_fills_the_matrix_and_writes_it(tmp_path: Path):
     best = answer_of("sources", "da", "--matrix", output, "--top", 4)["sources"]
     assert "swe_Latn" in {one["language"] for one in best}
     assert best[0]["interval"] is not None
-    text = run("complete").stdout
-    assert "72 measured scores (0 of them bounds), 1334 estimated" in text
+    assert len(answer["estimates"]) == answer["n_estimated"]
+    text = run("complete", "--language", "da").stdout
+    assert "what may help dan_Latn (Danish): best 5 of 38 estimates" in text
+    assert "swe_Latn (Swedish)" in text
+    assert "1410 estimated from 72 measured" in text
+    assert "the surest help of 1334 estimates" in run("complete").stdout
 
 
 def test_weights_stand_beside_each_other(runs, tmp_path: Path):
@@ -176,7 +184,7 @@ def test_weights_stand_beside_each_other(runs, tmp_path: Path):
     (weight,) = answer["weights"]
     assert weight["source"] == "dan_Latn"
     assert weight["implied"] == pytest.approx(0.25, abs=0.01)
-    assert "implied tau" in run("weights", third.parent, "--target", "sv", "--bootstrap", 0).stdout
+    assert "by score" in run("weights", third.parent, "--target", "sv", "--bootstrap", 0).stdout
 
 
 def test_fas_is_measured_on_continued_runs(tmp_path: Path):
@@ -191,7 +199,141 @@ def test_fas_is_measured_on_continued_runs(tmp_path: Path):
     assert "continued on" in run("fas", tmp_path).stdout
 
 
-@pytest.mark.parametrize("kind", ["heatmap", "symmetry", "relatedness"])
+def test_weights_with_the_scores_as_prior_are_fitted_and_saved(runs, tmp_path: Path):
+    write_planted_run(tmp_path / "runs", {"dan_Latn": 0.3, "swe_Latn": 0.7}, tau=0.25)
+    output = tmp_path / "fit.json"
+    given = (runs[0].parent, "--target", "sv", "--prior", "--bootstrap", 0, "-o", output)
+    answer = answer_of("weights", *given)
+    assert answer["prior"]["tau[dan_Latn]"][0] == pytest.approx(0.25, abs=0.01)
+    assert answer["weights"][0]["with_prior"] == pytest.approx(0.25, abs=0.02)
+    assert json.loads(output.read_text())["priors"] == answer["prior"]
+    assert "with prior" in run("weights", *given).stdout
+
+
+def test_published_scores_can_be_held_against_a_fit(runs):
+    error = refused("weights", runs[0].parent, "--target", "sv", "--matrix", "published")
+    assert "no pair with this target" in str(error)  # Danish is not in the published matrix
+
+
+def test_matrices_are_merged_from_files_and_by_name(runs, tmp_path: Path):
+    mine, both = tmp_path / "mine.csv", tmp_path / "both.parquet"
+    assert run("matrix", runs[0].parent, "-o", mine).exception is None
+    error = refused("merge", mine, "published", "-o", both)
+    assert "--allow-different-d" in str(error)
+    answer = answer_of("merge", mine, "published", "-o", both, "--allow-different-d")
+    assert answer["counts"]["published"] == 72
+    assert answer["counts"]["measured"] == 1
+    assert any("not all taken at one d" in w for w in answer["warnings"])
+    best = answer_of("sources", "sv", "--matrix", both, "--top", 1)["sources"][0]
+    assert (best["language"], best["provenance"]) == ("dan_Latn", "measured")
+    text = run("merge", mine, "published", "-o", both, "--allow-different-d").stdout
+    assert "written to" in text
+
+
+def test_the_30_languages_of_figure_2_go_by_a_name():
+    answer = answer_of("analyze", "--matrix", "published-30", "--permutations", 99)
+    english = next(b for b in answer["balance"] if b["language"] == "eng_Latn")
+    assert english["in_top"] == [17, 22]  # of 30: the paper counts 19 (section 4)
+    text = run("analyze", "--matrix", "published-30", "--permutations", 99).stdout
+    assert "eng_Latn of 17 to 22" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bts"),
+    [
+        (("0.5", "--from", "ratio"), 0.0),
+        (("0.625", "--from", "ratio"), 0.4),
+        (("0.25", "--from", "tau"), 0.4),
+        (("-0.05", "--from", "tau"), -0.1 / 0.95),
+        # L falls by 2 % of itself, L = B d^-0.1: worth 0.98^-10 times the tokens; r = half of that.
+        (("0.02", "--from", "gain", "--slope", "0.1"), 2 - 2 * 0.98**10),
+    ],
+)
+def test_other_forms_of_a_score_are_converted(arguments, bts):
+    assert answer_of("convert", *arguments)["bts"] == pytest.approx(bts)
+    assert "BTS" in run("convert", *arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("0.02", "--from", "gain"), "the slope of the loss curve"),
+        (("0", "--from", "gain", "--slope", "0"), "above zero"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused(arguments, said):
+    assert said in str(refused("convert", *arguments))
+
+
+def test_content_needs_parallel_text(runs):
+    error = refused("bts", *runs, "--target", "sv", "--unit", "content")
+    assert "--study" in str(error)
+
+
+def test_what_a_seed_changes_can_be_given(runs):
+    given = ("bts", *runs, "--target", "sv", "--at", "1.5M")
+    narrow, wide = (answer_of(*given, *more)["at"] for more in ((), ("--seed-sd", 0.01)))
+    assert wide["upper"] - wide["lower"] > narrow["upper"] - narrow["lower"]
+    assert "above zero" in str(refused(*given, "--seed-sd", 0))
+
+
+def test_mismatched_learning_rates_are_flagged_in_every_output(runs, tmp_path: Path):
+    mono, pair = runs
+    evals = pair / "evals.jsonl"
+    evals.write_text(evals.read_text().replace('"stable"', '"decayed"'))
+    assert "--allow-lr-mismatch" in str(refused("bts", mono, pair, "--target", "sv"))
+    assert "no learning-rate state" in str(refused("matrix", mono.parent))
+    allowed = ("--allow-lr-mismatch",)
+    answer = answer_of("bts", mono, pair, "--target", "sv", *allowed)
+    assert answer["lr_state"] == "stable against decayed"
+    assert any("different learning-rate states" in w for w in answer["warnings"])
+    output = tmp_path / "matrix.csv"
+    (matrix,) = answer_of("matrix", mono.parent, "-o", output, *allowed)["matrices"]
+    flag = "learning-rate states stable against decayed"
+    assert matrix["cells"][0]["notes"][0] == flag
+    for command in (
+        ("sources", "sv", "--matrix", output),
+        ("targets", "da", "--matrix", output),
+        ("partners", "sv", "--matrix", output),
+        ("analyze", "--matrix", output),
+    ):
+        assert flag in " ".join(run(*command).stdout.split())
+        assert flag in json.dumps(answer_of(*command))
+    heatmap = tmp_path / "heatmap.json"
+    assert run("plot", "heatmap", "--matrix", output, "-o", heatmap).exception is None
+    assert flag in heatmap.read_text()
+
+
+@pytest.mark.parametrize("kind", ["curves", "sizes", "heatmap"])
+def test_scores_of_runs_are_drawn(kind: str, runs, tmp_path: Path):
+    output = tmp_path / f"{kind}.svg"
+    result = run("plot", kind, "--runs", runs[0].parent, "-o", output)
+    assert result.exception is None, result.exception
+    assert output.read_text().lstrip().startswith("<svg")
+
+
+def test_a_plot_that_has_nothing_to_show_says_what_to_do(runs, tmp_path: Path):
+    output = tmp_path / "a.svg"
+    assert "--runs" in str(refused("plot", "curves", "-o", output))
+    few = ("--runs", runs[0].parent, "-o", output)
+    assert "too few scores" in str(refused("plot", "dendrogram", *few))
+    assert "by family" in str(refused("plot", "heatmap", "--order", "cluster", *few))
+    both = ("--runs", runs[0].parent, "--matrix", "published-30")
+    assert "not both" in str(refused("plot", "heatmap", *both, "-o", output))
+
+
+def test_a_heatmap_can_be_in_the_order_of_clusters(tmp_path: Path):
+    output = tmp_path / "a.json"
+    given = ("--matrix", "published-30", "--measured-only", "--order", "cluster")
+    assert run("plot", "heatmap", *given, "-o", output).exception is None
+    x = json.loads(output.read_text())["layer"][0]["encoding"]["x"]
+    # The nearest pairs of the 72 measured stand side by side.
+    order = x["sort"]
+    assert abs(order.index("Portuguese") - order.index("Spanish")) == 1
+    assert abs(order.index("Chinese") - order.index("Japanese")) == 1
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "symmetry", "relatedness", "dendrogram"])
 def test_plots_are_written(kind: str, tmp_path: Path):
     output = tmp_path / f"{kind}.svg"
     result = run("plot", kind, "-o", output)
@@ -201,3 +343,16 @@ def test_plots_are_written(kind: str, tmp_path: Path):
 
 def test_a_plot_of_another_kind_of_file_is_refused(tmp_path: Path):
     assert refused("plot", "symmetry", "-o", tmp_path / "a.pdf").exit_code == 2
+
+
+def test_a_question_to_the_published_matrix_loads_no_data_frames_and_no_learners():
+    code = (
+        "import sys\n"
+        "from atlas_scaling.cli.main import app\n"
+        "app(['transfer', 'sources', 'cat_Latn', '--json'], standalone_mode=False)\n"
+        "heavy = {'polars', 'scipy', 'sklearn', 'altair', 'torch', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sources"][0]["language"] == "spa_Latn"

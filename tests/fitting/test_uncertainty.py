@@ -9,9 +9,9 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
 from atlas_scaling.fitting.bootstrap import bootstrap, resampled
 from atlas_scaling.fitting.influence import leave_one_out
-from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
+from atlas_scaling.fitting.objective import Coordinates, Estimator, Prior, Problem, as_inputs
 from atlas_scaling.fitting.profile import profile
-from atlas_scaling.fitting.starts import search, search_each
+from atlas_scaling.fitting.starts import search, search_each, starting_points
 from atlas_scaling.laws import ATLAS
 from tests.fitting.planted import TAU, TRUTH, planted_runs, two_power_table
 
@@ -214,6 +214,19 @@ def test_a_prior_pulls_and_is_named():
     assert "pulled towards given values: alpha" in pulled.warnings
     firm = fit(table, bootstrap=0, priors={"alpha": (0.5, 1e-6)})
     assert firm.values["alpha"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_half_of_the_starting_points_are_where_a_prior_is():
+    problem, _ = solved(two_power_table())
+    coordinates = problem.coordinates
+    without = starting_points(problem, 8)
+    k = coordinates.index[coordinates.names.index("alpha")]
+    centre, precision = np.zeros(coordinates.n_free), np.zeros(coordinates.n_free)
+    centre[k], precision[k] = 0.123, 1.0
+    problem.prior = Prior(centre, precision)
+    points = starting_points(problem, 8)
+    assert points[::2, k].tolist() == [0.123] * 4
+    assert points[1::2, k].tolist() == without[1::2, k].tolist()
 
 
 @pytest.mark.parametrize("prior", [(9.0, 0.1), (0.3, 0.0)])

@@ -250,3 +250,39 @@ def test_draws_are_solved_as_if_alone():
     for r in range(4):
         one = rows.rows(np.array([r]))
         assert solve(one, mean(one)).objective[0] == pytest.approx(together.objective[r], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_languages_with_gains_and_losses_reach_the_optimum_that_filling_up_gives(seed):
+    # one target: share by share to the language whose next token is worth most, at each size
+    rng = np.random.Generator(np.random.PCG64(seed))
+    n, lam = 24, 0.1
+    tau = rng.normal(0.03, 0.1, n)
+    tau[0] = 1
+    unique = 10 ** rng.uniform(8.5, 11.5, n)
+    p = problem(tau, unique=unique, lam=lam)
+    found = solve(p, mean(p))
+
+    def filled(D):
+        # marginal worth tau exp(-lam (d/U - 1)) is cut at a level found by bisection
+        low, high = -60.0, 0.0
+        for _ in range(200):
+            level = (low + high) / 2
+            with np.errstate(divide="ignore", invalid="ignore"):
+                d = np.where(tau > 0, unique * (1 + (np.log(tau) - level) / lam), 0.0)
+            d = np.where((tau > 0) & (np.log(np.maximum(tau, 1e-300)) > level), d, 0.0)
+            low, high = (level, high) if d.sum() > D else (low, level)
+        # languages exactly at the level are filled in part, to their distinct tokens at most
+        short = D - d.sum()
+        near = np.argmin(np.where(tau > 0, np.abs(np.log(np.maximum(tau, 1e-300)) - level), np.inf))
+        d[near] += short
+        return d
+
+    best = np.inf
+    for v in found.v[0] + np.linspace(-0.2, 0.2, 81):
+        d = filled(C / 6 / np.exp(v))
+        worth = (
+            np.minimum(d, unique) + unique * -np.expm1(-lam * np.maximum(d / unique - 1, 0)) / lam
+        )
+        best = min(best, 0.7 + 1500 * np.exp(-0.45 * v) + 9000 * (tau @ worth) ** -0.45)
+    assert found.objective[0] == pytest.approx(best, abs=2e-6)

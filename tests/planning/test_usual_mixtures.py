@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas_scaling.planning.usual_mixtures import unimax, usual_mixtures
+from atlas_scaling.mixtures import unimax
+from atlas_scaling.planning.usual_mixtures import usual_mixtures
 
 UNIQUE = np.array([1e9, 20e9, 300e9])
 TARGETS = np.array([True, False, False])
@@ -47,5 +48,9 @@ def test_unimax_shares_sum_to_one_and_keep_the_limit_where_they_can(unique, toke
 
 def test_mixtures_that_need_counts_are_left_out_with_a_word():
     mixtures, said = usual_mixtures(np.array([1e9, np.inf]), np.array([True, False]))
-    assert set(mixtures) == {"uniform", "target_only"}
+    assert set(mixtures) == {"uniform", "target_only", "unimax"}
     assert "left out" in said[0]
+    # Unimax takes a language without a known limit for one with enough text
+    assert mixtures["unimax"](np.array([30e9]))[0] == pytest.approx([1 / 3, 2 / 3])
+    nothing, _ = usual_mixtures(np.full(2, np.inf), np.array([True, False]))
+    assert set(nothing) == {"uniform", "target_only"}

@@ -70,8 +70,16 @@ def test_more_than_five_thousand_rows_are_drawn():
     assert figure.svg().count("<path") > 6000
 
 
-def test_a_notebook_shows_the_chart():
-    assert tiny()._repr_mimebundle_()
+def test_a_notebook_shows_a_picture_that_needs_no_network():
+    shown = tiny()._repr_mimebundle_()["image/svg+xml"]
+    assert shown.startswith("<svg")
+    assert "http" not in shown.replace("http://www.w3.org/", "")
+
+
+def test_a_figure_in_a_file_stands_on_white_and_in_a_page_on_the_page():
+    background = f'fill="{theme.PAPER.lower()}"'
+    assert background in tiny().svg().lower()
+    assert background not in tiny().panel_svgs()[0].lower()
 
 
 def test_dark_rules_replace_every_colour_of_a_chart():

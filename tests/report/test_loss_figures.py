@@ -71,10 +71,27 @@ def test_long_runs_are_thinned_evenly_and_it_is_said():
 def test_of_many_runs_a_spread_of_sizes_stays():
     n = 200
     sizes = [1e6 * 1.05**i for i in range(n)]
-    figure = loss_curves(rows(run_id=[f"run{i}" for i in range(n)], n_params=sizes))
+    twice = {
+        "run_id": [f"run{i}" for i in range(n)] * 2,
+        "n_params": sizes * 2,
+        "tokens": [1e6] * n + [2e6] * n,
+    }
+    figure = loss_curves(rows(**twice))
     assert figure.data["run_id"].n_unique() == MAX_RUNS
     assert {sizes[0], sizes[-1]} <= set(figure.data["n_params"])
     assert "160 curves of 200" in figure.caption
+
+
+def test_runs_that_were_evaluated_once_are_dots_of_which_more_are_read():
+    n = 200
+    figure = loss_curves(rows(run_id=[f"run{i}" for i in range(n)]))
+    assert figure.data["run_id"].n_unique() == n
+
+
+def test_runs_that_were_evaluated_only_on_other_text_are_drawn_and_it_is_said():
+    figure = loss_curves(rows(tokens=[1e6, 2e6], language="dan_Latn"))
+    assert figure.data.height == 2
+    assert "No run was trained on what it was evaluated on" in figure.caption
 
 
 def test_of_many_languages_the_ones_with_most_runs_stay():

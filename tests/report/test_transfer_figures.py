@@ -3,7 +3,6 @@ import pytest
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.report.figures.transfer import bts_curves, transfer_heatmap
-from atlas_scaling.report.score_curves import score_curves
 from atlas_scaling.report.tables import transfer_table
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
 from atlas_scaling.transfer.reference import published_matrix
@@ -30,6 +29,17 @@ def test_bounds_are_written_as_bounds_and_marked(mixed):
     # Reached before the first evaluation: above the lower bound, not the 2 that is always true.
     assert ">&gt;+1.1<" in svg
     assert "A dark corner" in transfer_heatmap(mixed).caption
+
+
+def test_early_scores_are_marked_and_not_called_help():
+    cells = [
+        Cell("swe_Latn", "dan_Latn", 0.42, 0.3, 0.5, Provenance.MEASURED, ORIGIN, early=True),
+        Cell("dan_Latn", "swe_Latn", 0.11, 0.1, 0.2, Provenance.MEASURED, ORIGIN),
+    ]
+    figure = transfer_heatmap(TransferMatrix.from_cells(cells))
+    assert ">~+0.42<" in figure.svg()
+    assert "~ marks 1 early score" in figure.caption
+    assert "Most help: Swedish on Danish +0.11. " in figure.alt
 
 
 def test_estimates_are_told_from_runs(mixed):
@@ -64,21 +74,14 @@ def test_a_matrix_without_any_cell_is_refused():
         transfer_heatmap(empty)
 
 
-def test_curves_show_values_and_bounds_apart(runs, matrix):
-    answers = score_curves(runs.frame, matrix.of_size())
-    figure = bts_curves(answers)
+def test_curves_show_values_and_bounds_apart(matrix):
+    figure = bts_curves(matrix.of_size().answers)
     assert {panel.title for panel in figure.panels} == {"on Swedish", "on Danish", "on Russian"}
     bounds = figure.data.filter(pl.col("censored") == "upper")
     assert bounds.height > 0
     assert bounds["bts"].null_count() == bounds.height
     assert bounds["shown"].to_list() == bounds["upper"].to_list()
     assert any("below this" in key.label for key in figure.keys)
-
-
-def test_score_curves_agree_with_the_matrix(runs, matrix):
-    largest = matrix.of_size()
-    answers = {(a.target, a.sources[0]): a.at.bts for a in score_curves(runs.frame, largest)}
-    assert answers == {(c.target, c.source): c.bts for c in largest.cells}
 
 
 def test_the_planted_relatives_help_and_strangers_harm(runs, matrix):

@@ -16,8 +16,8 @@ def claims(tone: Tone, *args, **kwargs) -> str:
     )
 
 
-def cell(bts=None, lower=None, upper=None, provenance=Provenance.MEASURED) -> Cell:
-    return Cell("swe_Latn", "dan_Latn", bts, lower, upper, provenance, ORIGIN)
+def cell(bts=None, lower=None, upper=None, provenance=Provenance.MEASURED, *, early=False) -> Cell:
+    return Cell("swe_Latn", "dan_Latn", bts, lower, upper, provenance, ORIGIN, early)
 
 
 def test_what_is_told_stands_first(runs, fits, matrix):
@@ -82,6 +82,7 @@ def test_unknown_learning_rates_are_said(runs):
         (cell(None, None, -0.4, Provenance.CENSORED), True),
         (cell(None, None, 0.7, Provenance.CENSORED), False),
         (cell(None, 0.2, 2.0, Provenance.CENSORED), True),
+        (cell(0.3, 0.1, 0.5, early=True), False),
     ],
 )
 def test_a_pair_is_clear_when_its_interval_or_bound_lies_on_one_side_of_zero(one, clear):

@@ -1,7 +1,16 @@
+import gzip
+import json
+from functools import partial
+from pathlib import Path
+
+import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.study import folder_corpus
 from atlas_scaling.study.corpus import FolderSpec, build_corpus, corpus_spec
+from atlas_scaling.study.spec import load_study
+from atlas_scaling.study.streamed_corpus import Intake
 from tests.study.tiny_sources import sentence
 
 LANGUAGES = ["swe_Latn", "rus_Cyrl"]
@@ -118,6 +127,137 @@ def test_a_file_with_too_little_text_is_refused(tmp_path, content):
 
 
 def test_a_folder_and_parts_together_are_refused(tmp_path):
-    with pytest.raises(InputError, match="either from a folder or from parts"):
+    with pytest.raises(InputError, match="comes from one source"):
         corpus_spec(folder=tmp_path, parts=["chromium"])
     assert corpus_spec(folder=tmp_path) == FolderSpec(source="folder", path=tmp_path)
+
+
+def records(folder, code, texts):
+    (folder / "eval").mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"text": text, "url": f"u{i}"}) for i, text in enumerate(texts)]
+    (folder / f"{code}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def documents(locale, n, start=0):
+    return [
+        "\n".join(sentence(locale, 10 * i + k) for k in range(3)) for i in range(start, start + n)
+    ]
+
+
+def test_records_of_every_kind_of_file_are_the_same_documents(tmp_path):
+    texts = documents("sv", 60)
+    built = {}
+    for kind in ("jsonl", "jsonl.gz", "parquet", "folder"):
+        folder = tmp_path / kind
+        records(folder, "swe_Latn", texts)
+        plain = folder / "swe_Latn.jsonl"
+        if kind == "jsonl.gz":
+            (folder / "swe_Latn.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+            plain.unlink()
+        elif kind == "parquet":
+            pl.read_ndjson(plain).write_parquet(folder / "swe_Latn.parquet")
+            plain.unlink()
+        elif kind == "folder":
+            (folder / "swe_Latn").mkdir()
+            lines = plain.read_text("utf-8").splitlines(keepends=True)
+            for part in (0, 1):
+                (folder / "swe_Latn" / f"{part}.jsonl").write_text("".join(lines[part::2]), "utf-8")
+            plain.unlink()
+        built[kind] = build(folder, tmp_path / "cache", ["swe_Latn"])
+    assert len({corpus.sha256 for corpus in built.values()}) == 1
+    corpus = built["parquet"]
+    assert {*corpus.train_lines("swe_Latn"), *corpus.eval_lines("swe_Latn")} == set(texts)
+
+
+def test_a_document_is_one_line_of_the_file_and_keeps_its_line_breaks(tmp_path):
+    records(tmp_path / "t", "swe_Latn", documents("sv", 40))
+    corpus = build(tmp_path / "t", tmp_path / "cache", ["swe_Latn"])
+    raw = (corpus.path / "train" / "swe_Latn.txt").read_text("utf-8").split("\n")
+    assert len(raw) - 1 == corpus.record("swe_Latn").train.lines == 36
+    assert all(text.count("\n") == 2 for text in corpus.train_lines("swe_Latn"))
+
+
+def test_a_document_in_two_languages_stays_in_one(tmp_path):
+    shared = [f"Samma rad nummer {word} i tva filer." for word in "abcdefghij"]
+    for code, locale in (("swe_Latn", "sv"), ("dan_Latn", "da")):
+        folder = tmp_path / "t"
+        folder.mkdir(exist_ok=True)
+        lines = [sentence(locale, i) for i in range(60)] + shared
+        (folder / f"{code}.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    corpus = build(folder, tmp_path / "cache", ["swe_Latn", "dan_Latn"], eval_lines=1)
+    texts = {code: set(corpus.train_lines(code)) for code in ("swe_Latn", "dan_Latn")}
+    assert not texts["swe_Latn"] & texts["dan_Latn"]
+    held = [len(texts[code] & set(shared)) for code in texts]
+    assert sum(held) >= 8  # two may have become evaluation text
+    assert 0 < held[0] < 10  # the seed picks, not the order of the languages
+
+
+def test_what_little_memory_builds_is_what_much_memory_builds(tmp_path, monkeypatch):
+    folder = write_texts(tmp_path / "t", n=3000)
+    plenty = build(folder, tmp_path / "one")
+    monkeypatch.setattr(folder_corpus, "Intake", partial(Intake, memory=20_000))
+    assert build(folder, tmp_path / "other").sha256 == plenty.sha256
+
+
+def test_a_training_document_with_a_passage_of_the_evaluation_text_is_reported_or_dropped(tmp_path):
+    passage = "en lang mening som star bade i det ena och i det andra och annars ingenstans alls"
+    folder = write_texts(tmp_path / "t", n_eval=5)
+    with (folder / "eval" / "swe_Latn.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{passage}\n")
+    with (folder / "swe_Latn.txt").open("a", encoding="utf-8") as file:
+        file.write(f"Fore den, {passage}, och efter den.\n")
+    reported = build(folder, tmp_path / "cache").record("swe_Latn")
+    assert (reported.contamination.eval_lines_found, reported.contamination.train_lines) == (1, 1)
+    dropped = build(folder, tmp_path / "cache", contamination="drop").record("swe_Latn")
+    assert dropped.train.lines == reported.train.lines - 1
+    assert dropped.dropped["has_a_passage_of_the_evaluation_text"] == 1
+
+
+def test_a_path_is_relative_to_the_study_s_file(tmp_path, monkeypatch):
+    write_texts(tmp_path / "study" / "texts")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study" / "s.yaml").write_text(
+        """
+name: x
+languages: [sv]
+corpus: {source: folder, path: texts}
+tokenizer: {vocab_size: 300}
+sizes: {s: {scale: -6, lr: 0.01}}
+training: {batch_size: 1}
+groups: [{kind: monolingual, sizes: [s], tokens: 1M}]
+"""
+    )
+    spec = load_study(Path("study/s.yaml"))
+    assert spec.corpus.path == tmp_path / "study" / "texts"
+    assert build_corpus(spec.corpus, ["swe_Latn"], cache=tmp_path / "c").languages == ("swe_Latn",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "where"),
+    [
+        ('{"text": "a"}\n{"txt": "b"}\n', "no field 'text'", "swe_Latn.jsonl:2"),
+        ('{"text": "a"}\nnot json\n', "no JSON", "swe_Latn.jsonl:2"),
+        ('{"text": 7}\n', "is no text", "swe_Latn.jsonl:1"),
+        ("[1]\n", "no JSON object", "swe_Latn.jsonl:1"),
+    ],
+)
+def test_a_record_that_is_no_document_is_named_with_its_line(tmp_path, content, said, where):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "swe_Latn.jsonl").write_text(content)
+    with pytest.raises(InputError, match=said) as caught:
+        build(tmp_path / "t", tmp_path / "cache", ["swe_Latn"])
+    assert caught.value.where.endswith(where)
+
+
+def test_broken_files_are_named(tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "swe_Latn.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match="Parquet file cannot be read"):
+        build(tmp_path / "t", tmp_path / "cache", ["swe_Latn"])
+    (tmp_path / "t" / "swe_Latn.parquet").unlink()
+    (tmp_path / "t" / "swe_Latn.txt.gz").write_bytes(gzip.compress(b"rad\n" * 9999)[:40])
+    with pytest.raises(InputError, match="cannot be read"):
+        build(tmp_path / "t", tmp_path / "cache", ["swe_Latn"])
+    (tmp_path / "t" / "swe_Latn.txt").write_text("en rad till\n")
+    with pytest.raises(InputError, match="two files have the text of swe_Latn"):
+        build(tmp_path / "t", tmp_path / "cache", ["swe_Latn"])

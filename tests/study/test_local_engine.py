@@ -74,8 +74,8 @@ def wait_for(condition, *, seconds: float = 60):
 
 def running(output: Path):
     """A run that has written a checkpoint and is not done."""
-    for path in output.glob("runs/*/checkpoints/last.safetensors"):
-        status = json.loads((path.parents[1] / "status.json").read_text())
+    for path in output.glob("runs/*/checkpoints/*/weights-*"):
+        status = json.loads((path.parents[2] / "status.json").read_text())
         if status["state"] == "running":
             return status
     return None

@@ -8,7 +8,12 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from pydantic import ValidationError  # noqa: E402
 
-from atlas_scaling.study.model import Transformer, rotary_angles, rotate  # noqa: E402
+from atlas_scaling.study.model import (  # noqa: E402
+    Transformer,
+    causal_attention,
+    rotary_angles,
+    rotate,
+)
 from atlas_scaling.study.settings import ModelConfig  # noqa: E402
 from tests.study.tiny import MODEL  # noqa: E402
 
@@ -43,13 +48,30 @@ def test_a_prediction_depends_on_the_past_only():
 
 
 def test_rotary_scores_depend_on_the_distance_of_two_positions_only():
-    cos, sin = rotary_angles(32, 8)
+    angles = rotary_angles(32, 8)
     q, k = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
-    score = (rotate(q.expand(32, 8), cos, sin) @ rotate(k.expand(32, 8), cos, sin).T).double()
+    score = (rotate(q.repeat(32, 1), angles) @ rotate(k.repeat(32, 1), angles).T).double()
     for distance in (0, 1, 7):
         diagonal = torch.diagonal(score, -distance)
         assert torch.allclose(diagonal, diagonal[0].expand_as(diagonal), atol=1e-5)
     assert not torch.isclose(score[5, 0], score[1, 0], atol=1e-3)
+
+
+def test_positions_turn_the_same_with_complex_numbers_and_without():
+    angles, x = rotary_angles(32, 8), torch.randn(2, 32, 3, 8)
+    with_real_numbers = torch.compile(rotate, backend="eager", fullgraph=True)
+    torch.testing.assert_close(with_real_numbers(x, angles[:, None]), rotate(x, angles[:, None]))
+
+
+def test_attention_for_bfloat16_on_a_cpu_is_pytorchs():
+    q, k, v = torch.randn(3, 2, 2, 16, 8)
+    usual = causal_attention(q, k, v)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        ours = causal_attention(q, k, v)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    torch.testing.assert_close(ours, usual, rtol=0.02, atol=0.02)
 
 
 def test_the_seed_alone_decides_the_first_weights_and_the_global_generator_is_left_alone():
@@ -65,7 +87,7 @@ def test_an_untrained_model_knows_nothing_and_is_not_sure_of_it():
     ids, targets = torch.randint(512, (2, 64, 32), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         model = Transformer(config, seed=0)
-        logits, loss = model.logits(ids), model(ids, targets).item()
+        logits, loss = model.logits(ids), model(ids, targets)[0].item() / ids.numel()
     # x of norm sqrt(d) and rows of W from N(0, 1/d): logits of variance 1, so that the mean of
     # log sum exp lies half a nat above log V
     assert logits.var().item() == pytest.approx(1.0, abs=0.1)

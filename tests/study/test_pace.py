@@ -1,6 +1,6 @@
 import pytest
 
-from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.design import PlannedRun, PlannedStage
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.pace import StudyPace
 
@@ -10,7 +10,9 @@ def planned(run_id: str, *, size: str = "s", tokens: int = 1000, n_params: int =
         run_id=run_id,
         group="monolingual",
         size=size,
+        languages=("swe_Latn",),
         mixture={"swe_Latn": 1.0},
+        stages=(PlannedStage(1.0, {"swe_Latn": 1.0}),),
         tokens=tokens,
         seed=0,
         n_params=n_params,

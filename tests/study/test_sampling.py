@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.runs.record import MixtureStage
 from atlas_scaling.study.sampling import Sampler
 from atlas_scaling.study.tokens import PackedText
 from tests.study.tiny import TEXTS, text
@@ -17,15 +18,100 @@ def mixtures(draw):
     return {code: w / sum(weights) for code, w in zip(CODES, weights, strict=False)}
 
 
-@settings(max_examples=25, deadline=None)
-@given(mixtures(), st.integers(1, 5), st.integers(1, 40))
-def test_every_language_is_within_one_sequence_of_its_share_at_all_times(mixture, size, batches):
-    sampler = Sampler({c: text(c) for c in mixture}, mixture, sequence_length=16, seed=0)
-    for _ in range(batches):
-        sampler.batch(size)
-        total = sum(sampler.sequences.values())
+MANY = [f"x{i:02}" for i in range(40)]
+SHORT = text("swe_Latn", n_tokens=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-4, 1.0), min_size=2, max_size=40), st.integers(1, 300))
+def test_every_language_is_within_one_sequence_of_its_share_at_all_times(weights, n):
+    mixture = {code: w / sum(weights) for code, w in zip(MANY, weights, strict=False)}
+    sampler = Sampler(dict.fromkeys(mixture, SHORT), mixture, sequence_length=16, seed=0)
+    bound = 1 - 1 / (2 * len(mixture) - 2)  # Tijdeman 1980, theorem 1: and no rule does better
+    for total in range(1, n + 1):
+        sampler.batch(1)
         for code, count in sampler.sequences.items():
-            assert abs(count - mixture[code] * total) <= 1 + 1e-9
+            assert abs(count - mixture[code] * total) <= bound + 1e-6
+
+
+@st.composite
+def stages(draw):
+    """Two or three stages of up to four languages."""
+    parts = draw(st.lists(st.integers(1, 10), min_size=2, max_size=3))
+    return [MixtureStage(fraction=n / sum(parts), mixture=draw(mixtures())) for n in parts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(stages(), st.integers(60, 200))
+def test_each_stage_has_its_own_languages_and_whole_numbers_near_its_shares(schedule, total):
+    texts = {c: text(c) for c in CODES}
+    sampler = Sampler(texts, schedule, sequence_length=16, seed=0, total=total)
+    begin, part = 0, 0.0
+    for stage in schedule:
+        part += stage.fraction
+        before = sampler.sequences
+        end = total if stage is schedule[-1] else round(part * total)
+        for _ in range(begin, end):
+            sampler.batch(1)
+        drawn = {code: n - before[code] for code, n in sampler.sequences.items()}
+        assert sum(drawn.values()) == end - begin
+        for code, n in drawn.items():
+            share = stage.mixture.get(code, 0.0)
+            assert abs(n - share * (end - begin)) < 1
+            assert share > 0 or n == 0
+        begin = end
+
+
+@settings(max_examples=40, deadline=None)
+@given(stages(), st.integers(0, 60), st.integers(0, 9))
+def test_a_sampler_restored_in_any_stage_goes_on_as_if_it_had_never_stopped(schedule, done, seed):
+    texts = {c: text(c) for c in CODES}
+    whole, first, second = (
+        Sampler(texts, schedule, sequence_length=16, seed=seed, total=70) for _ in range(3)
+    )
+    if done:
+        whole.batch(done)
+        first.batch(done)
+    second.restore(first.sequences)
+    assert np.array_equal(whole.batch(10), second.batch(10))
+
+
+def test_stages_change_the_order_in_time_and_not_what_a_language_shows():
+    alone = Sampler(TEXTS, {"swe_Latn": 1.0}, sequence_length=16, seed=0)
+    schedule = [
+        MixtureStage(fraction=0.5, mixture={"spa_Latn": 1.0}),
+        MixtureStage(fraction=0.5, mixture={"swe_Latn": 1.0}),
+    ]
+    staged = Sampler(TEXTS, schedule, sequence_length=16, seed=0, total=20)
+    staged.batch(10)
+    assert staged.sequences == {"spa_Latn": 10, "swe_Latn": 0}
+    assert np.array_equal(staged.batch(10), alone.batch(10))
+
+
+def test_a_process_may_read_its_part_of_each_batch():
+    whole, part = (
+        Sampler(TEXTS, {"swe_Latn": 0.7, "spa_Latn": 0.3}, sequence_length=16, seed=0)
+        for _ in range(2)
+    )
+    for _ in range(5):
+        assert np.array_equal(part.batch(6, rows=slice(2, 4)), whole.batch(6)[2:4])
+    assert part.sequences == whole.sequences
+
+
+def test_epochs_are_windows_seen_over_windows_there_are():
+    sampler = Sampler(TEXTS, {"swe_Latn": 1.0}, sequence_length=16, seed=0)
+    sampler.batch(310)
+    assert sampler.epochs == {"swe_Latn": 310 / 124}  # (2,000 - 1) // 16 windows
+
+
+def test_a_stage_without_room_for_a_sequence_is_refused():
+    schedule = [
+        MixtureStage(fraction=0.99, mixture={"spa_Latn": 1.0}),
+        MixtureStage(fraction=0.01, mixture={"swe_Latn": 1.0}),
+    ]
+    with pytest.raises(InputError, match="shorter than one sequence") as caught:
+        Sampler(TEXTS, schedule, sequence_length=16, seed=0, total=20)
+    assert caught.value.value == "stage 2 of 2, 20 sequences in all"
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,6 +1,6 @@
 import pytest
 
-from atlas_scaling.config import parse_config
+from atlas_scaling.config import dump_config, parse_config
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.spec import StudySpec, load_study, packaged_studies
@@ -32,7 +32,7 @@ def refused(text: str) -> InputError:
 def test_codes_of_any_kind_become_ours_and_counts_are_read_as_written():
     trial = spec()
     assert trial.languages == ("swe_Latn", "dan_Latn", "nob_Latn", "spa_Latn")
-    assert trial.groups[0].tokens_of("s") == 200_000
+    assert trial.tokens_of(trial.groups[0], "s") == 200_000
 
 
 def test_a_pair_is_one_run_half_and_half_whichever_way_it_is_named():
@@ -56,6 +56,16 @@ def test_compute_is_six_n_d_with_the_embedding_counted_once():
     assert run.flops == 6.0 * n_params * 200_000
 
 
+def test_steps_are_tokens_by_the_batch_of_each_size():
+    text = SPEC.replace("m: {n_layers", "m: {batch_size: 16, n_layers")
+    text += "  - {kind: capacity, sizes: [s, m], steps: 1k}"
+    runs = design_study(parse_config(text, StudySpec, name="trial.yaml")).runs
+    assert {run.size: run.tokens for run in runs if run.group == "capacity"} == {
+        "s": 1000 * 4 * 128,
+        "m": 1000 * 16 * 128,
+    }
+
+
 def test_every_base_comes_before_what_continues_it():
     groups = """
   - {kind: continued, languages: [spa], sizes: [s], tokens: 100k, seeds: [0, 1]}
@@ -76,9 +86,134 @@ def test_a_continued_run_without_its_base_is_refused():
 
 def test_the_same_run_in_two_groups_is_refused():
     trial = spec("  - {kind: monolingual, languages: [sv], sizes: [s], tokens: 1M}")
-    with pytest.raises(InputError, match="same run") as caught:
+    with pytest.raises(InputError, match="same run in different ways") as caught:
         design_study(trial)
-    assert caught.value.value == "mono-swe_Latn-s-seed0"
+    assert caught.value.value == "mono-swe_Latn-s-seed0: 200000 and 1000000 tokens"
+
+
+def test_a_run_that_two_groups_name_alike_is_made_once():
+    design = design_study(
+        spec("  - {kind: monolingual, languages: [sv, dan], sizes: [s, m], tokens: 200k}")
+    )
+    assert design.n_runs == len(design.runs) == 6
+    assert [(group.n_runs, group.n_shared) for group in design.groups] == [(4, 0), (4, 2)]
+    assert design.tokens == sum(group.tokens for group in design.groups) == 1_200_000
+
+
+def test_a_mixture_in_stages_has_the_shares_of_its_parts_over_the_whole_run():
+    design = design_study(
+        spec("""
+  - kind: mixture
+    name: late
+    stages:
+      - {fraction: 0.75, shares: {sv: 0.8, dan: 0.2}}
+      - {fraction: 0.25, shares: {dan: 0.4, es: 0.6}}
+    sizes: [s]
+    tokens: 1M
+""")
+    )
+    run = next(run for run in design.runs if run.run_id == "mix-late-s-seed0")
+    assert run.mixture == pytest.approx({"swe_Latn": 0.6, "dan_Latn": 0.25, "spa_Latn": 0.15})
+    assert [stage.fraction for stage in run.stages] == [0.75, 0.25]
+    assert run.stages[1].mixture == {"dan_Latn": 0.4, "spa_Latn": 0.6}
+
+
+def test_a_mixture_by_rule_waits_for_the_text_to_be_counted():
+    design = design_study(
+        spec("  - {kind: unimax, languages: [sv, dan, es], max_epochs: 2, sizes: [s], tokens: 1M}")
+    )
+    run = next(run for run in design.runs if run.group == "unimax")
+    assert run.mixture is None
+    assert run.languages == ("dan_Latn", "spa_Latn", "swe_Latn")
+    # two epochs of 50k Danish tokens, and the others share the rest
+    counted = run.resolved({"dan_Latn": 50_000, "swe_Latn": 10**7, "spa_Latn": 10**9})
+    assert counted.mixture == pytest.approx({"dan_Latn": 0.1, "spa_Latn": 0.45, "swe_Latn": 0.45})
+
+
+def test_fixed_shares_are_kept_and_a_rule_divides_the_rest():
+    group = """
+  - kind: mixture
+    name: m
+    sampling: {rule: proportional, fixed: {sv: 0.2}, languages: [sv, dan, es]}
+    sizes: [s]
+    tokens: 1M
+"""
+    run = next(one for one in design_study(spec(group)).runs if one.group == "mixture")
+    counted = run.resolved({"dan_Latn": 10, "spa_Latn": 30, "swe_Latn": 5})
+    assert counted.mixture == pytest.approx({"dan_Latn": 0.2, "spa_Latn": 0.6, "swe_Latn": 0.2})
+
+
+def test_a_run_with_its_own_vocabulary_is_another_run():
+    design = design_study(
+        spec("  - {kind: monolingual, languages: [sv], vocabulary: own, sizes: [s], tokens: 1M}")
+    )
+    own = next(run for run in design.runs if run.vocabulary != "study")
+    assert own.run_id == "mono-own-swe_Latn-s-seed0"
+    assert (own.vocabulary, own.group) == ("swe_Latn", "monolingual-own-vocabulary")
+    assert spec().evaluated_in(own.vocabulary) == ("swe_Latn",)
+
+
+def test_a_run_may_go_on_from_any_named_mixture():
+    groups = """
+  - {kind: unimax, sizes: [s], tokens: 1M}
+  - {kind: mixture, name: most, shares: {sv: 0.9, dan: 0.1}, sizes: [s], tokens: 1M}
+  - {kind: continued, languages: [es], base: unimax, sizes: [s], tokens: 1M}
+  - {kind: continued, languages: [es], base: most, sizes: [s], tokens: 1M}
+"""
+    bases = {run.run_id: run.base_run for run in design_study(spec(groups)).runs if run.base_run}
+    assert bases == {
+        "continued-spa_Latn-from-unimax-s-seed0": "unimax-s-seed0",
+        "continued-spa_Latn-from-mix-most-s-seed0": "mix-most-s-seed0",
+    }
+
+
+def test_a_spec_written_out_is_read_back_equal():
+    whole = spec("""
+  - {kind: unimax, sizes: [s], tokens: 1M}
+  - {kind: mixture, name: t, sampling: {rule: temperature}, sizes: [s], tokens: 1M}
+  - {kind: mixture, name: two, sizes: [s], tokens: 1M, stages: [
+      {fraction: 0.5, sampling: {rule: uniform}}, {fraction: 0.5, shares: {sv: 1}}]}
+  - {kind: capacity, sets: {north: [sv, dan]}, sizes: [s], tokens: 1M}
+""")
+    assert parse_config(dump_config(whole), StudySpec, name="again.yaml") == whole
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("{kind: mixture, name: x, sizes: [s], tokens: 1M}", "one of shares, sampling and stages"),
+        (
+            "{kind: mixture, name: x, sizes: [s], tokens: 1M, stages: "
+            "[{fraction: 0.5, shares: {sv: 1}}, {fraction: 0.4, shares: {dan: 1}}]}",
+            "sum to 1, these sum to 0.9",
+        ),
+        (
+            "{kind: mixture, name: x, sizes: [s], tokens: 1M, stages: "
+            "[{fraction: 0.5}, {fraction: 0.5, shares: {dan: 1}}]}",
+            "either shares or sampling",
+        ),
+        (
+            "{kind: mixture, name: x, sizes: [s], tokens: 1M, "
+            "sampling: {rule: uniform, max_epochs: 3}}",
+            "max_epochs belongs to the rule unimax, not to uniform",
+        ),
+        (
+            "{kind: mixture, name: x, sizes: [s], tokens: 1M, "
+            "sampling: {rule: uniform, fixed: {sv: 1.0}}}",
+            "sum to less than 1",
+        ),
+    ],
+)
+def test_a_mixture_that_is_not_whole_is_refused(group, said):
+    assert said in refused(SPEC + f"  - {group}").problem
+
+
+@pytest.mark.parametrize("scale", [53, -7, 1.5, "big"])
+def test_a_scale_that_does_not_exist_is_refused(scale):
+    text = SPEC.replace("s: {n_layers: 2, d_model: 64, n_heads: 4,", f"s: {{scale: {scale},")
+    error = refused(text)
+    assert "no such scale" in error.problem
+    assert "Table B.3" in error.remedy
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.cleaning import tidied
@@ -15,7 +16,9 @@ from atlas_scaling.study.tokenizer import (
     train_tokenizer,
 )
 from atlas_scaling.study.tokenizer_report import fertility_report
+from atlas_scaling.study.tokens import pack
 from tests.study.test_corpus_folder import write_texts
+from tests.study.tiny_sources import sentence
 
 SPEC = TokenizerSpec(vocab_size=400)
 
@@ -53,7 +56,7 @@ def test_a_trained_vocabulary_is_not_trained_again(corpus, tmp_path):
     first = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
     second = train_tokenizer(corpus, SPEC, cache=tmp_path, say=said.append)
     assert second.path == first.path
-    assert said == ["training a vocabulary of 400 pieces"]
+    assert said == ["training a vocabulary of 400 pieces on 2 languages"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])
@@ -140,3 +143,86 @@ def test_premiums_are_missing_where_the_text_is_not_aligned(tmp_path, tokenizer)
     assert {row.byte_premium for row in report.languages} == {None}
     with pytest.raises(InputError):
         fertility_report(corpus, tokenizer, reference="fin_Latn")
+
+
+def test_a_vocabulary_may_be_of_one_language_alone(corpus, tokenizer, tmp_path):
+    own = train_tokenizer(corpus, SPEC, languages=["swe_Latn"], cache=tmp_path)
+    assert own.info.name == "unigram-400-swe"
+    lines = list(corpus.eval_lines("swe_Latn"))
+    both, alone = (sum(map(len, one.encode(lines))) for one in (tokenizer, own))
+    assert alone < both  # all its pieces serve the one language
+
+
+def test_a_sentencepiece_file_of_the_user_cuts_as_it_did_where_it_came_from(
+    corpus, tokenizer, tmp_path
+):
+    spec = TokenizerSpec(file=tokenizer.path / "tokenizer.model", reserved=12)
+    taken = train_tokenizer(corpus, spec, cache=tmp_path)
+    lines = list(corpus.eval_lines("rus_Cyrl"))
+    assert taken.encode(lines) == tokenizer.encode(lines)
+    assert (taken.vocab_size, taken.eos_id, spec.rows) == (400, tokenizer.eos_id, 412)
+    assert taken.info.sha256 == tokenizer.info.sha256
+    assert train_tokenizer(corpus, spec, cache=tmp_path).path == taken.path
+
+
+def hugging_face_file(folder, ends=("<eos>",)):
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizer.json needs tokenizers")
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=list(ends),
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([sentence("sv", i) for i in range(100)], trainer)
+    folder.mkdir(exist_ok=True)
+    bpe.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def test_a_hugging_face_file_of_the_user_gives_its_text_back(corpus, tmp_path):
+    file = hugging_face_file(tmp_path / "own")
+    taken = train_tokenizer(corpus, TokenizerSpec(file=file), cache=tmp_path)
+    lines = list(corpus.eval_lines("rus_Cyrl"))
+    assert [taken.decode(ids) for ids in taken.encode(lines)] == lines
+    assert taken.eos_id == 0
+    assert taken.info.name == "own/tokenizer.json"
+    store = pack(corpus, taken, cache=tmp_path)
+    assert store.tokenizer.vocab_size == taken.vocab_size
+    assert (store.evaluation("swe_Latn").tokens == 0).sum() == 20
+
+
+def test_a_tokenizer_that_does_not_say_how_a_text_ends_is_asked_about(corpus, tmp_path):
+    file = hugging_face_file(tmp_path / "own", ends=("[END]",))
+    with pytest.raises(InputError, match="which piece of this tokenizer ends a text") as caught:
+        train_tokenizer(corpus, TokenizerSpec(file=file), cache=tmp_path)
+    assert "end_of_text" in caught.value.remedy
+    said = TokenizerSpec(file=file, end_of_text="[END]")
+    assert train_tokenizer(corpus, said, cache=tmp_path).eos_id == 0
+    with pytest.raises(InputError, match="no such piece"):
+        train_tokenizer(corpus, TokenizerSpec(file=file, end_of_text="[X]"), cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.model", b"junk", "cannot be read"),
+        ("t.json", b"{}", "cannot be read"),
+        ("t.txt", b"a", "SentencePiece .model or a tokenizer.json"),
+        ("gone.model", None, "no such tokenizer file"),
+    ],
+)
+def test_a_tokenizer_file_that_is_none_is_refused(corpus, tmp_path, name, content, said):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        train_tokenizer(corpus, TokenizerSpec(file=tmp_path / name), cache=tmp_path)
+
+
+def test_a_file_and_settings_of_training_exclude_each_other():
+    with pytest.raises(ValidationError, match="taken as it is; leave out vocab_size"):
+        TokenizerSpec(file="x.model", vocab_size=8000)
+    with pytest.raises(ValidationError, match="end_of_text belongs to a tokenizer file"):
+        TokenizerSpec(end_of_text="</s>")

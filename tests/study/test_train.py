@@ -1,6 +1,7 @@
 import errno
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,12 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from atlas_scaling.errors import InputError, RunError  # noqa: E402
 from atlas_scaling.runs.record import LrState, RunState  # noqa: E402
 from atlas_scaling.runs.store import read_run, read_runs, value_of  # noqa: E402
+from atlas_scaling.study.devices import Device  # noqa: E402
 from atlas_scaling.study.evaluate import Evaluator  # noqa: E402
+from atlas_scaling.study.learner import Learner  # noqa: E402
 from atlas_scaling.study.model import Transformer  # noqa: E402
+from atlas_scaling.study.schedule import Schedule  # noqa: E402
+from atlas_scaling.study.settings import Hardware  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
 
@@ -23,6 +28,11 @@ from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # 
 def carry_out(run_dir: Path, *, config=CONFIG, run=None, **options):
     run = run or record()
     return train(run_dir, run, MODEL, config, texts=TEXTS, evals=EVALS, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def stop_after(calls: int):
@@ -55,7 +65,7 @@ def test_evaluations_after_the_last_checkpoint_are_not_written_twice(tmp_path):
     never = CONFIG.model_copy(update={"checkpoint_seconds": 1e9})
     carry_out(tmp_path / "whole", config=never)
     carry_out(tmp_path / "cut", config=never)
-    (tmp_path / "cut" / "checkpoints" / "last.safetensors").unlink()  # as if killed before the end
+    shutil.rmtree(tmp_path / "cut" / "checkpoints")  # as if killed before the end
     carry_out(tmp_path / "cut", config=never)
     assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
 
@@ -119,7 +129,7 @@ def test_a_base_that_has_not_ended_is_refused(tmp_path):
 
 def test_a_base_without_checkpoint_is_refused(tmp_path):
     carry_out(tmp_path / "base")
-    (tmp_path / "base" / "checkpoints" / "last.safetensors").unlink()
+    shutil.rmtree(tmp_path / "base" / "checkpoints")
     with pytest.raises(RunError, match="no checkpoint"):
         carry_out(tmp_path / "next", init_from=tmp_path / "base")
 
@@ -131,6 +141,104 @@ def test_a_run_that_diverges_is_failed_with_the_reason_and_no_exception(tmp_path
     assert "diverged" in status.reason
 
 
+def test_a_gradient_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path, monkeypatch):
+    carry_out(tmp_path, should_stop=stop_after(9))
+    good = contents(tmp_path / "checkpoints")
+    step = Learner.step
+
+    def poisoned(learner, batch, *, lr):
+        learner.model.embedding.weight.register_hook(lambda grad: grad * math.nan)
+        return step(learner, batch, lr=lr)
+
+    monkeypatch.setattr(Learner, "step", poisoned)
+    status = carry_out(tmp_path)
+    assert status.state is RunState.FAILED
+    assert "norm of the gradient nan at step 11" in status.reason
+    assert contents(tmp_path / "checkpoints") == good
+
+
+def test_an_evaluation_that_is_not_finite_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(Learner, "nats", lambda *_: torch.tensor(math.inf))
+    status = carry_out(tmp_path)
+    assert status.state is RunState.FAILED
+    assert "loss inf on rus_Cyrl at step 4" in status.reason
+    assert not (tmp_path / "evals.jsonl").exists()
+
+
+def losses(run_dir: Path) -> list[float]:
+    return [row.loss for row in read_run(run_dir).rows]
+
+
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        Hardware(micro_batch_size=1),
+        Hardware(micro_batch_size=3),
+        Hardware(checkpoint_activations=True),
+    ],
+)
+def test_how_a_batch_is_carried_out_changes_losses_by_rounding_only(tmp_path, hardware):
+    four = CONFIG.model_copy(update={"batch_size": 4, "z_loss": 1e-3})
+    carry_out(tmp_path / "plain", config=four)
+    carry_out(tmp_path / "other", config=four, hardware=hardware)
+    assert losses(tmp_path / "other") == pytest.approx(losses(tmp_path / "plain"), rel=1e-4)
+
+
+def test_bfloat16_products_change_losses_little(tmp_path):
+    hardware = Hardware(device="cpu", precision="bfloat16")
+    try:
+        Device.of(hardware)
+    except InputError as error:
+        pytest.skip(str(error))
+    carry_out(tmp_path / "float32")
+    carry_out(tmp_path / "bfloat16", hardware=hardware)
+    one, other = losses(tmp_path / "float32"), losses(tmp_path / "bfloat16")
+    assert one != other
+    assert other == pytest.approx(one, rel=0.02)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_losses(tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    carry_out(tmp_path / "plain")
+    carry_out(tmp_path / "compiled", hardware=Hardware(compile=True))
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-4)
+
+
+def test_a_decay_that_branches_off_is_the_end_of_the_whole_run_bit_for_bit(tmp_path):
+    carry_out(tmp_path / "whole")
+    stable = CONFIG.model_copy(update={"decay_fraction": 0.0})
+    branch = Schedule.of(2048, 16, CONFIG).total - Schedule.of(2048, 16, CONFIG).decay
+    carry_out(
+        tmp_path / "stable", run=record("stable", tokens=4096), config=stable, keep_steps={branch}
+    )
+    decay = record("decay", base_run="stable", branch_tokens=branch * 32)
+    carry_out(tmp_path / "decay", run=decay, init_from=tmp_path / "stable")
+    ends = [
+        [r for r in read_run(tmp_path / name).rows if r.step == 64] for name in ("whole", "decay")
+    ]
+    assert ends[0] == ends[1]
+    assert {row.step for row in read_run(tmp_path / "decay").rows} == {64}
+    assert ends[1][0].tokens == 2048
+
+
+def test_the_status_tells_speed_utilisation_and_memory(tmp_path):
+    status = carry_out(tmp_path)
+    assert 0 < status.flops_utilisation < 1
+    assert status.peak_flops > 1e8
+    assert 1e7 < status.peak_memory_bytes < 1e11
+
+
+def test_a_device_that_is_not_there_is_refused_with_what_to_do(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InputError, match="no cuda device") as caught:
+        carry_out(tmp_path, hardware=Hardware(device="cuda"))
+    assert "device: auto" in caught.value.remedy
+
+
 def test_another_run_in_the_directory_is_refused_with_the_difference(tmp_path):
     carry_out(tmp_path, should_stop=stop_after(1))
     with pytest.raises(RunError, match="another run") as caught:
@@ -140,7 +248,7 @@ def test_another_run_in_the_directory_is_refused_with_the_difference(tmp_path):
 
 def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeypatch):
     carry_out(tmp_path, should_stop=stop_after(5))
-    kept = (tmp_path / "checkpoints" / "last.safetensors").read_bytes()
+    kept = contents(tmp_path / "checkpoints")
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -148,13 +256,13 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeyp
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="disk is full"):
         carry_out(tmp_path)
-    assert (tmp_path / "checkpoints" / "last.safetensors").read_bytes() == kept
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["last.safetensors"]
+    assert contents(tmp_path / "checkpoints") == kept
 
 
 def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
     carry_out(tmp_path, should_stop=stop_after(5))
-    (tmp_path / "checkpoints" / "last.safetensors").write_bytes(b"not a checkpoint")
+    weights = next((tmp_path / "checkpoints").glob("*/weights-*"))
+    weights.write_bytes(b"not a checkpoint")
     with pytest.raises(RunError, match="cannot be read"):
         carry_out(tmp_path)
 
@@ -167,7 +275,8 @@ def test_a_run_too_short_for_its_schedule_leaves_nothing_behind(tmp_path):
 
 def test_an_evaluation_is_the_mean_over_all_tokens_of_the_text():
     model = Transformer(MODEL, seed=0)
-    score = Evaluator(EVALS, sequence_length=16).scores(model)["swe_Latn"]
+    with torch.no_grad():
+        score = Evaluator(EVALS, sequence_length=16).scores(lambda *xy: model(*xy)[0])["swe_Latn"]
     ids = torch.tensor(EVALS["swe_Latn"].tokens.astype("int64"))
     context = torch.cat([ids[-1:], ids[:-1]])  # the text ends with EOS
     nats = 0.0

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.transfer.completion import (
-    MODELS,
-    compare_on_fas,
-    complete,
-    observations_of,
-)
-from atlas_scaling.transfer.crossval import compare, cross_validate, folds
+from atlas_scaling.transfer.completion import MODELS, complete, observations_of
+from atlas_scaling.transfer.crossval import compare, contest, cross_validate, folds
 from atlas_scaling.transfer.fas import FasScore, FasTable
-from atlas_scaling.transfer.features import PairFeatures, relation_features
+from atlas_scaling.transfer.features import (
+    PairFeatures,
+    relation_features,
+    widened,
+    word_features,
+)
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
 from atlas_scaling.transfer.models import (
     AdditiveModel,
@@ -25,7 +25,8 @@ from atlas_scaling.transfer.reference import published_matrix
 
 RUNS = Origin("runs", d=1e6, n_params=4e5, level=0.9)
 PUBLISHED = published_matrix(38)
-FEATURES = relation_features(PUBLISHED.targets)
+RELATIONS = relation_features(PUBLISHED.targets)
+FEATURES = RELATIONS + widened(word_features(PUBLISHED.targets), RELATIONS)
 DIRECT = observations_of(PUBLISHED, FEATURES.codes)
 
 
@@ -60,12 +61,31 @@ def test_the_process_beats_the_others_for_a_new_language() -> None:
 
 @pytest.mark.slow
 def test_the_process_beats_a_forest_on_the_same_features() -> None:
+    # Also one that is told the mean of each target and source: its features are the same both ways.
+    means = ForestModel("with means", with_means=True)
     for scheme in ("pairs", "languages"):
-        forest = score_of(ForestModel(), scheme)
         process = score_of(ProcessModel(), scheme)
-        assert process.r2 > forest.r2 + 0.05
-        assert process.width < forest.width
-        assert 0.8 <= forest.coverage <= 1.0
+        for forest in (score_of(ForestModel(), scheme), score_of(means, scheme)):
+            assert process.r2 > forest.r2 + 0.05
+            assert contest(process, forest).verdict == "better"
+    assert score_of(means, "pairs").r2 > score_of(ForestModel(), "pairs").r2 + 0.2
+
+
+def test_means_that_a_forest_is_told_leave_the_pair_itself_out() -> None:
+    # A target's level and noise, nothing else: a mean that held the pair's own score would let the
+    # trees read it off, and look better in training than on pairs that are held out.
+    rng = np.random.default_rng(0)
+    codes = PUBLISHED.targets[:9]
+    target, source = np.nonzero(~np.eye(9, dtype=bool))
+    level = np.linspace(-1, 1, 9)
+    seen = DIRECT.__class__(
+        target, source, level[target] + rng.normal(0, 0.1, 72), np.zeros(72, int), np.zeros(72)
+    )
+    means = ForestModel(with_means=True)
+    found = cross_validate(means, seen, relation_features(codes), scheme="pairs")
+    assert found is not None
+    assert found.r2 > 0.9
+    assert 0.75 <= found.coverage <= 1.0
 
 
 def test_mirrors_and_languages_do_not_leak() -> None:
@@ -187,28 +207,109 @@ def test_ones_own_runs_complete_too_with_their_intervals_and_bounds() -> None:
     assert (estimated.origin.d, estimated.origin.level) == (1e6, 0.9)
 
 
-def test_further_features_narrow_the_languages_to_those_that_have_them() -> None:
+def test_a_feature_that_some_languages_lack_is_taken_as_usual_for_them() -> None:
     matrix = own_matrix()
     extra = PairFeatures(
         ("swe_Latn", "dan_Latn", "spa_Latn", "rus_Cyrl"),
-        ("subword overlap",),
+        ("shared subwords",),
         np.full((1, 4, 4), 0.5) + 0.5 * np.eye(4),
-        np.array([True]),
+        np.array([False]),
     )
-    answer = complete(matrix, features=extra)
-    assert "por_Latn" not in answer.matrix.targets
-    assert "subword overlap" in answer.features
-    assert any("no features of por_Latn" in w for w in answer.warnings)
+    answer = complete(matrix, features=[extra])
+    assert "por_Latn" in answer.matrix.targets
+    assert "shared subwords" in answer.features
+    assert any("shared subwords: not known of por_Latn" in w for w in answer.warnings)
 
 
 def test_models_can_be_compared_along_the_way() -> None:
-    answer = complete(own_matrix(), models=[ProcessModel(), MeanModel()])
-    assert {s.model for s in answer.scores} == {"process", "mean"}
+    told: list[float] = []
+    answer = complete(own_matrix(), models=[ProcessModel(), MeanModel()], tell=told.append)
+    assert {s.model for s in answer.scores} == {
+        "process",
+        "process, script and family only",
+        "mean",
+    }
+    assert told == pytest.approx([i / 9 for i in range(1, 10)])  # 3 models under 3 schemes
+    assert answer.contests == ()  # 8 values tell no model from another
+    assert any("8 values, too few to call one better" in w for w in answer.warnings)
     assert {m.name for m in MODELS} >= {"process", "additive", "mean"}
 
 
-def test_the_json_leaves_the_matrix_to_its_file() -> None:
-    assert "matrix" not in complete(own_matrix()).to_dict()
+def test_the_json_has_every_estimate_and_leaves_the_matrix_to_its_file() -> None:
+    answer = complete(own_matrix())
+    said = answer.to_dict()
+    assert "matrix" not in said
+    assert len(said["estimates"]) == answer.n_estimated == 20 - 8
+    for one in answer.estimates:
+        cell = answer.matrix[one.target, one.source]
+        assert (cell.bts, cell.lower, cell.upper) == (one.bts, one.lower, one.upper)
+
+
+def test_nothing_but_bounds_is_refused() -> None:
+    cells = [
+        Cell(t, s, None, None, -1.0 - i / 10, Provenance.CENSORED, RUNS)
+        for i, (t, s) in enumerate(
+            (t, s) for t in ("swe_Latn", "dan_Latn", "spa_Latn") for s in ("por_Latn", "rus_Cyrl")
+        )
+    ]
+    with pytest.raises(InputError, match="nearly all measured scores are bounds") as caught:
+        complete(TransferMatrix.from_cells(cells))
+    assert "0 values, 6 bounds" in str(caught.value)
+
+
+def test_folds_of_nothing_but_bounds_are_passed_over() -> None:
+    # A language whose every score is a bound leaves nothing to predict when it is held out.
+    scores = {
+        ("swe_Latn", "dan_Latn"): 0.4,
+        ("dan_Latn", "swe_Latn"): 0.3,
+        ("swe_Latn", "spa_Latn"): -0.2,
+        ("spa_Latn", "swe_Latn"): -0.3,
+        ("dan_Latn", "spa_Latn"): -0.1,
+        ("spa_Latn", "dan_Latn"): -0.2,
+    }
+    cells = [Cell(t, s, x, None, None, Provenance.MEASURED, RUNS) for (t, s), x in scores.items()]
+    for code in ("swe_Latn", "dan_Latn", "spa_Latn"):
+        cells.append(Cell(code, "rus_Cyrl", None, None, -1.0, Provenance.CENSORED, RUNS))
+    matrix = TransferMatrix.from_cells(cells)
+    features = relation_features(("swe_Latn", "dan_Latn", "spa_Latn", "rus_Cyrl"))
+    observations = observations_of(matrix, features.codes)
+    for model in (ProcessModel(), ForestModel(), MeanModel()):
+        found = cross_validate(model, observations, features, scheme="pairs")
+        assert found is not None
+        assert found.n == 6
+
+
+def test_intervals_hold_measurements_with_their_errors() -> None:
+    # Scores that are all one number, each measured with an error of 0.2: what will be measured of
+    # a further pair scatters by 0.2 too, and so must its interval.
+    rng = np.random.default_rng(1)
+    codes = PUBLISHED.targets[:9]
+    sd = 0.2
+    cells = []
+    for t in codes:
+        for s in codes:
+            if t != s:
+                x = float(rng.normal(-0.3, sd))
+                cells.append(
+                    Cell(t, s, x, x - 1.645 * sd, x + 1.645 * sd, Provenance.MEASURED, RUNS)
+                )
+    matrix = TransferMatrix.from_cells(cells)
+    found = cross_validate(
+        ProcessModel(), observations_of(matrix, codes), relation_features(codes), scheme="pairs"
+    )
+    assert found is not None
+    assert 0.8 <= found.coverage <= 1.0
+    assert found.width == pytest.approx(2 * 1.645 * sd, rel=0.35)
+
+
+def test_a_contest_says_how_surely_one_model_is_better() -> None:
+    process, mean = (score_of(model, "pairs") for model in (ProcessModel(), MeanModel()))
+    won = contest(process, mean)
+    assert won.probability > 0.99
+    assert won.verdict == "better"
+    assert won.r2_gain == pytest.approx(process.r2 - mean.r2)
+    assert contest(mean, process).verdict == "worse"
+    assert contest(process, process).verdict == "not told apart"
 
 
 def test_too_few_scores_are_refused() -> None:
@@ -242,13 +343,27 @@ def test_the_papers_forest_is_tried_where_continued_runs_give_its_features() -> 
             if t != s
         ]
     )
-    scores = {(s.model, s.scheme): s for s in compare_on_fas(matrix, table, schemes=["pairs"])}
-    assert {model for model, _ in scores} == {
-        "forest on FAS (App. B.6)",
-        "process with FAS",
-        "process, same pairs",
-    }
+    answer = complete(matrix, fas=table, models=[ProcessModel()])
+    scores = {s.model: s for s in answer.scores if s.scheme == "pairs"}
     # The deviation is the score here, so knowing it helps; script and family say nothing.
-    assert scores["process with FAS", "pairs"].r2 > 0.6
-    assert scores["process with FAS", "pairs"].r2 > scores["process, same pairs", "pairs"].r2
-    assert scores["forest on FAS (App. B.6)", "pairs"].n == 30
+    assert scores["process"].r2 > 0.6
+    assert scores["process"].r2 > scores["process, script and family only"].r2
+    assert scores["forest on FAS (App. B.6)"].n == 30
+    against = {c.other: c for c in answer.contests if c.scheme == "pairs"}
+    assert against["process, script and family only"].verdict == "better"
+
+
+def test_the_papers_forest_is_tried_on_the_pairs_that_have_its_features_only() -> None:
+    table = FasTable(
+        n_params=4e5,
+        base=("swe_Latn",),
+        d_max=1e6,
+        unit="bits_per_byte",
+        gains={"swe_Latn": 0.2},
+        scores=(FasScore("swe_Latn", "swe_Latn", 0.1, 0.2, None, 1),),
+    )
+    answer = complete(own_matrix(), fas=table, models=[MeanModel()])
+    assert not any(score.model.startswith("forest on FAS") for score in answer.scores)
+    assert any(
+        "languages were both continued on; here these are swe_Latn" in w for w in answer.warnings
+    )

@@ -6,7 +6,14 @@ import pytest
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.fas import FasScore, FasTable, fas_from_runs
-from atlas_scaling.transfer.features import fas_features, relation_features, subword_features
+from atlas_scaling.transfer.features import (
+    PairFeatures,
+    fas_features,
+    relation_features,
+    subword_features,
+    unmeasured,
+    widened,
+)
 from tests.transfer.test_fas import base, continued
 
 
@@ -29,10 +36,11 @@ def test_subwords_overlap_by_the_share_of_text_they_have_in_common() -> None:
     lengths = {"swe_Latn": 4.0, "dan_Latn": 2.0, "rus_Cyrl": 4.0}
     features = subword_features(counts, lengths)
     overlap, apart = features.values
-    # Shares 1/2, 1/2 and 1/4, 3/4: 1/4 + 1/2 in common.
-    assert overlap == pytest.approx(np.array([[1, 0.75, 0], [0.75, 1, 0], [0, 0, 1]]))
+    # Shares 1/2, 1/2 and 1/4, 3/4: 1/4 + 1/2 in common; log(1 + 75)/log(1 + 100) = 0.93837.
+    some = 0.93837
+    assert overlap == pytest.approx(np.array([[1, some, 0], [some, 1, 0], [0, 0, 1]]), abs=1e-5)
     assert apart[0] == pytest.approx([0, np.log(2), 0])
-    assert features.alike.tolist() == [True, False]
+    assert not features.alike.any()
 
 
 def test_subwords_of_two_vocabularies_or_of_no_text_are_refused() -> None:
@@ -41,6 +49,20 @@ def test_subwords_of_two_vocabularies_or_of_no_text_are_refused() -> None:
     with pytest.raises(InputError, match="no text") as caught:
         subword_features({"a": np.ones(3, int), "b": np.zeros(3, int)}, {"a": 1.0, "b": 1.0})
     assert caught.value.value == ["b"]
+
+
+def test_what_is_unknown_is_taken_as_usual_for_what_two_languages_share() -> None:
+    codes = ("swe_Latn", "dan_Latn", "spa_Latn", "rus_Cyrl", "nob_Latn")
+    of = np.array([[1, 0.8, 0.2, 0.1], [0.8, 1, 0.4, 0.1], [0.2, 0.4, 1, 0.3], [0.1, 0.1, 0.3, 1]])
+    known = PairFeatures(codes[:4], ("words",), of[None], np.array([False]))
+    wide = widened(known, relation_features(codes))
+    assert wide.codes == codes
+    assert wide.values[0, :4, :4].tolist() == of.tolist()
+    norwegian = wide.values[0, 4]
+    assert norwegian[0] == norwegian[1] == pytest.approx(0.8)  # as Swedish and Danish
+    assert norwegian[2] == pytest.approx(0.3)  # as Swedish and Danish with Spanish
+    assert norwegian[3] == pytest.approx((0.1 + 0.1 + 0.3) / 3)  # family, other script and branch
+    assert unmeasured(known, codes) == ("nob_Latn",)
 
 
 def test_the_papers_features_are_gains_and_deviations_normalised() -> None:
@@ -96,4 +118,4 @@ def test_features_are_joined_over_common_languages() -> None:
     both = first + second
     assert both.codes == ("swe_Latn", "rus_Cyrl")
     assert len(both.names) == 5
-    assert both.values[3] == pytest.approx(np.array([[1, 2 / 3], [2 / 3, 1]]))
+    assert both.values[3, 0, 1] == pytest.approx(np.log1p(200 / 3) / np.log1p(100))  # 2/3 in common

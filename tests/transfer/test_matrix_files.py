@@ -21,6 +21,7 @@ from atlas_scaling.transfer.reference import published_matrix
 
 LANGUAGES = ("swe_Latn", "dan_Latn", "rus_Cyrl")
 scores = st.floats(-4, 2)
+notes = st.sampled_from([(), ("one seed",), ("one seed", "read, often")])
 origins = st.builds(
     Origin,
     name=st.sampled_from(["a", "b, with a comma", 'c "quoted"']),
@@ -53,6 +54,7 @@ def cells(draw: st.DrawFn) -> list[Cell]:
                         kind,
                         draw(origins),
                         draw(st.booleans()),
+                        draw(notes),
                     )
                 )
             else:

@@ -6,6 +6,7 @@ import pytest
 from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.matrix import Provenance
 from atlas_scaling.transfer.pairs import matrices_from_runs
+from atlas_scaling.transfer.sides import Unit
 from tests.transfer.planted import planted_run
 
 TAU = {
@@ -132,6 +133,67 @@ def test_seeds_of_a_side_are_pooled() -> None:
     (cell,) = answer.matrices[0].cells
     assert cell.bts == pytest.approx(0.4, abs=0.05)
     assert not any("one run a side" in w for w in answer.warnings)
+
+
+def test_seeds_of_some_sides_tell_what_seeds_do_to_all() -> None:
+    alone = [mono("swe_Latn", seed=i, noise=0.001, seed_sd=0.01) for i in range(4)]
+    alone = [run.with_columns(pl.col("run_id") + f"-seed{i}") for i, run in enumerate(alone)]
+    others = [mono("dan_Latn", noise=0.001), pair("dan_Latn", "swe_Latn", noise=0.001)]
+    pooled = matrices_from_runs(pl.concat([*alone, *others])).of_size()
+    single = matrices_from_runs(pl.concat([alone[0], *others])).of_size()
+    assert single.seed_sd is None
+    assert pooled.seed_sd == pytest.approx(0.01, rel=0.8)  # 4 runs: 3 degrees of freedom
+    given = matrices_from_runs(pl.concat([alone[0], *others]), seed_sd=0.01)
+    assert given.of_size().seed_sd == 0.01
+    assert not any("one run a side" in w for w in given.warnings)
+
+    def width(matrix, target: str) -> float:
+        cell = next(c for c in matrix.cells if c.target == target)
+        return (cell.upper or 2.0) - (cell.lower or -9.0)
+
+    for wide in (pooled, given.of_size()):  # Danish has one seed a side: its interval widens too
+        for target in ("swe_Latn", "dan_Latn"):
+            assert width(wide, target) > 1.5 * width(single, target)
+
+
+def test_what_a_seed_changes_is_above_zero(runs: pl.DataFrame) -> None:
+    with pytest.raises(InputError, match="above zero") as caught:
+        matrices_from_runs(runs, seed_sd=0.0)
+    assert caught.value.where == "seed_sd"
+
+
+def test_an_uneven_pair_is_scored_as_the_even_one_with_its_weight(runs: pl.DataFrame) -> None:
+    without_even = runs.filter(~pl.col("run_id").str.starts_with("pair-dan"))
+    uneven = planted_run("pair", {"swe_Latn": 0.7, "dan_Latn": 0.3}, TAU)
+    answer = matrices_from_runs(pl.concat([without_even, uneven]))
+    cells = {(c.target, c.source): c for c in answer.of_size().cells}
+    cell = cells["swe_Latn", "dan_Latn"]
+    assert cell.share == pytest.approx(0.7)  # nearer to even than the mix at 0.8
+    assert cell.bts == pytest.approx(0.4, abs=5e-3)
+    assert cell.notes[0] == "70% of the text is the target's, not half"
+    assert cells["dan_Latn", "swe_Latn"].share == pytest.approx(0.3)
+    said = " ".join(answer.warnings)
+    assert "dan_Latn and swe_Latn were run together at several shares at 365k (30%, 20%" in said
+    assert "2 of 4 scores at 365k are of uneven pairs" in said
+
+
+def test_what_is_doubtful_about_a_cell_goes_with_it_into_the_matrix(runs: pl.DataFrame) -> None:
+    small = [{"language": c, "value": 2e5} for c in ("swe_Latn", "dan_Latn", "rus_Cyrl")]
+    unique = pl.Series("unique_tokens", [small] * runs.height, runs["unique_tokens"].dtype)
+    answer = matrices_from_runs(runs.with_columns(unique))
+    cell = answer.of_size().matrix("mine")["swe_Latn", "dan_Latn"]
+    assert any(note.startswith("its text was read more than 4 times") for note in cell.notes)
+    assert any(note.startswith("one seed a side") for note in cell.notes)
+
+
+def test_another_tokenizer_is_named_and_compared_in_bytes(runs: pl.DataFrame) -> None:
+    own = mono("swe_Latn", tokenizer="its own")
+    others = runs.filter(pl.col("run_id") != "mono-swe_Latn")
+    answer = matrices_from_runs(pl.concat([others, own]))
+    assert any("with another tokenizer only" in p for p in answer.problems)
+    in_bytes = matrices_from_runs(pl.concat([others, own]), unit=Unit("bytes"))
+    assert len(in_bytes.of_size().cells) == 4
+    assert in_bytes.problems == ()
 
 
 def test_early_and_repeated_are_said_of_the_whole_matrix(runs: pl.DataFrame) -> None:

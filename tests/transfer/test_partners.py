@@ -41,7 +41,7 @@ def test_each_target_gets_the_partner_that_adds_most() -> None:
     assert [p.gain for p in answer.partners] == pytest.approx([0.25, 0.2])  # halves of 0.5, 0.4
     assert answer.partners[0].helps[0].target == "spa_Latn"
     assert answer.score == pytest.approx(0.45)
-    assert any("no further partner adds anything after 2" in w for w in answer.warnings)
+    assert any("no further partner surely adds anything after 2" in w for w in answer.warnings)
 
 
 def test_a_partner_for_several_targets_beats_the_best_for_one() -> None:
@@ -73,7 +73,7 @@ def test_a_language_that_nobody_helps_is_said_and_nobody_is_added() -> None:
     answer = suggest_partners(matrix, ["ru"], k=2)
     assert answer.partners == ()
     assert answer.unhelped == ("rus_Cyrl",)
-    assert any("nothing here helps rus_Cyrl" in w for w in answer.warnings)
+    assert any("nothing here surely helps rus_Cyrl" in w for w in answer.warnings)
 
 
 def test_negative_help_between_targets_is_no_credit_for_others() -> None:
@@ -114,12 +114,36 @@ def test_a_bound_is_as_good_as_what_it_promises() -> None:
     assert [(p.language, p.gain) for p in answer.partners] == [("dan_Latn", 0.5)]
 
 
+def test_a_score_that_may_as_well_be_nothing_adds_no_partner_and_is_worth_measuring() -> None:
+    cells = [
+        Cell("swe_Latn", "dan_Latn", 0.3, -0.1, 0.7, Provenance.MEASURED, RUNS),
+        Cell("swe_Latn", "nob_Latn", 0.2, 0.1, 0.3, Provenance.MEASURED, RUNS),
+        Cell("swe_Latn", "spa_Latn", 0.1, None, None, Provenance.ESTIMATED, RUNS),
+        Cell("swe_Latn", "por_Latn", 0.4, 0.2, 0.6, Provenance.ESTIMATED, RUNS),
+    ]
+    answer = suggest_partners(TransferMatrix.from_cells(cells), ["sv"], k=3)
+    assert [p.language for p in answer.partners] == ["por_Latn"]
+    assert answer.unsure == ()  # dan_Latn's 0.3 would add nothing to 0.4
+    without = suggest_partners(TransferMatrix.from_cells(cells[:3]), ["sv"], k=3)
+    assert [p.language for p in without.partners] == ["nob_Latn"]
+    assert [(u.source, u.lower) for u in without.unsure] == [("dan_Latn", -0.1)]
+
+
+def test_one_small_published_estimate_makes_no_partner() -> None:
+    answer = suggest_partners(published_matrix(), ["ca", "ro"], k=3)
+    assert [p.language for p in answer.partners] == ["spa_Latn"]  # +0.4 on Catalan
+    # Fig. C.2, row ro: French and Russian +0.1, both the forest's.
+    assert {(u.source, u.bts) for u in answer.unsure} == {("fra_Latn", 0.1), ("rus_Cyrl", 0.1)}
+    assert answer.unhelped == ("ron_Latn",)
+
+
 def test_the_published_matrix_suggests_spanish_for_catalan() -> None:
     answer = suggest_partners(published_matrix(), ["ca"], k=1)
     assert answer.partners[0].language == "spa_Latn"
-    assert any(
-        "1 of the 1 scores behind this are a model's estimates" in w for w in answer.warnings
-    )
+    assert any("of the 1 behind this 1 are estimates" in w for w in answer.warnings)
+    measured = suggest_partners(published_matrix(), ["es"], k=1, measured_only=True)
+    assert not any("estimates" in w for w in measured.warnings)
+    assert "random-forest" not in measured.source
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
 from atlas_scaling.transfer.pairs import matrices_from_runs
 from atlas_scaling.transfer.plots import (
     RELATEDNESS,
+    dendrogram_chart,
+    dendrogram_rows,
     relatedness_chart,
     relatedness_rows,
     size_chart,
@@ -18,6 +21,7 @@ from atlas_scaling.transfer.plots import (
     symmetry_rows,
 )
 from atlas_scaling.transfer.reference import published_matrix
+from atlas_scaling.transfer.structure import clusters
 from tests.transfer.planted import planted_run
 
 RUNS = Origin("runs", d=1e6)
@@ -69,9 +73,31 @@ def test_scores_over_size_hold_bounds_at_their_bound() -> None:
     large = small.with_columns(pl.col("run_id") + "-l", n_params=pl.lit(2e6))
     rows = size_rows(matrices_from_runs(pl.concat([small, large])))
     assert sorted(rows["n_params"].to_list()) == [364_928, 2e6]
-    assert rows["censored"].all()
+    assert rows["bound"].to_list() == ["below", "below"]
+    assert rows["pair"].unique().to_list() == ["Russian to Swedish"]
     assert rows["bts"].to_list() == pytest.approx([-1.0, -1.0], abs=0.01)
     assert size_chart(matrices_from_runs(small)).to_dict()["layer"]
+
+
+def test_a_dendrogram_joins_at_the_distances_of_the_linkage() -> None:
+    values, codes = square(published_matrix())
+    found = clusters(values, codes)
+    assert found is not None
+    rows = dendrogram_rows(found)
+    assert rows.height == len(codes) - 1
+    assert rows["distance"].to_list() == [row[2] for row in found.linkage]
+    assert set(rows["left"][0].split(",")) | set(rows["right"][0].split(",")) == {
+        "zho_Hani",
+        "jpn_Jpan",
+    }  # the nearest two of Fig. C.2 once each target's and source's own mean is off
+    last = rows.row(-1, named=True)
+    assert len(f"{last['left']},{last['right']}".split(",")) == len(codes)
+    # Leaves stand at whole places in the order of the tree, and no join is nearer than its sides.
+    leaves = {r["left"]: r["y_left"] for r in rows.to_dicts() if "," not in r["left"]}
+    assert all(found.order[int(y)] == code for code, y in leaves.items())
+    assert (rows["distance"] >= rows["x_left"]).all()
+    assert (rows["distance"] >= rows["x_right"]).all()
+    assert len(dendrogram_chart(found).to_dict()["layer"]) == 2
 
 
 @pytest.mark.parametrize("chart", [relatedness_chart, symmetry_chart])

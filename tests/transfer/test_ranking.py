@@ -39,7 +39,8 @@ def test_the_json_has_the_agreed_keys() -> None:
 
 def test_estimates_ties_and_rounding_are_said() -> None:
     said = " ".join(best_sources(published_matrix(), "cat_Latn", top=2).warnings)
-    assert "all of these are a model's estimates" in said
+    assert "only 72 of the 1406 scores of this matrix are measurements" in said
+    assert "none of these was measured" in said
     assert "printed to 0.1" in said
     assert "as good as the last one shown: por_Latn" in said
 
@@ -124,6 +125,30 @@ def test_a_row_without_any_score_is_an_error_with_a_remedy() -> None:
 def test_asking_for_measurements_where_there_are_only_estimates_says_so() -> None:
     with pytest.raises(InputError, match="every score of target cat_Latn is an estimate"):
         best_sources(published_matrix(), "cat_Latn", measured_only=True)
+
+
+def test_notes_of_the_scores_are_said_with_the_languages_they_are_about() -> None:
+    def cell(source: str, bts: float, *notes: str) -> Cell:
+        return Cell(
+            "swe_Latn", source, bts, provenance=Provenance.MEASURED, origin=RUNS, notes=notes
+        )
+
+    matrix = TransferMatrix.from_cells(
+        [cell("dan_Latn", 0.3, "one seed", "repeated"), cell("nob_Latn", 0.2, "one seed")]
+    )
+    answer = best_sources(matrix, "swe_Latn")
+    assert "all of these: one seed" in answer.warnings
+    assert "dan_Latn: repeated" in answer.warnings
+    assert answer.sources[0].notes == ("one seed", "repeated")
+    assert "dan_Latn: repeated" not in best_sources(matrix, "swe_Latn", top=0).warnings
+
+
+def test_a_row_that_the_estimator_gives_to_several_targets_is_said() -> None:
+    said = " ".join(best_sources(published_matrix(), "ckb_Arab").warnings)
+    assert "gives yor_Latn the same row" in said
+    assert "same row" not in " ".join(best_sources(published_matrix(), "deu_Latn").warnings)
+    of_targets = " ".join(best_targets(published_matrix(), "yor_Latn").warnings)
+    assert "does not tell" in of_targets
 
 
 def test_scores_taken_too_early_are_said() -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from atlas_scaling.study.corpus_sources import SourceList
-    from atlas_scaling.study.corpus_store import Corpus
+    from atlas_scaling.study.corpus_store import Corpus, LanguageRecord
     from atlas_scaling.study.tokenizer_report import FertilityReport
 
 app = typer.Typer(help="Text for studies: build it, look at it.", no_args_is_help=True)
@@ -25,7 +26,10 @@ CacheOption = Annotated[
 CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Directory of a corpus.")]
 
 
-@app.command(epilog="Example: atlas corpus build swe dan nob --eval-lines 400")
+@app.command(
+    epilog="Examples: atlas corpus build swe dan nob --eval-lines 400; "
+    "atlas corpus build sv sw --dataset madlad-400 --max-bytes 50M"
+)
 def build(
     languages: Annotated[list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv.")],
     part: Annotated[
@@ -34,6 +38,19 @@ def build(
     folder: Annotated[
         Path | None, typer.Option(help="Your own text instead: DIR/CODE.txt, DIR/eval/CODE.txt.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Of the Hugging Face hub instead: madlad-400, fineweb-2.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="A folder with the dataset's files, in place of the hub.")
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="Text of the dataset to take of a language at most.")
+    ] = None,
+    udhr: Annotated[
+        bool,
+        typer.Option("--udhr", help="The Declaration of Human Rights: many languages, little."),
+    ] = False,
     eval_lines: Annotated[int, typer.Option(min=1, help="Evaluation lines a language.")] = 800,
     seed: Annotated[int, typer.Option(help="Of the split and of the order of lines.")] = 0,
     cache: CacheOption = None,
@@ -44,7 +61,20 @@ def build(
     from atlas_scaling.study.cache import cache_directory
     from atlas_scaling.study.corpus import build_corpus, corpus_spec
 
-    spec = corpus_spec(folder=folder, parts=part, eval_lines=eval_lines, seed=seed)
+    if dataset is None and (root is not None or max_bytes is not None):
+        raise InputError(
+            "--root and --max-bytes belong to a dataset", remedy="name one with --dataset"
+        )
+    spec = corpus_spec(
+        folder=folder,
+        dataset=dataset,
+        parts=part,
+        udhr=udhr,
+        eval_lines=eval_lines,
+        seed=seed,
+        root=root,
+        max_bytes=max_bytes,
+    )
     corpus = build_corpus(
         spec, [normalise(code) for code in languages], cache=cache_directory(cache), say=_say
     )
@@ -74,19 +104,30 @@ def sources(cache: CacheOption = None, as_json: JsonFlag = False) -> None:
 def fertility(
     corpus: CorpusArgument,
     vocab_size: Annotated[int, typer.Option(min=300, help="Pieces of the vocabulary.")] = 4096,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="A SentencePiece .model or a tokenizer.json of yours, not trained here."),
+    ] = None,
+    end_of_text: Annotated[
+        str | None, typer.Option(help="Its piece that ends a text, where it does not say which.")
+    ] = None,
     cache: CacheOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a vocabulary on a corpus and say what it makes of each language."""
+    """Train a vocabulary on a corpus, or take yours, and say what it makes of each language."""
     from atlas_scaling.study.cache import cache_directory
     from atlas_scaling.study.corpus import open_corpus
     from atlas_scaling.study.tokenizer import TokenizerSpec, train_tokenizer
     from atlas_scaling.study.tokenizer_report import fertility_report
 
     text = open_corpus(corpus)
-    spec = TokenizerSpec(vocab_size=vocab_size)
-    tokenizer = train_tokenizer(text, spec, cache=cache_directory(cache), say=_say)
-    emit(fertility_report(text, tokenizer), as_json=as_json, text=_fertility_text)
+    spec = (
+        TokenizerSpec(vocab_size=vocab_size)
+        if tokenizer is None
+        else TokenizerSpec(file=tokenizer, end_of_text=end_of_text)
+    )
+    cut = train_tokenizer(text, spec, cache=cache_directory(cache), say=_say)
+    emit(fertility_report(text, cut), as_json=as_json, text=_fertility_text)
 
 
 def _say(message: str) -> None:
@@ -99,8 +140,12 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    from atlas_scaling.study.contamination import PASSAGE_LETTERS
+
     manifest = corpus.manifest
-    table = Table("language", "train MB", "lines", "eval lines", "sources", "dropped", box=None)
+    table = Table("language", "train MB", "lines", "eval lines", "shared", box=None)
+    table.add_column("sources")
+    table.add_column("dropped")
     for code, record in sorted(manifest.languages.items()):
         shares = ", ".join(
             f"{name} {share.train_bytes / max(record.train.bytes, 1):.0%}"
@@ -111,6 +156,7 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
             f"{record.train.bytes / 1e6:.2f}",
             f"{record.train.lines:,}",
             f"{record.evaluation.lines:,}",
+            _shared(record),
             shares,
             f"{sum(record.dropped.values()):,}",
         )
@@ -121,9 +167,21 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
         lines.append(f"{source.name}{pin}: {source.licence}{missing}")
     aligned = "says the same in every language" if manifest.aligned else "is not aligned"
     lines.append(f"Evaluation text {aligned}.")
+    if any(record.contamination for record in manifest.languages.values()):
+        lines.append(
+            f"Shared: evaluation lines with {PASSAGE_LETTERS} letters in a row that the training "
+            "text has too."
+        )
     lines += [f"Note: {note}." for note in manifest.notes]
     lines += [f"sha256 {corpus.sha256}", f"{corpus.path}"]
     return Group(table, Text("\n".join(lines)))
+
+
+def _shared(record: LanguageRecord) -> str:
+    found = record.contamination
+    if found is None:
+        return ""
+    return f"{found.eval_lines_found:,}" + (" (dropped)" if found.dropped else "")
 
 
 def _sources_text(listed: SourceList) -> RenderableType:
@@ -133,7 +191,7 @@ def _sources_text(listed: SourceList) -> RenderableType:
     for source in listed.sources:
         table.add_row(
             source.name,
-            f"{source.n_bytes / 1e6:.0f}",
+            "" if source.n_bytes is None else f"{source.n_bytes / 1e6:.0f}",
             source.pin,
             source.licence,
             "yes" if source.cached else "no",

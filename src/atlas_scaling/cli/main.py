@@ -18,6 +18,7 @@ from atlas_scaling.cli import (
     plan,
     report,
     runs,
+    serve,
     study,
     transfer,
 )
@@ -56,6 +57,7 @@ app.add_typer(transfer.app, name="transfer")
 app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
 app.command("compare", epilog=fit.COMPARE_EXAMPLE)(fit.compare_command)
 app.command("report", epilog=report.REPORT_EXAMPLE)(report.report_command)
+app.command("serve", epilog=serve.SERVE_EXAMPLE)(serve.serve_command)
 app.add_typer(study.app, name="study")
 app.add_typer(runs.app, name="runs")
 app.add_typer(corpus.app, name="corpus")

@@ -1,4 +1,4 @@
-"""``atlas report``: one self-contained HTML file, or one of its figures as SVG, PNG or CSV."""
+"""``atlas report``: one self-contained HTML file, or its figures as SVG, PNG or CSV."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.cli.output import JsonFlag, console, emit
+from atlas_scaling.cli.output import JsonFlag, emit, steps_done
 from atlas_scaling.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from atlas_scaling.report.blocks import Report
+    from atlas_scaling.report.catalogue import Entry
 
 REPORT_EXAMPLE = "Example: atlas report atlas-demo/runs -o report.html"
 
@@ -31,10 +34,18 @@ class Written(Answer):
     missing: dict[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Catalogue(Answer):
+    """What ``atlas report --list`` prints."""
+
+    figures: tuple[Entry, ...]
+
+
 def report_command(
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders of runs, and fits saved with atlas fit -o.")
-    ],
+        list[Path] | None,
+        typer.Argument(help="Folders of runs, run tables, and fits saved with atlas fit -o."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The file to write. Default: report.html."),
@@ -43,9 +54,19 @@ def report_command(
         str | None,
         typer.Option("--figure", help="Write only this figure: .svg, .png, .csv or .json."),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="A folder for every figure as SVG, PNG and CSV, too."),
+    ] = None,
+    list_figures: Annotated[
+        bool, typer.Option("--list", help="Say which figures there are and what they need.")
+    ] = False,
     target: Annotated[
         list[str] | None,
         typer.Option("--target", help="Language to fit; again for more. Default: all, up to 12."),
+    ] = None,
+    flops: Annotated[
+        str | None, typer.Option("--flops", help="A budget to plan for, from these fits: 1e15.")
     ] = None,
     full: Annotated[
         bool,
@@ -59,37 +80,57 @@ def report_command(
     Laws are fitted to every language unless saved fits are given, and transfer is measured on the
     pairs that were run. What cannot be shown is said, with the command that would add it.
     """
-    from atlas_scaling.report.document import write
-    from atlas_scaling.report.gather import report_from_paths
+    if list_figures:
+        from atlas_scaling.report.catalogue import ENTRIES
 
-    progress = console(stderr=True)
-    report = report_from_paths(
-        sources,
-        targets=target or (),
-        seed=seed,
-        full=full,
-        command=shlex.join(["atlas", *sys.argv[1:]]),
-        say=lambda text: progress.print(text, markup=False),
-    )
+        emit(Catalogue(ENTRIES), as_json=as_json, text=_catalogue_text)
+        return
+    from atlas_scaling.report.blocks import Report, Section
+    from atlas_scaling.report.document import write
+    from atlas_scaling.report.figure import check_figure_file, save_figures
+    from atlas_scaling.report.files import check_writable
+    from atlas_scaling.report.gather import report_from_paths
+    from atlas_scaling.units import parse_count
+
+    path = output or Path("report.html" if figure is None else f"{figure}.svg")
+    check_writable(path)
     if figure is not None:
-        path = _save_one(report, figure, output)
-    else:
-        path = write(report, output or Path("report.html"))
+        check_figure_file(path)
+    budget = None if flops is None else parse_count(flops, name="--flops")
+    with steps_done() as say:
+        report = report_from_paths(
+            sources or [],
+            targets=target or (),
+            flops=budget,
+            seed=seed,
+            full=full,
+            figure=figure,
+            command=shlex.join(["atlas", *sys.argv[1:]]),
+            say=say,
+        )
+        if figure is not None:
+            _save_one(report, figure, path)
+            report = Report("", "", (Section("", "", (report.figures()[figure],)),))
+        else:
+            write(report, path)
+        if figures is not None:
+            save_figures(report.figures().values(), figures)
     emit(_written(report, path), as_json=as_json, text=_text)
 
 
-def _save_one(report: Report, name: str, output: Path | None) -> Path:
+def _save_one(report: Report, name: str, path: Path) -> Path:
     from atlas_scaling.report.figure import save_figure
 
     figures = report.figures()
     if name not in figures:
+        remedy = nearest(name, figures) or f"what there is: {', '.join(figures) or 'nothing'}"
         raise InputError(
-            "this report has no such figure",
+            "these runs do not give this figure",
             value=name,
             where="--figure",
-            remedy=nearest(name, figures) or f"one of {', '.join(figures) or 'none'}",
+            remedy=f"{remedy}; what each needs: atlas report --list",
         )
-    return save_figure(figures[name], output or Path(f"{name}.svg"))
+    return save_figure(figures[name], path)
 
 
 def _written(report: Report, path: Path) -> Written:
@@ -109,3 +150,12 @@ def _text(written: Written) -> str:
         lines.append(f"not in it: {what}")
         lines += [f"  {command}" for command in commands]
     return "\n".join(lines)
+
+
+def _catalogue_text(catalogue: Catalogue) -> RenderableType:
+    from rich.table import Table
+
+    table = Table("figure", "shows", "needs", box=None)
+    for entry in catalogue.figures:
+        table.add_row(entry.name, entry.shows, entry.needs)
+    return table

@@ -4,6 +4,8 @@
 - ``target_tokens`` ``D_t``, ``target_unique`` ``U_t``: of the target language;
 - ``source_tokens``, ``source_unique``: one row a source of the law, (k, n);
 - ``other_tokens`` ``D_other``, ``other_unique`` ``U_other``: everything else, unique tokens summed;
+- ``target_early``, ``source_early``, ``other_early``: share of these tokens that came before the
+  present stage of a run whose mixture changes; 0 in all other runs;
 - ``family_share`` ``p_f``: share of the target's language family in the mixture;
 - ``shares``: one row a domain of the law, (k, n);
 - any other numeric column of the table, by its own name.
@@ -13,6 +15,7 @@ Where unique tokens are not recorded nothing counts as repeated (``U = inf``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -209,6 +212,28 @@ class _Builder:
         trained = self.mixtures.tokens[rows] > 0
         return np.asarray(np.where(trained, self.mixtures.unique[rows], 0.0).sum(axis=0))
 
+    def _target_early(self) -> FloatArray:
+        return self._early_share([self.facts.target], self._target_tokens())
+
+    def _source_early(self) -> FloatArray:
+        sources = self._sources()
+        return self._stack([self._early_share([s], self._tokens_of(s)) for s in sources])
+
+    def _other_early(self) -> FloatArray:
+        others = [] if self.mixtures is None else self._other_rows()
+        named = [self.mixtures.languages[i] for i in others] if self.mixtures is not None else []
+        return self._early_share(named, self._other_tokens())
+
+    def _early_share(self, languages: Sequence[str | None], tokens: FloatArray) -> FloatArray:
+        """Share of ``tokens`` of some languages that the column ``early_tokens`` counts."""
+        has_column = "early_tokens" in self.frame.columns
+        read = _by_language(self.frame, "early_tokens") if has_column else None
+        if read is None:
+            return np.zeros(self.frame.height)
+        rows = [i for i, language in enumerate(read[0]) if language in languages]
+        early = read[1][rows].sum(axis=0) / np.maximum(tokens, 1e-300)
+        return np.asarray(np.where(tokens > 0, np.minimum(early, 1.0), 0.0))
+
     def _shares(self) -> FloatArray:
         mixtures = self._needed_mixtures("shares")
         return self._stack([mixtures.shares(domain) for domain in getattr(self.law, "domains", ())])
@@ -300,7 +325,7 @@ def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArra
         fields = frame[column].struct.unnest()
         values = [fields[c].cast(pl.Float64, strict=False).fill_null(0.0) for c in fields.columns]
         return fields.columns, np.array([v.to_numpy() for v in values])
-    if not isinstance(dtype, pl.List):
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return None
     long = (
         frame.select(pl.int_range(pl.len()).alias("i"), pl.col(column).alias("entry"))

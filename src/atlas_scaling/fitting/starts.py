@@ -201,12 +201,16 @@ def starting_points(problem: Problem, n: int, seed: int = 0) -> FloatArray:
     theta = coordinates.start_low + (coordinates.start_high - coordinates.start_low) * spread(
         n, coordinates.n_free, seed
     )
-    if linear.all() or not linear.any():
-        return theta if not linear.any() else _projected(problem, theta)
-    searched = np.flatnonzero(~linear)
-    width = (coordinates.start_high - coordinates.start_low)[searched]
-    theta[:, searched] = coordinates.start_low[searched] + width * spread(n, len(searched), seed)
-    return _projected(problem, theta)
+    if linear.any() and not linear.all():
+        searched = np.flatnonzero(~linear)
+        width = (coordinates.start_high - coordinates.start_low)[searched]
+        low = coordinates.start_low[searched]
+        theta[:, searched] = low + width * spread(n, len(searched), seed)
+    if problem.prior is not None:
+        # Half of the points start where the prior is; the rest may find what it does not know of.
+        informed = problem.prior.precision > 0
+        theta[::2, informed] = problem.prior.centre[informed]
+    return _projected(problem, theta) if linear.any() else theta
 
 
 def spread(n: int, dimensions: int, seed: int = 0) -> FloatArray:

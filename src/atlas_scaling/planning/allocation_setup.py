@@ -120,6 +120,15 @@ class Setup:
         most = float(self.max_tokens.sum()) if limited and self.max_tokens is not None else math.inf
         return self.budget.free_v(flops, most_tokens=most)
 
+    def can_pay(self, flops: float) -> bool:
+        """Whether another budget trains any model that the question allows."""
+        try:
+            if self.budget.fixed_v(flops) is None:
+                self.v_bounds(flops)
+        except InputError:
+            return False
+        return True
+
     def constraints(self, v: FloatArray | None) -> Constraints:
         """For the solver; ``v`` are the bounds of log N, (R, 2), None where it is fixed."""
         return Constraints(self.low, self.high, v, self.max_tokens)
@@ -150,8 +159,8 @@ class Setup:
         shares, found = self.usable_shares(problem, v)
         if not found.all():
             raise InputError(
-                "the transfer weights cancel a target: its effective data is below zero in the "
-                "mixture that suits it best",
+                "the transfer weights cancel a target: its effective data is below zero in every "
+                "mixture that was tried",
                 value={law.language: min(law.tau.values(), default=0.0) for law in self.laws},
                 where="tau",
                 remedy="fewer targets at once, or leave interference out",

@@ -65,27 +65,37 @@ class DrawnPlans:
 
 @dataclass(frozen=True, eq=False)
 class Solver:
-    """One question, solved when asked for; every part is computed once."""
+    """One question, solved when asked for; every part is computed once.
+
+    Attributes:
+        setup: the question.
+        kind: what is minimised.
+        others: other budgets to solve with it, FLOPs; see ``other_plans``.
+    """
 
     setup: Setup
     kind: ObjectiveKind
+    others: tuple[float, ...] = ()
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """The best plan."""
-        return self._solved[0]
+        return self._solved[0][0]
 
-    @cached_property
+    @property
     def solution(self) -> Solution:
         """What the solver says at the plan, one case."""
-        return self._solved[1]
+        return self._solved[0][2]
 
-    @cached_property
+    @property
+    def other_plans(self) -> list[tuple[Plan, float]]:
+        """Best plans of the other budgets, with their objectives."""
+        return [(plan, value) for plan, value, _ in self._solved[1:]]
+
+    @property
     def own_plans(self) -> tuple[Plan, ...]:
         """For each target, the best plan for it alone, without floors; none unless needed."""
-        if self.kind is not ObjectiveKind.REGRET:
-            return ()
-        return self._own_plans([self.setup.budget.spent])[0]
+        return self._own_plans[0]
 
     @cached_property
     def own_best(self) -> FloatArray:
@@ -114,15 +124,6 @@ class Solver:
         R = len(problem.flops)
         return problem.losses(np.full(R, plan.v), np.tile(plan.shares, (R, 1)))
 
-    def can_pay(self, flops: float) -> bool:
-        """Whether another budget trains any model that the question allows."""
-        try:
-            if self.setup.budget.fixed_v(flops) is None:
-                self.setup.v_bounds(flops)
-        except InputError:
-            return False
-        return True
-
     def best_plan_with(self, mixture: MixtureAt) -> Plan:
         """The best model size for a mixture that is given at every number of tokens."""
         choices = self.setup.budget.fixed_v(self.setup.budget.spent)
@@ -134,26 +135,6 @@ class Solver:
             place, plan = self._best_of(grid, mixture)
             grid = np.linspace(grid[max(place - 1, 0)], grid[min(place + 1, _GRID - 1)], _GRID)
         return plan
-
-    def plans_for(self, budgets: Sequence[float]) -> list[tuple[Plan, float]]:
-        """Best plans of other budgets, with their objectives."""
-        offsets = None
-        if self.kind is not ObjectiveKind.MEAN:
-            offsets = np.zeros((len(budgets), self.setup.n_targets))
-        if self.kind is ObjectiveKind.REGRET:
-            own = self._own_plans(budgets)
-            offsets = np.concatenate(
-                [
-                    self._own_losses(self.problem_at(flops), plans)
-                    for flops, plans in zip(budgets, own, strict=True)
-                ]
-            )
-        # compute-optimal sizes go about as the square root of the budget
-        near = [self.plan.v + 0.5 * math.log(x / self.setup.budget.spent) for x in budgets]
-        found = self._solve(
-            self.setup, budgets, lambda owner: self._objective(owner, offsets), near=near
-        )
-        return [(plan, value) for plan, value, _ in found]
 
     @cached_property
     def drawn_plans(self) -> DrawnPlans | None:
@@ -185,29 +166,39 @@ class Solver:
             kept[good], found.v[good], found.w[good], tokens[good], found.objective[good]
         )
 
-    @cached_property
-    def _solved(self) -> tuple[Plan, Solution]:
-        offsets = None if self.kind is ObjectiveKind.MEAN else self.own_best[None]
-        budgets = [self.setup.budget.spent]
-        plan, _, solution = self._solve(
-            self.setup, budgets, lambda owner: self._objective(owner, offsets)
-        )[0]
-        return plan, solution
+    @property
+    def _budgets(self) -> list[float]:
+        return [self.setup.budget.spent, *self.others]
 
-    def _own_plans(self, budgets: Sequence[float]) -> list[tuple[Plan, ...]]:
+    @cached_property
+    def _solved(self) -> list[tuple[Plan, float, Solution]]:
+        """Plan, objective and solution of each budget, all solved at once."""
+        offsets = None
+        if self.kind is not ObjectiveKind.MEAN:
+            offsets = np.concatenate(
+                [
+                    self._own_losses(self.problem_at(flops), plans)
+                    for flops, plans in zip(self._budgets, self._own_plans, strict=True)
+                ]
+            )
+        return self._solve(self.setup, self._budgets, lambda owner: self._objective(owner, offsets))
+
+    @cached_property
+    def _own_plans(self) -> list[tuple[Plan, ...]]:
         """For each budget, the best plan of each target alone."""
+        if self.kind is not ObjectiveKind.REGRET:
+            return [()] * len(self._budgets)
         alone = self.setup.without_floors()
         T = alone.n_targets
-        free = alone.budget.fixed_v(self.setup.budget.spent) is None
         found = self._solve(
             alone,
-            np.repeat(budgets, T).tolist(),
+            np.repeat(self._budgets, T).tolist(),
             lambda owner: Objective(weights=np.ones((len(owner), 1))),
-            targets=np.tile(np.arange(T), len(budgets)),
-            near=[sum(alone.v_bounds(x)) / 2 if free else 0.0 for x in np.repeat(budgets, T)],
+            targets=np.tile(np.arange(T), len(self._budgets)),
+            places=(0.5,),
         )
         plans = [plan for plan, _, _ in found]
-        return [tuple(plans[i * T : (i + 1) * T]) for i in range(len(budgets))]
+        return [tuple(plans[i * T : (i + 1) * T]) for i in range(len(self._budgets))]
 
     def _own_losses(self, problem: Problem, plans: Sequence[Plan]) -> FloatArray:
         """Loss of each target at its own plan, (R, T); 0 without own plans."""
@@ -250,7 +241,7 @@ class Solver:
         objective_of: Callable[[NDArray[np.intp]], Objective],
         *,
         targets: NDArray[np.intp] | None = None,
-        near: Sequence[float] | None = None,
+        places: Sequence[float] = START_PLACES,
     ) -> list[tuple[Plan, float, Solution]]:
         """The best of several starts, or of the sizes allowed, for each budget.
 
@@ -259,9 +250,9 @@ class Solver:
             budgets: FLOPs of each.
             objective_of: takes which budget each case is of.
             targets: the one target that each budget is for; all of them if not given.
-            near: log N to start from for each budget, in place of several starts.
+            places: where log N starts between its bounds, if it is free.
         """
-        owner, v, bounds = _starts(setup, budgets, near)
+        owner, v, bounds = _starts(setup, budgets, places)
         problem = replace(
             setup.problem.rows(np.zeros(len(v), dtype=np.intp)), flops=np.array(budgets)[owner]
         )
@@ -295,7 +286,7 @@ class Solver:
 
 
 def _starts(
-    setup: Setup, budgets: Sequence[float], near: Sequence[float] | None
+    setup: Setup, budgets: Sequence[float], places: Sequence[float]
 ) -> tuple[NDArray[np.intp], FloatArray, FloatArray | None]:
     """Which budget each start is of, its log N, and bounds (R, 2), None where N is fixed."""
     owner: list[int] = []
@@ -307,8 +298,7 @@ def _starts(
             starts = [float(value) for value in fixed]
         else:
             low, high = setup.v_bounds(flops)
-            places = START_PLACES if near is None else [(near[i] - low) / (high - low)]
-            starts = [low + min(max(place, 0.05), 0.95) * (high - low) for place in places]
+            starts = [low + place * (high - low) for place in places]
             bounds += [(low, high)] * len(starts)
         v += starts
         owner += [i] * len(starts)

@@ -8,22 +8,16 @@ second, which is better: utilisation differs by model, code and cluster more tha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from atlas_scaling.accelerators import ACCELERATORS, Accelerator, accelerator
 from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.units import format_count
-
-ACCELERATOR_MFU: Final = 0.40
-"""Llama 3 (arXiv 2407.21783, Table 4) reports 38-43 % in bf16 on 8,192 to 16,384 H100. Small models
-and small batches reach less."""
-
-CPU_MFU: Final = 0.50
-"""An assumption; small models on a CPU core vary widely, so measure."""
 
 PUE: Final = 1.56
 """Power of the data centre over that of the machines: the mean of the Uptime Institute's Global
@@ -32,70 +26,6 @@ Data Center Survey 2024. Host processors and network are not in it."""
 TRAINING_BYTES_PER_PARAMETER: Final = 16.0
 """bf16 weights and gradients, fp32 weights and two Adam moments (Rajbhandari et al. 2020, ZeRO);
 activations come on top."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accelerator(Answer):
-    """A device and what its maker says of it.
-
-    Attributes:
-        name: as ``--accelerator`` takes it.
-        peak_flops: per second, dense bf16 (fp32 for a CPU core).
-        power_w: of the device at full load, watts.
-        memory_bytes: on the device; None where it is the host's.
-        mfu: share of the peak that training is assumed to reach.
-        source: data sheet.
-    """
-
-    name: str
-    peak_flops: float
-    power_w: float
-    memory_bytes: float | None
-    mfu: float
-    source: str
-
-
-ACCELERATORS: Final[Mapping[str, Accelerator]] = {
-    device.name: device
-    for device in (
-        Accelerator("a100", 312e12, 400, 80e9, ACCELERATOR_MFU, "NVIDIA A100 80GB SXM data sheet"),
-        Accelerator(
-            "h100",
-            989.4e12,
-            700,
-            80e9,
-            ACCELERATOR_MFU,
-            "NVIDIA H100 SXM data sheet (1,979 TFLOP/s are with sparsity)",
-        ),
-        Accelerator(
-            "h200",
-            989.4e12,
-            700,
-            141e9,
-            ACCELERATOR_MFU,
-            "NVIDIA H200 SXM data sheet (1,979 TFLOP/s are with sparsity)",
-        ),
-        Accelerator(
-            "gh200",
-            989.4e12,
-            1000,
-            96e9,
-            ACCELERATOR_MFU,
-            "NVIDIA GH200 data sheet; up to 1,000 W for processor, memory and GPU",
-        ),
-        Accelerator(
-            "mi300x", 1307.4e12, 750, 192e9, ACCELERATOR_MFU, "AMD Instinct MI300X data sheet"
-        ),
-        Accelerator(
-            "cpu-core",
-            78.4e9,
-            4.375,
-            None,
-            CPU_MFU,
-            "one core of an AMD EPYC 7763 (64 cores, 2.45 GHz, 280 W): 32 fp32 FLOP a cycle, AVX2",
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -140,22 +70,34 @@ class CostAnswer(Answer):
     warnings: tuple[str, ...] = field(default=())
 
 
-def accelerator(name: str) -> Accelerator:
-    """The accelerator called ``name``.
+def chosen_accelerators(
+    names: Sequence[str] | None,
+    *,
+    peak_flops: float | None = None,
+    power_w: float | None = None,
+    memory_bytes: float | None = None,
+) -> tuple[Accelerator, ...]:
+    """The accelerators named, all of the table without names; one may be given other numbers.
 
-    >>> accelerator("H100").peak_flops
-    989400000000000.0
+    Raises:
+        InputError: an unknown name, other numbers for none or several, or one not above zero.
     """
-    key = name.strip().lower()
-    if key not in ACCELERATORS:
+    chosen = tuple(accelerator(name) for name in names or ACCELERATORS)
+    given = {"peak_flops": peak_flops, "power_w": power_w, "memory_bytes": memory_bytes}
+    own = {name: value for name, value in given.items() if value is not None}
+    if not own:
+        return chosen
+    check_above_zero(**own)
+    if len(chosen) != 1:
         raise InputError(
-            "unknown accelerator",
-            value=name,
-            where="accelerator",
-            remedy=nearest(key, ACCELERATORS)
-            or f"one of {', '.join(ACCELERATORS)}; or give your own peak, power and MFU",
+            "numbers of one's own are of one kind of accelerator",
+            value=own,
+            where="accelerators",
+            remedy="name the one that is nearest",
         )
-    return ACCELERATORS[key]
+    said = ", ".join(f"{name} {value:.4g}" for name, value in own.items())
+    changed = replace(chosen[0], **own, source=f"{chosen[0].source}; as given: {said}")  # type: ignore[arg-type]
+    return (changed,)
 
 
 def cost(

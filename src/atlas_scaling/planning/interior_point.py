@@ -30,6 +30,9 @@ GAP_END: Final = 1e-10
 MAX_STEPS: Final = 150
 TO_BOUNDARY: Final = 0.995
 CENTRING: Final = 0.1
+TILT: Final = 0.3
+"""Share of what moving the shares would still gain that the gap is held at."""
+
 STATIONARY: Final = 1e-6
 """Largest entry of the Lagrangian's gradient at an optimum, in nats a unit of share or of log N."""
 
@@ -78,6 +81,11 @@ class Solution:
             steps=self.steps,
         )
 
+    def put(self, index: NDArray[np.intp], other: Solution) -> None:
+        """Take over the cases of ``other`` as the cases ``index``."""
+        for name in ("v", "w", "objective", "weights", "pressure", "converged"):
+            getattr(self, name)[index] = getattr(other, name)
+
 
 def minimise(
     problem: Problem,
@@ -90,6 +98,8 @@ def minimise(
 ) -> Solution:
     """Solve every case of ``problem`` from a strictly feasible start.
 
+    The few cases that crawl because the gap waits for the slope are solved again without waiting.
+
     Args:
         problem: R cases.
         objective: of all cases.
@@ -98,6 +108,23 @@ def minimise(
         w: where shares start, (R, n).
         mu: where the path starts; smaller for a start near the optimum.
     """
+    found = _descend(problem, objective, constraints, v, w, mu, TILT)
+    again = np.flatnonzero(~found.converged)
+    if len(again):
+        limits, aim = constraints.rows(again), objective.rows(again)
+        found.put(again, _descend(problem.rows(again), aim, limits, v[again], w[again], mu, 0.0))
+    return found
+
+
+def _descend(
+    problem: Problem,
+    objective: Objective,
+    constraints: Constraints,
+    v: FloatArray,
+    w: FloatArray,
+    mu: float,
+    tilt: float,
+) -> Solution:
     system = System(problem, objective, constraints)
     x = system.start(v, w)
     c = system.slacks(x, problem.losses(v, w))
@@ -109,7 +136,7 @@ def minimise(
     steps = 0
     while len(running) and steps < MAX_STEPS:
         steps += 1
-        here, stuck = _step(here)
+        here, stuck = _step(here, tilt)
         x[running], y[running] = here.x, here.y
         ended = here.at_optimum()
         converged[running[ended]] = True
@@ -176,16 +203,19 @@ class _Point:
         self.at.put(index, other.at)
 
 
-def _step(here: _Point) -> tuple[_Point, NDArray[np.bool_]]:
+def _step(here: _Point, tilt: float) -> tuple[_Point, NDArray[np.bool_]]:
     """One step of each case, and which cases cannot get on.
 
     Aims at a tenth of the gap (Boyd & Vandenberghe 2004, 11.7); the step is shortened where the
     residual of that aim would grow much.
     """
     at, y, c = here.at, here.y, here.c
-    # a gap that runs ahead of the slacks' own equations would pin the step to the boundary
+    # a gap that runs ahead of the other equations would pin the steps to the boundary: it waits for
+    # the slacks' own, and for the shares' slope
     lacking = np.abs(y * here.off).mean(axis=1)
+    to_gain = np.abs(_tangential(at.gradient(y)) * here.x)[:, 1:-1].mean(axis=1)
     mu = np.maximum(CENTRING * (here.gap + lacking), 0.1 * GAP_END)
+    mu = np.maximum(mu, np.minimum(tilt * to_gain, here.gap))
     target = mu[:, None] / c
     dx = _direction(at.gradient(target - y / c * here.off), at.matrix(y / c))
     dc = at.times(dx) + here.off

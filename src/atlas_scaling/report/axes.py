@@ -15,6 +15,9 @@ COUNT_LABEL: Final = "replace(format(datum.value, '~s'), 'G', 'B')"
 FACTOR_LABEL: Final = "format(datum.value, '~r') + '×'"
 
 _MOST_TICKS: Final = 6
+_NARROW: Final = 2.0
+"""Within a factor of this a log axis is near a linear one, and so are its ticks."""
+
 _STEPS: Final = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
 
 
@@ -23,8 +26,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
     >>> log_ticks(5e4, 3e6)
     [50000.0, 100000.0, 200000.0, 500000.0, 1000000.0, 2000000.0]
-    >>> log_ticks(1.0, 1.9)
-    [1.0, 1.5]
+    >>> log_ticks(33_000, 38_500)
+    [34000.0, 36000.0, 38000.0]
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     best: list[float] = []
@@ -37,10 +40,25 @@ def log_ticks(low: float, high: float) -> list[float]:
         ]
         if len(ticks) <= _MOST_TICKS and len(ticks) > len(best):
             best = ticks
-    if best:
+    if len(best) > 1 or (best and high / low > _NARROW):
         return best
+    if high / low <= _NARROW:
+        return _linear_ticks(low, high)
     each = math.ceil((decades[-1] - decades[0]) / _MOST_TICKS) or 1
     return [10.0**decade for decade in decades[::each] if low <= 10.0**decade <= high]
+
+
+def _linear_ticks(low: float, high: float) -> list[float]:
+    """Two to six multiples of a round step; the ends where they are one number."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / 3
+    decade = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= raw * (1 - 1e-9))
+    while (first := math.ceil(low / step)) + 1 > high / step:
+        step /= 2
+    n = math.floor(high / step + 1e-9) - first + 1
+    return [float(f"{(first + i) * step:.12g}") for i in range(n)]
 
 
 def log_scale(values: Iterable[float], *, pad: float = 1.06) -> tuple[Any, list[float]]:

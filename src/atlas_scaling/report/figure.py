@@ -104,17 +104,15 @@ class Figure:
         return _spec(self.chart())
 
     def svg(self) -> str:
-        """The whole figure as an SVG document."""
-        return _svg(self.spec())
+        """The whole figure as an SVG document, on white: it is also read on dark pages."""
+        return _svg(_on_paper(self.spec()))
 
     def png(self, *, scale: float = PNG_SCALE) -> bytes:
         """The whole figure as a PNG on white, ``scale`` pixels to a CSS pixel."""
         import vl_convert
 
-        spec = self.spec()
-        spec["config"] = {**spec["config"], "background": theme.PAPER}
         png: bytes = vl_convert.vegalite_to_png(
-            spec, vl_version=_vega_lite(), scale=scale, allowed_base_urls=[]
+            _on_paper(self.spec()), vl_version=_vega_lite(), scale=scale, allowed_base_urls=[]
         )
         return png
 
@@ -135,9 +133,9 @@ class Figure:
             shown.append(_svg(_without_legends(spec) if self.keys else spec))
         return shown
 
-    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
-        """A notebook shows the chart."""
-        return self.chart()._repr_mimebundle_(*args, **kwargs)
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+        """A notebook shows the picture, which needs no script and no network; ``chart()`` moves."""
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
 def save_figure(figure: Figure, path: Path | str) -> Path:
@@ -147,6 +145,8 @@ def save_figure(figure: Figure, path: Path | str) -> Path:
         InputError: the ending is none of these, or the file cannot be written.
     """
     path = Path(path)
+    check_figure_file(path)
+    content: bytes
     match path.suffix.lower():
         case ".svg":
             content = figure.svg().encode()
@@ -154,16 +154,44 @@ def save_figure(figure: Figure, path: Path | str) -> Path:
             content = figure.png()
         case ".csv":
             content = figure.csv().encode()
-        case ".json":
+        case _:
             content = (json.dumps(figure.spec(), allow_nan=False) + "\n").encode()
-        case other:
-            raise InputError(
-                "a figure is saved by the ending of its file",
-                value=other or str(path),
-                where="the file's name",
-                remedy="one of " + ", ".join(f".{ending}" for ending in FORMATS),
-            )
     return write_atomically(path, content)
+
+
+def save_figures(figures: Iterable[Figure], folder: Path | str) -> list[Path]:
+    """Write each figure as ``NAME.svg``, ``NAME.png`` and ``NAME.csv`` into ``folder``.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"this folder cannot be made: {error.strerror}", value=str(folder)
+        ) from None
+    return [
+        save_figure(figure, folder / f"{figure.name}.{ending}")
+        for figure in figures
+        for ending in ("svg", "png", "csv")
+    ]
+
+
+def check_figure_file(path: Path) -> None:
+    """Refuse a file whose ending says no form of a figure.
+
+    Raises:
+        InputError: the ending is none of ``FORMATS``.
+    """
+    if path.suffix.lower() not in {f".{ending}" for ending in FORMATS}:
+        raise InputError(
+            "a figure is saved by the ending of its file",
+            value=path.suffix or str(path),
+            where="the file's name",
+            remedy="one of " + ", ".join(f".{ending}" for ending in FORMATS),
+        )
 
 
 def layered(
@@ -216,6 +244,10 @@ def _without_legends(part: Any) -> Any:
     for channel in _WITH_LEGEND & set(whole.get("encoding", ())):
         whole["encoding"][channel] = {**whole["encoding"][channel], "legend": None}
     return whole
+
+
+def _on_paper(spec: dict[str, Any]) -> dict[str, Any]:
+    return {**spec, "config": {**spec["config"], "background": theme.PAPER}}
 
 
 def _svg(spec: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Report, Section, Verdicts
 from atlas_scaling.report.provenance import Provenance, made_line, provenance_blocks
-from atlas_scaling.report.score_curves import score_curves
+from atlas_scaling.report.run_facts import as_runs, run_facts
 from atlas_scaling.report.sections import Plan, Scores
 from atlas_scaling.report.start_curves import start_comparisons
 from atlas_scaling.report.verdicts import verdicts
@@ -21,6 +21,8 @@ from atlas_scaling.report.words import counted, language_name, listed
 from atlas_scaling.transfer.matrix import TransferMatrix
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
@@ -32,7 +34,7 @@ __all__ = ["Plan", "Provenance", "build_report"]
 
 
 def build_report(
-    runs: RunTable | None = None,
+    runs: RunTable | pl.DataFrame | None = None,
     *,
     fits: Sequence[Fit] = (),
     matrix: TransferMatrix | MatrixAnswer | None = None,
@@ -46,16 +48,18 @@ def build_report(
     """A report of everything that is given.
 
     Args:
-        runs: the run records.
+        runs: run records, or the frame of an import.
         fits: of any laws and languages.
         matrix: transfer scores; of an answer on several model sizes the largest.
-        bts: scores over d, for the curves; measured on the runs if not given.
+        bts: scores over d, for the curves; those behind ``matrix`` if not given.
         comparison: laws on held-out data.
         profiles: profile likelihoods, by fit.
         plans: answers of ``plan allocate``, ``plan expand`` and ``plan start``.
         provenance: what the records do not say of how this was made.
         title: of the report; made of the study's name if not given.
     """
+    if runs is not None:
+        runs = as_runs(runs)
     scores = _scores(runs, matrix, bts)
     said = verdicts(runs, fits, scores.matrix, scores.warnings, comparison)
     first: Block = Verdicts(said) if said else sections.NO_RUNS
@@ -88,7 +92,7 @@ def _scores(
         return Scores(matrix, curves=bts or ())
     largest = matrix.of_size()
     if bts is None:
-        bts = () if runs is None else score_curves(runs.frame, largest)
+        bts = largest.answers
     return Scores(
         matrix=largest.matrix(matrix.source),
         curves=bts,
@@ -99,7 +103,7 @@ def _scores(
 
 
 def _title(runs: RunTable | None) -> str:
-    studies = sorted({r.study for r in runs.records if r.study}) if runs is not None else []
+    studies = sorted({r.study for r in run_facts(runs) if r.study}) if runs is not None else []
     return f"Scaling report: {listed(studies, most=3)}" if studies else "Scaling report"
 
 
@@ -108,4 +112,4 @@ def _subtitle(runs: RunTable | None, fits: Sequence[Fit]) -> str:
         return f"{counted(len(fits), 'fit')}, without the run records." if fits else "Empty so far."
     codes = sorted(runs.frame["language"].unique().to_list())
     names = listed([language_name(code) for code in codes], most=8)
-    return f"{counted(len(runs.records), 'run')} on {counted(len(codes), 'language')}: {names}."
+    return f"{counted(len(run_facts(runs)), 'run')} on {counted(len(codes), 'language')}: {names}."

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from atlas_scaling.planning.allocation_answer import Allocation
 from atlas_scaling.planning.expand import Expansion
@@ -21,13 +21,14 @@ from atlas_scaling.report.figures.allocation import (
     shares_in_words,
 )
 from atlas_scaling.report.figures.capacity import degradation, degradation_rows
-from atlas_scaling.report.figures.compared import compared_laws, profile_curves
+from atlas_scaling.report.figures.compared import CUTS, compared_laws, profile_curves
 from atlas_scaling.report.figures.losses import loss_curves
 from atlas_scaling.report.figures.plans import crossover, expand_frontier, iso_loss_frontiers
 from atlas_scaling.report.figures.starts import crossover_laws, scratch_against_continued
 from atlas_scaling.report.figures.trajectories import fit_trajectories, optimal_trajectories
 from atlas_scaling.report.figures.transfer import bts_curves, transfer_heatmap
-from atlas_scaling.report.words import count, counted, language_name, listed
+from atlas_scaling.report.run_facts import run_facts
+from atlas_scaling.report.words import MISSING, count, counted, language_name, listed
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 Plan: TypeAlias = Expansion | StartAdvice | Allocation
 
-NO_RUNS = Missing("There are no runs in this report.", ("atlas report RUNS -o report.html",))
+MOST_SIZES: Final = 8
+NO_RUNS: Final = Missing("There are no runs in this report.", ("atlas report RUNS -o report.html",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +61,25 @@ def overview(runs: RunTable | None) -> list[Block]:
     """How many runs of what size, and what each language got."""
     if runs is None or not runs.frame.height:
         return []
-    groups = Counter(record.group for record in runs.records)
-    sizes = sorted({r.n_params for r in runs.records})
+    known = run_facts(runs)
+    groups = Counter(run.group for run in known)
+    sizes = sorted({run.n_params for run in known if run.n_params is not None})
     longest = max(runs.frame["tokens"].to_list())
     facts = (
         ("Runs", ", ".join(f"{n} {group}" for group, n in groups.most_common())),
-        ("Model sizes", listed([count(n) for n in sizes], most=8)),
+        ("Model sizes", _sizes(sizes)),
         ("Longest run", f"{count(longest)} tokens"),
         ("Evaluations", f"{runs.frame.height:,}"),
     )
     return [Facts(facts), tables.languages_table(runs.frame)]
+
+
+def _sizes(sizes: Sequence[float]) -> str:
+    """``156k, 361k and 1.31M``, or of many the ends."""
+    words = list(dict.fromkeys(map(count, sizes)))
+    if len(words) > MOST_SIZES:
+        return f"{words[0]} to {words[-1]}, {len(words)} sizes"
+    return listed(words, most=MOST_SIZES) if words else MISSING
 
 
 def losses(runs: RunTable | None) -> list[Block]:
@@ -76,7 +87,8 @@ def losses(runs: RunTable | None) -> list[Block]:
     if runs is None or not runs.frame.height:
         return [NO_RUNS]
     one_tokenizer = runs.frame["tokenizer"].n_unique() <= 1
-    unit = LossUnit.NATS_PER_TOKEN if one_tokenizer else LossUnit.BITS_PER_BYTE
+    in_nats = one_tokenizer and runs.frame["loss"].count() > 0
+    unit = LossUnit.NATS_PER_TOKEN if in_nats else LossUnit.BITS_PER_BYTE
     blocks: list[Block] = [loss_curves(runs.frame, unit=unit)]
     if not one_tokenizer:
         blocks.append(
@@ -106,7 +118,7 @@ def fits(
         tables.fit_table(all_fits),
         fit_figures.predicted_against_measured(points, unit=unit),
         fit_figures.residuals(points),
-        fit_figures.parameter_intervals(all_fits),
+        *([intervals] if (intervals := fit_figures.parameter_intervals(all_fits)) else []),
         tables.parameter_table(all_fits),
         *(profile_curves(fit, curves) for fit, curves in profiles),
         *map(Paragraph, formulas),
@@ -149,7 +161,7 @@ def transfer(scores: Scores) -> list[Block]:
 def scaling(runs: RunTable | None, all_fits: Sequence[Fit]) -> list[Block]:
     """Best sizes by compute, and what sharing a model costs."""
     blocks: list[Block] = []
-    rows, left_out = fit_trajectories(_one_a_language(all_fits))
+    rows, left_out = fit_trajectories(best_of_each_language(all_fits))
     if rows.height:
         source = "Of each language the law that describes its runs best"
         blocks.append(optimal_trajectories(rows, source=source, left_out=left_out))
@@ -238,7 +250,7 @@ def _rests_on(*answers: Plan) -> list[Block]:
     return [*blocks, Notes(tuple(warnings))] if warnings else blocks
 
 
-def _one_a_language(all_fits: Sequence[Fit]) -> list[Fit]:
+def best_of_each_language(all_fits: Sequence[Fit]) -> list[Fit]:
     """Of each language the fit that identifies its exponents and describes its runs best."""
 
     def rank(fit: Fit) -> tuple[bool, float]:
@@ -254,7 +266,11 @@ def _one_a_language(all_fits: Sequence[Fit]) -> list[Fit]:
 
 
 def _cuts_not_made(comparison: Comparison) -> list[str]:
-    return [f"{name}: {words}" for name, words in comparison.cuts.items() if "not made" in words]
+    return [
+        f"{CUTS.get(name, name)}: {words}"
+        for name, words in comparison.cuts.items()
+        if "not made" in words
+    ]
 
 
 def _fit_warnings(all_fits: Sequence[Fit]) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from atlas_scaling.report.blocks import Badge, Cell, Column, Table, Tone
 from atlas_scaling.report.figures.compared import CUTS, compared_name
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
 from atlas_scaling.report.figures.transfer import bound, shown_value
+from atlas_scaling.report.run_facts import run_facts
 from atlas_scaling.report.words import (
     MISSING,
     UNIT_WORDS,
     count,
+    counted,
     interval,
     language_name,
     language_title,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable
+
+MAX_RUNS: Final = 300
+"""Rows of the table of runs; ``atlas runs check`` lists all."""
 
 _STATUS: Final = {
     "ok": Badge("all parameters identified", Tone.TOLD),
@@ -126,7 +131,7 @@ def compare_table(comparison: Comparison) -> Table:
     return Table(
         name="laws-compared",
         caption="Held-out R² of each law (Table 1 of the paper on these runs), means over "
-        f"{len(comparison.targets)} languages. Errors are of the random fifth, in "
+        f"{counted(len(comparison.targets), 'language')}. Errors are of the random fifth, in "
         f"{comparison.loss_unit.replace('_', ' ')}.",
         columns=(
             Column("Law"),
@@ -151,28 +156,30 @@ def run_table(runs: RunTable) -> Table:
     """One row a run: what it was trained on and where its loss ended."""
     last = runs.frame.sort("step").group_by("run_id", "language", maintain_order=True).last()
     ends = {(row["run_id"], row["language"]): row for row in last.iter_rows(named=True)}
+    known = run_facts(runs)
     rows: list[tuple[Cell, ...]] = []
-    for record in runs.records:
-        own = [
-            ends[key] for code in sorted(record.mixture) if (key := (record.run_id, code)) in ends
-        ]
-        loss = sum(row["loss"] for row in own) / len(own) if own else None
+    for run in known[:MAX_RUNS]:
+        own = [ends[key] for code in sorted(run.mixture) if (key := (run.run_id, code)) in ends]
+        losses = [row["loss"] for row in own if row["loss"] is not None]
         rows.append(
             (
-                record.run_id,
-                record.group,
-                count(record.n_params),
+                run.run_id,
+                run.group,
+                count(run.n_params),
                 count(max((row["tokens"] for row in own), default=None)),
-                str(record.seed),
-                number(loss),
-                own[0]["lr_state"] if own else MISSING,
-                record.base_run or "",
+                MISSING if run.seed is None else str(run.seed),
+                number(sum(losses) / len(losses) if losses else None),
+                (own[0]["lr_state"] if own else None) or MISSING,
+                run.base_run or "",
             )
         )
+    which = f"All {counted(len(known), 'run')}"
+    if len(known) > MAX_RUNS:
+        which = f"The first {MAX_RUNS} of {counted(len(known), 'run')}"
     return Table(
         name="runs",
-        caption=f"All {len(rows)} runs. The loss is the last one, averaged over the languages that "
-        "the run was trained on, in nats per token.",
+        caption=f"{which}. The loss is the last one, averaged over the languages that the run was "
+        "trained on, in nats per token.",
         columns=(
             Column("Run"),
             Column("Group"),

@@ -16,6 +16,7 @@ from atlas_scaling.report.blocks import Tone, Verdict
 from atlas_scaling.report.figures.compared import CUTS, compared_name
 from atlas_scaling.report.figures.fits import ALL_DATA, law_label
 from atlas_scaling.report.figures.transfer import shown_value
+from atlas_scaling.report.run_facts import run_facts
 from atlas_scaling.report.tables import verdict_tone
 from atlas_scaling.report.words import (
     count,
@@ -81,11 +82,13 @@ def _range(runs: RunTable) -> Iterator[Verdict]:
 
 
 def _seeds(runs: RunTable) -> Iterator[Verdict]:
-    kinds: dict[object, set[int]] = defaultdict(set)
-    for record in runs.records:
-        kinds[tuple(sorted(record.mixture.items())), record.n_params, record.base_run].add(
-            record.seed
-        )
+    kinds: dict[object, set[object]] = defaultdict(set)
+    for run in run_facts(runs):
+        kind = (tuple(sorted(run.mixture.items())), run.n_params, run.base_run)
+        kinds[kind].add(run.run_id if run.seed is None else run.seed)
+    if all(run.seed is None for run in run_facts(runs)):
+        yield Verdict(Tone.WEAK, "Seeds are not recorded: what another one changes is not known.")
+        return
     repeated = sum(len(seeds) > 1 for seeds in kinds.values())
     if repeated:
         yield Verdict(
@@ -215,15 +218,17 @@ def _transfer(matrix: TransferMatrix, warnings: Sequence[str]) -> Iterator[Verdi
     cells = [c for c in matrix if c.target != c.source and c.provenance in MEASUREMENTS]
     if not cells:
         return
-    clear = [c for c in cells if _is_clear(c)]
+    clear = [c for c in cells if _is_clear(c) and not c.early]
+    at = {c.origin.d for c in cells if c.origin is not None and c.origin.d is not None}
+    where = f" at d = {count(at.pop())}" if len(at) == 1 else ""
     pairs = sorted(clear, key=lambda c: -(shown_value(c) or 0.0))
     told = listed([_pair(c) for c in pairs[:2]] + ([_pair(pairs[-1])] if len(pairs) > 2 else []))
     yield Verdict(
         Tone.TOLD if clear else Tone.UNTOLD,
         f"Of {counted(len(cells), 'pair')} that {'was' if len(cells) == 1 else 'were'} run, "
         f"{len(clear)} {'helps or harms' if len(clear) == 1 else 'help or harm'} beyond the "
-        "interval" + (f": {told}." if clear else "."),
-        "" if clear else "Every interval holds 0, or there are none.",
+        f"interval{where}" + (f": {told}." if clear else "."),
+        "" if clear else "Every interval holds 0, there are none, or the score is early.",
     )
     censored = sum(c.provenance is Provenance.CENSORED for c in cells)
     missing = matrix.counts.get(Provenance.MISSING.value, 0)

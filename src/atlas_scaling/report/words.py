@@ -42,6 +42,11 @@ def language_name(code: str) -> str:
         return code
 
 
+def is_language(code: str) -> bool:
+    """Whether the table of languages has this code; data domains are none."""
+    return language_name(code) != code
+
+
 def language_title(code: str) -> str:
     """``Swedish (swe_Latn)``."""
     name = language_name(code)

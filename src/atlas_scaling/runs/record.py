@@ -11,9 +11,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION: Final = 1
 MIXTURE_TOLERANCE: Final = 1e-6
@@ -51,19 +51,41 @@ class CodeInfo(Frozen):
     dirty: bool | None = None
 
 
+def _is_a_distribution(shares: dict[str, float]) -> dict[str, float]:
+    total = sum(shares.values())
+    if abs(total - 1.0) > MIXTURE_TOLERANCE or min(shares.values(), default=-1) < 0:
+        raise ValueError(f"mixture must be shares that sum to 1, got a sum of {total}")
+    return shares
+
+
+Mixture = Annotated[dict[str, float], AfterValidator(_is_a_distribution)]
+
+
+class MixtureStage(Frozen):
+    """A part of a run with a mixture of its own; ``fraction`` is of the run's tokens."""
+
+    fraction: float = Field(gt=0, le=1)
+    mixture: Mixture
+
+
 class RunRecord(Frozen):
     """``run.json``: everything that is fixed when a run starts.
 
     ``n_params`` counts the (tied) embedding once; ``n_params_non_embedding`` leaves it out.
     ``unique_tokens`` are the distinct training tokens available of each language in the mixture.
-    ``tokens`` are the training tokens planned, of this run alone where ``base_run`` is set.
+    ``tokens`` are the training tokens planned, of this run alone where ``base_run`` is set; but
+    where ``branch_tokens`` are too, the run leaves its base after so many with the base's optimizer
+    and place in the data (a decay that branches off), and ``tokens`` counts both.
+    ``mixture`` is over the whole run; ``stages`` are the mixtures one after the other where the run
+    has more than one.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
     study: str | None = None
     group: str
-    mixture: dict[str, float]
+    mixture: Mixture
+    stages: tuple[MixtureStage, ...] = ()
     tokens: int = Field(gt=0)
     unique_tokens: dict[str, int]
     n_params: int = Field(gt=0)
@@ -74,16 +96,15 @@ class RunRecord(Frozen):
     corpus_sha256: str
     seed: int
     base_run: str | None = None
+    branch_tokens: int | None = Field(default=None, gt=0)
     code: CodeInfo
     environment: dict[str, str] = Field(default_factory=dict)
     created_at: str
 
-    @model_validator(mode="after")
-    def _mixture_is_a_distribution(self) -> RunRecord:
-        total = sum(self.mixture.values())
-        if abs(total - 1.0) > MIXTURE_TOLERANCE or min(self.mixture.values(), default=-1) < 0:
-            raise ValueError(f"mixture must be shares that sum to 1, got a sum of {total}")
-        return self
+    @property
+    def schedule(self) -> tuple[MixtureStage, ...]:
+        """The stages; the one of a run whose mixture stays as it is."""
+        return self.stages or (MixtureStage(fraction=1.0, mixture=self.mixture),)
 
 
 class EvalRow(Frozen):
@@ -113,13 +134,22 @@ class RunState(StrEnum):
 
 
 class RunStatus(Frozen):
-    """``status.json``: where the run stands, for people and for whoever restarts it."""
+    """``status.json``: where the run stands, for people and for whoever restarts it.
+
+    ``tokens_per_second`` is of the process that wrote it, evaluations included;
+    ``flops_utilisation`` is the share of ``peak_flops`` (per second, of all its devices) that steps
+    reached, evaluations left out. ``peak_memory_bytes`` is of one device, or one process on a CPU.
+    """
 
     state: RunState
     step: int = 0
     total_steps: int = 0
     tokens: int = 0
     tokens_per_second: float | None = None
+    flops_utilisation: float | None = None
+    peak_flops: float | None = None
+    peak_flops_source: str | None = None
+    peak_memory_bytes: int | None = None
     reason: str | None = None
     updated_at: str
     host: str | None = None

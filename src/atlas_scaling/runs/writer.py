@@ -113,7 +113,16 @@ def cannot_write(path: Path, error: OSError) -> RunError:
     )
 
 
-_MUST_AGREE = ("run_id", "mixture", "tokens", "model", "optimizer", "seed", "base_run")
+_MUST_AGREE = (
+    "run_id",
+    "mixture",
+    "tokens",
+    "model",
+    "optimizer",
+    "seed",
+    "base_run",
+    "branch_tokens",
+)
 
 
 def _refuse_other_run(before: RunRecord, now: RunRecord, path: Path) -> None:

@@ -1,16 +1,25 @@
-"""Checkpoints: weights, optimizer state and place in the data, in one safetensors file.
+"""Checkpoints: one directory a step, whole or not there at all.
 
-``checkpoints/last.safetensors`` is replaced whole, so that a run always has one it can go on from.
-Nothing in it is executed when it is read.
+::
+
+    checkpoints/step-000001200/weights-00000-of-00001.safetensors
+    checkpoints/step-000001200/optimizer-00000-of-00001.safetensors
+
+Weights have their plain names, so any tool that reads safetensors reads them. Where several
+processes each hold a part of a run (FSDP) each writes its rows into a file of its own, and its
+header says which; any number of processes reads them again. Nothing in them is executed when they
+are read, which PyTorch's own distributed checkpoints cannot say: their index is a pickle.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,12 +29,15 @@ from torch import Tensor
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import RunState
 from atlas_scaling.runs.store import read_run
-from atlas_scaling.runs.writer import cannot_write, replace_whole
+from atlas_scaling.runs.writer import cannot_write
 from atlas_scaling.study.model import Transformer
+from atlas_scaling.study.parallel import World
 
-PLACE: Final = Path("checkpoints") / "last.safetensors"
+CHECKPOINTS: Final = "checkpoints"
 
-_WEIGHT, _MEAN, _SQUARE = "weight.", "exp_avg.", "exp_avg_sq."
+_WEIGHTS, _OPTIMIZER = "weights", "optimizer"
+_MEAN, _SQUARE = "exp_avg.", "exp_avg_sq."
+_UNFINISHED: Final = ".unfinished-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,95 +48,246 @@ class Place:
     sequences: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a parameter this process holds: ``begin`` to ``end`` of ``total``."""
+
+    begin: int
+    end: int
+    total: int
+
+    @classmethod
+    def of(cls, parameter: Tensor, world: World) -> Rows:
+        """FSDP2 deals out rows in equal chunks, the last ones shorter or empty."""
+        total = parameter.shape[0]
+        if not hasattr(parameter, "to_local"):
+            return cls(0, total, total)
+        chunk = -(-total // world.size)
+        begin = min(world.rank * chunk, total)
+        return cls(begin, min(begin + chunk, total), total)
+
+
 def save_checkpoint(
-    run_dir: Path, model: Transformer, optimizer: torch.optim.AdamW, place: Place
+    run_dir: Path,
+    model: Transformer,
+    optimizer: torch.optim.AdamW | None,
+    place: Place,
+    *,
+    world: World | None = None,
+    keep: int = 1,
+    keep_steps: Collection[int] = (),
 ) -> None:
-    """Replace the run's checkpoint.
+    """Write the checkpoint of a step, unless it is there; then remove old ones.
+
+    Args:
+        run_dir: the run's directory.
+        model: its model.
+        optimizer: its state is written too; None where nothing will go on from here but weights.
+        place: how far it has come.
+        world: the processes that call this, each with its part.
+        keep: how many of the last checkpoints are kept,
+        keep_steps: and those of these steps.
 
     Raises:
-        RunError: it cannot be written; the one before is kept.
+        RunError: it cannot be written; the ones before are kept.
     """
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        tensors[_WEIGHT + name] = parameter.detach()
-        tensors[_MEAN + name] = state["exp_avg"]
-        tensors[_SQUARE + name] = state["exp_avg_sq"]
-    metadata = {"step": str(place.step), "sequences": json.dumps(place.sequences)}
-    path = run_dir / PLACE
+    world = world or World()
+    path = _path(run_dir, place.step)
+    beside = path.with_name(_UNFINISHED + path.name)
+    if path.exists():
+        return
     try:
-        path.parent.mkdir(exist_ok=True)
+        if world.writes:
+            for abandoned in path.parent.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(abandoned)
+            beside.mkdir(parents=True)
+        world.wait()
+        _write_parts(beside, model, optimizer, place, world)
+        world.wait()
+        if world.writes:
+            beside.rename(path)
+            _sync(path.parent)
+            for step in sorted(_steps(run_dir))[:-keep]:
+                if step not in keep_steps:
+                    shutil.rmtree(_path(run_dir, step))
     except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
         raise cannot_write(path, error) from None
-    replace_whole(path, save(tensors, metadata))
 
 
 def load_checkpoint(
-    run_dir: Path, model: Transformer, optimizer: torch.optim.AdamW
+    run_dir: Path,
+    model: Transformer,
+    optimizer: torch.optim.AdamW,
+    *,
+    world: World | None = None,
+    step: int | None = None,
 ) -> Place | None:
-    """Put model and optimizer back where the run's checkpoint was; None where there is none.
+    """Put model and optimizer where a checkpoint was: that of ``step``, else the last.
+
+    None where there is none. Where it holds weights alone, the optimizer is left as it is.
 
     Raises:
-        RunError: the checkpoint is damaged or of another model.
+        RunError: the checkpoint is damaged or of another model, or there is none of ``step``.
     """
-    path = run_dir / PLACE
-    if not path.exists():
+    if step is None and not (steps := _steps(run_dir)):
         return None
-    tensors, metadata = _read(path)
-    place = Place(int(metadata["step"]), json.loads(metadata["sequences"]))
-    _load_weights(model, tensors, path)
+    path = _path(run_dir, max(steps) if step is None else step)
+    place = _load_weights(path, model, world or World())
+    files = _files(path, _OPTIMIZER)
+    if not files:
+        return place
+    states: dict[str, tuple[Tensor, Rows]] = {}
     for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(place.step)),
-            "exp_avg": tensors[_MEAN + name].clone(),
-            "exp_avg_sq": tensors[_SQUARE + name].clone(),
-        }
+        # not read from the file: it is the number of steps that were taken
+        state = {"step": torch.tensor(float(place.step), device=parameter.device)}
+        for prefix in (_MEAN, _SQUARE):
+            state[prefix[:-1]] = torch.zeros_like(parameter)
+            states[prefix + name] = state[prefix[:-1]], Rows.of(parameter, world or World())
+        optimizer.state[parameter] = state
+    _fill(files, states)
     return place
 
 
-def load_weights(run_dir: Path, model: Transformer) -> None:
-    """Start ``model`` from the weights another run ended with.
+def load_weights(run_dir: Path, model: Transformer, *, world: World | None = None) -> None:
+    """Give ``model`` the weights that a run ended with.
 
     Raises:
         RunError: that run has not ended or has no checkpoint, or its model has another shape.
     """
-    path = run_dir / PLACE
+    _load_weights(final_checkpoint(run_dir), model, world or World())
+
+
+def final_checkpoint(run_dir: Path) -> Path:
+    """The last checkpoint of a run that has ended.
+
+    Raises:
+        RunError: it has not ended, or has none.
+    """
     status = read_run(run_dir).status
     ended = status is not None and status.state is RunState.DONE
-    if not (ended and path.exists()):
+    steps = _steps(run_dir)
+    if not (ended and steps):
         raise RunError(
-            "the run to continue has no checkpoint"
-            if ended
-            else "the run to continue has not ended",
+            "the run has no checkpoint" if ended else "the run has not ended",
             value=None if ended or status is None else f"{status.state}, {status.tokens} tokens",
-            where=str(path if ended else run_dir),
-            remedy="carry out that run first; a study does so by itself",
+            where=str(run_dir / CHECKPOINTS if ended else run_dir),
+            remedy="carry it out first: atlas study run or resume; a study does so by itself",
         )
-    tensors, _ = _read(path)
-    _load_weights(model, tensors, path)
+    return _path(run_dir, max(steps))
 
 
-def _load_weights(model: Transformer, tensors: Mapping[str, Tensor], path: Path) -> None:
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            saved = tensors.get(_WEIGHT + name)
-            if saved is None or saved.shape != parameter.shape:
-                raise RunError(
-                    "the checkpoint is of a model of another shape",
-                    value=f"{name}: {None if saved is None else tuple(saved.shape)}",
-                    where=str(path),
-                )
-            parameter.copy_(saved)
+def _path(run_dir: Path, step: int) -> Path:
+    return run_dir / CHECKPOINTS / f"step-{step:09d}"
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _steps(run_dir: Path) -> list[int]:
+    names = (run_dir / CHECKPOINTS).glob("step-*")
+    return [int(path.name.removeprefix("step-")) for path in names]
+
+
+def _files(path: Path, kind: str) -> list[Path]:
+    return sorted(path.glob(f"{kind}-*.safetensors"))
+
+
+def _write_parts(
+    folder: Path,
+    model: Transformer,
+    optimizer: torch.optim.AdamW | None,
+    place: Place,
+    world: World,
+) -> None:
+    """This process's part, each kind in one file; the first writes for all that are the same."""
+    parameters = dict(model.named_parameters())
+    rows = {name: Rows.of(parameter, world) for name, parameter in parameters.items()}
+    is_whole = all(one.end - one.begin == one.total for one in rows.values())
+    if is_whole and not world.writes:
+        return
+    part = f"{0:05d}-of-{1:05d}" if is_whole else f"{world.rank:05d}-of-{world.size:05d}"
+    kinds = {_WEIGHTS: {name: _local(p.detach()) for name, p in parameters.items()}}
+    if optimizer is not None:
+        kinds[_OPTIMIZER] = {
+            prefix + name: _local(optimizer.state[parameter][prefix[:-1]])
+            for name, parameter in parameters.items()
+            for prefix in (_MEAN, _SQUARE)
+        }
+    metadata = {"step": str(place.step), "sequences": json.dumps(place.sequences)}
+    for kind, tensors in kinds.items():
+        held = {name: rows[name.removeprefix(_MEAN).removeprefix(_SQUARE)] for name in tensors}
+        metadata["rows"] = json.dumps({name: [r.begin, r.total] for name, r in held.items()})
+        with (folder / f"{kind}-{part}.safetensors").open("wb") as file:
+            file.write(save({name: t.contiguous() for name, t in tensors.items()}, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _load_weights(path: Path, model: Transformer, world: World) -> Place:
+    files = _files(path, _WEIGHTS)
+    if not files:
+        raise RunError("there is no such checkpoint", where=str(path))
+    wanted = {
+        name: (parameter.detach(), Rows.of(parameter, world))
+        for name, parameter in model.named_parameters()
+    }
+    _fill(files, wanted)
+    metadata = _open(files[0])[1]
+    return Place(int(metadata["step"]), json.loads(metadata["sequences"]))
+
+
+def _fill(files: list[Path], wanted: dict[str, tuple[Tensor, Rows]]) -> None:
+    """Copy the rows that ``wanted`` asks for out of all files that have some of them."""
+    missing = {name: rows.end - rows.begin for name, (_, rows) in wanted.items()}
+    for path in files:
+        file, metadata = _open(path)
+        with file:
+            held = json.loads(metadata["rows"])
+            for name in file.keys():  # noqa: SIM118 - it is no dict
+                if name not in wanted:
+                    continue
+                target, rows = wanted[name]
+                saved, (begin, total) = file.get_slice(name), held[name]
+                shape = (total, *saved.get_shape()[1:])
+                if shape != tuple(target.shape):
+                    raise _of_another_shape(name, shape, path)
+                low, high = max(begin, rows.begin), min(begin + saved.get_shape()[0], rows.end)
+                if low < high:
+                    part = saved[low - begin : high - begin]
+                    _local(target)[low - rows.begin : high - rows.begin].copy_(part)
+                    missing[name] -= high - low
+    for name, n_rows in missing.items():
+        if n_rows:
+            raise _of_another_shape(name, None, files[0])
+
+
+def _of_another_shape(name: str, shape: tuple[int, ...] | None, path: Path) -> RunError:
+    return RunError(
+        "the checkpoint is of a model of another shape", value=f"{name}: {shape}", where=str(path)
+    )
+
+
+def _open(path: Path) -> tuple[Any, dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata()
+        file: Any = safe_open(path, framework="pt")
+        return file, file.metadata()
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"the checkpoint cannot be read: {error}",
             where=str(path),
-            remedy="remove the run's directory to train it anew",
+            remedy="remove this checkpoint to go on from the one before, or else the run's "
+            "directory to train it anew",
         ) from None
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """The rows that this process holds."""
+    to_local = getattr(tensor, "to_local", None)
+    return tensor if to_local is None else to_local()
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,20 +7,24 @@ that is done is not redone, and one that was cut off goes on from its checkpoint
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError
-from atlas_scaling.runs.record import RunState
+from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.corpus import build_corpus
 from atlas_scaling.study.display import Display
-from atlas_scaling.study.engines.base import Engine
+from atlas_scaling.study.engines.base import Engine, Job
+from atlas_scaling.study.engines.make import make_engine
+from atlas_scaling.study.engines.options import ENGINE_NAME, note_options, noted_options
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
+from atlas_scaling.study.follow import follow
 from atlas_scaling.study.pace import StudyPace
 from atlas_scaling.study.spec import StudySpec
+from atlas_scaling.study.status import IN_HAND, Standing, left_to_do, standings
 from atlas_scaling.study.tokenizer import train_tokenizer
 from atlas_scaling.study.tokens import TokenStore, pack
 
@@ -29,13 +33,18 @@ TRAINING_PACKAGES: Final = ("torch", "sentencepiece", "safetensors")
 
 @dataclass(frozen=True, slots=True)
 class StudyOutcome(Answer):
-    """What came of carrying out a study. ``seconds`` are of this call, the text not counted."""
+    """What came of carrying out a study.
+
+    ``n_in_hand`` runs are still a scheduler's; ``failed`` has the others that are not done, with
+    the reason. ``seconds`` are of this call, the text not counted.
+    """
 
     study: str
     path: str
     n_runs: int
     n_done: int
     n_done_before: int
+    n_in_hand: int
     failed: dict[str, str]
     tokens: float
     seconds: float
@@ -48,61 +57,196 @@ def conduct_study(
     engine: Engine,
     cache: Path,
     display: Display,
+    wait: bool = True,
 ) -> StudyOutcome:
     """Carry out ``spec`` in ``folder``, or go on with it.
+
+    Args:
+        spec: the study.
+        folder: where it is, or begins.
+        engine: what carries out its runs.
+        cache: of corpora and tokens.
+        display: what is told meanwhile.
+        wait: until every run has ended; else return once all are in a scheduler's hands. Runs that
+            no scheduler has are always waited for.
 
     Raises:
         InputError: the folder holds another study, a language has no text, or the packages that
             training needs are not installed.
         SourceError: a source of text cannot be had.
-        KeyboardInterrupt: after all runs in hand have written a checkpoint.
+        RunError: the engine's scheduler refuses or does not answer.
+        KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
-    _require_training_packages()
+    require_training_packages()
     study = StudyFolder.begin(folder, spec)
+
+    def inputs() -> StudyInputs:
+        return prepare_inputs(spec, cache=cache, display=display)
+
+    return _conduct(study, inputs, engine=engine, display=display, wait=wait)
+
+
+def resume_study(
+    folder: Path, *, engine: Engine, cache: Path, display: Display, wait: bool = True
+) -> StudyOutcome:
+    """Carry out what is lost, failed, stopped or was never begun of the study in ``folder``.
+
+    Runs that are done or in a scheduler's hands are left alone. Arguments, result and errors are
+    as of ``conduct_study``; its text is not looked at again where its tokens are still there.
+    """
+    require_training_packages()
+    study = StudyFolder.open(folder)
+
+    def inputs() -> StudyInputs:
+        known = study.read_inputs()
+        if known is not None and known.are_there:
+            return known
+        return prepare_inputs(study.spec, cache=cache, display=display)
+
+    return _conduct(study, inputs, engine=engine, display=display, wait=wait)
+
+
+def cancel_study(folder: Path) -> int:
+    """Stop what works on the study in ``folder``; returns how many jobs or programs were told to.
+
+    Raises:
+        InputError: no study began there, or what works on it is out of reach.
+        RunError: the scheduler does not answer.
+    """
+    study = StudyFolder.open(folder)
+    return make_engine(noted_options(study.path)).cancel(study.path)
+
+
+def _conduct(
+    study: StudyFolder,
+    inputs: Callable[[], StudyInputs],
+    *,
+    engine: Engine,
+    display: Display,
+    wait: bool,
+) -> StudyOutcome:
+    began = time.monotonic()
     with study.lock():
-        study.write_inputs(prepare_inputs(spec, cache=cache, display=display))
+        _refuse_two_engines(study, engine)
+        study.write_inputs(inputs())
+        note_options(study.path, engine.options)
+        began = time.monotonic()
         runs = study.design.runs
         before = frozenset(run.run_id for run in runs if study.is_done(run.run_id))
-        if before:
-            display.say(f"{len(before)} of {len(runs)} runs were done before; going on")
+        left = left_to_do(study, engine.jobs(study.path))
+        _say_what_is_left(display, len(runs), len(before), len(left))
         pace = StudyPace(runs, before, engine.n_workers)
-        began = time.monotonic()
         with display.watch(pace):
-            left = [run for run in runs if run.run_id not in before]
             engine.run(study.path, left, on_event=display.on_event)
-        seconds = time.monotonic() - began
-    statuses = {run.run_id: study.status_of(run.run_id) for run in runs}
-    done = {name for name, s in statuses.items() if s is not None and s.state is RunState.DONE}
+    jobs = engine.jobs(study.path)
+    if wait and any(job.in_hand for job in jobs.values()):
+        open_ids = {run.run_id for run in runs} - before
+        try:
+            with display.watch(pace):
+                follow(study, open_ids, engine, on_event=display.on_event)
+        except KeyboardInterrupt:
+            display.say("the runs go on without this program")
+        jobs = engine.jobs(study.path)
+    return _outcome(study, before, jobs, time.monotonic() - began)
+
+
+def _outcome(
+    study: StudyFolder, before: frozenset[str], jobs: Mapping[str, Job], seconds: float
+) -> StudyOutcome:
+    stand = standings(study, jobs)
+    done = {one.run_id for one in stand if one.state is Standing.DONE}
     return StudyOutcome(
-        study=spec.name,
+        study=study.spec.name,
         path=str(study.path),
-        n_runs=len(runs),
+        n_runs=len(stand),
         n_done=len(done),
         n_done_before=len(before),
+        n_in_hand=sum(one.state in IN_HAND for one in stand),
         failed={
-            name: "never started" if status is None else status.reason or status.state.value
-            for name, status in statuses.items()
-            if name not in done
+            one.run_id: one.reason or one.state.value
+            for one in stand
+            if one.state not in IN_HAND and one.state is not Standing.DONE
         },
-        tokens=float(sum(run.tokens for run in runs if run.run_id in done - before)),
+        tokens=float(sum(one.tokens_planned for one in stand if one.run_id in done - before)),
         seconds=seconds,
     )
 
 
+def _say_what_is_left(display: Display, n_runs: int, n_done: int, n_left: int) -> None:
+    if n_done:
+        display.say(f"{n_done} of {n_runs} runs were done before; going on")
+    if n_given := n_runs - n_done - n_left:
+        display.say(f"{n_given} of {n_runs} runs are in hand already")
+
+
+def _refuse_two_engines(study: StudyFolder, engine: Engine) -> None:
+    """A run that one scheduler still has in hand is not given to another."""
+    before = noted_options(study.path)
+    if before.kind == engine.options.kind:
+        return
+    try:
+        in_hand = sum(job.in_hand for job in make_engine(before).jobs(study.path).values())
+    except RunError as error:
+        raise RunError(
+            f"{before.kind}, which carried this study out before, does not answer: {error.problem}",
+            where=str(study.path / ENGINE_NAME),
+            remedy=f"go on with --engine {before.kind}; if that scheduler is gone for good, remove "
+            "this file",
+        ) from None
+    if in_hand:
+        raise InputError(
+            f"{before.kind} still has {in_hand} runs of this study in hand",
+            value=f"--engine {engine.options.kind}",
+            where=str(study.path),
+            remedy=f"atlas study cancel {study.path}, or go on with --engine {before.kind}",
+        )
+
+
 def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyInputs:
-    """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it."""
+    """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it.
+
+    Paths are absolute: runs may be carried out from another folder, on another machine.
+    """
     corpus = build_corpus(spec.corpus, spec.languages, cache=cache, say=display.say)
-    tokenizer = train_tokenizer(corpus, spec.tokenizer, cache=cache, say=display.say)
-    store: TokenStore = pack(corpus, tokenizer, cache=cache, say=display.say)
+
+    def packed(languages: Sequence[str]) -> TokenStore:
+        tokenizer = train_tokenizer(
+            corpus, spec.tokenizer, languages=languages, cache=cache, say=display.say
+        )
+        store = pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+        _refuse_short_text(store, spec.sequence_length)
+        return store
+
+    store = packed(spec.languages)
+    own = {code: packed([code]) for code in spec.with_own_vocabulary}
     return StudyInputs(
-        corpus_dir=str(corpus.path),
+        corpus_dir=str(corpus.path.resolve()),
         corpus_sha256=corpus.sha256,
-        tokens_dir=str(store.path),
+        tokens_dir=str(store.path.resolve()),
         tokenizer_sha256=store.tokenizer.sha256,
+        own_tokens_dirs={code: str(one.path.resolve()) for code, one in own.items()},
     )
 
 
-def _require_training_packages() -> None:
+def _refuse_short_text(store: TokenStore, sequence_length: int) -> None:
+    """Before any run: text that does not fill one window would stop its runs, one by one."""
+    for code in store.languages:
+        if store.unique_tokens(code) <= sequence_length:
+            raise InputError(
+                f"the training text of {code} is shorter than one sequence",
+                value=f"{store.unique_tokens(code)} tokens",
+                where="sequence_length",
+                remedy=f"give it more than {sequence_length} tokens of text, leave it out, or "
+                "shorten sequence_length",
+            )
+
+
+def require_training_packages() -> None:
+    """Refuse to go on without them.
+
+    Raises:
+        InputError: the extra is not installed.
+    """
     missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(

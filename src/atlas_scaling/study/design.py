@@ -1,144 +1,465 @@
-"""Expands a study to its runs: mixture, size, tokens, compute, and what each waits for."""
+"""Expands a study to its runs: mixture, size, tokens, compute, and what each waits for.
+
+Groups may name one run twice (a pair that two groups measure at one size): it is made once, and the
+summary of groups says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
+from atlas_scaling.accelerators import Accelerator, device_hours
 from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError
+from atlas_scaling.published.mixtures import unimax_mixture
+from atlas_scaling.study.cache import key_of
+from atlas_scaling.study.mixture_spec import Sampling, Stage
+from atlas_scaling.study.schedule import Schedule
+from atlas_scaling.study.settings import ModelConfig
 from atlas_scaling.study.spec import (
-    ALL,
+    STUDY_VOCABULARY,
+    AnyGroup,
     BilingualGroup,
     CapacityGroup,
     ContinuedGroup,
     MixtureGroup,
     MonolingualGroup,
     StudySpec,
+    UnimaxGroup,
 )
+from atlas_scaling.units import format_count
+
+NAMED_LANGUAGES: Final = 8
+"""As many languages of a set stand in a run's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage(Answer):
+    """A part of a run with one mixture.
+
+    Attributes:
+        fraction: part of the run's tokens.
+        mixture: shares that sum to 1; None where they follow from the text by ``sampling``.
+        sampling: the rule, if it is by one.
+    """
+
+    fraction: float
+    mixture: dict[str, float] | None
+    sampling: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun(Answer):
-    """One run of a study, before it is carried out. Shares of ``mixture`` sum to 1."""
+    """One run of a study, before it is carried out.
+
+    Attributes:
+        run_id: its name and its directory's.
+        group: kind of run, as its record has it.
+        size: name of the model size.
+        languages: what it trains on.
+        mixture: shares over the whole run, which sum to 1; None where they follow from the text.
+        stages: the mixtures one after the other; one in most runs.
+        tokens: that it trains on.
+        seed: of weights and order of data.
+        n_params: parameters, the embedding counted once.
+        n_params_non_embedding: without it.
+        flops: 6 N D.
+        vocabulary: ``study``, or the language whose own vocabulary it has.
+        base_run: the run whose final weights it starts from.
+        accelerator_hours: None until an accelerator was chosen (``on_accelerator``).
+        branch_tokens: where it is a decay that leaves its base: after so many of its ``tokens``.
+        keep_tokens: where decays leave it, and checkpoints are kept; it does not decay itself.
+    """
 
     run_id: str
     group: str
     size: str
-    mixture: dict[str, float]
+    languages: tuple[str, ...]
+    mixture: dict[str, float] | None
+    stages: tuple[PlannedStage, ...]
     tokens: int
     seed: int
     n_params: int
     n_params_non_embedding: int
     flops: float
+    vocabulary: str = STUDY_VOCABULARY
     base_run: str | None = None
+    accelerator_hours: float | None = None
+    branch_tokens: int | None = None
+    keep_tokens: tuple[int, ...] = ()
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens that it trains on itself."""
+        return self.tokens - (self.branch_tokens or 0)
+
+    def resolved(self, unique: Mapping[str, int]) -> PlannedRun:
+        """The run with its mixtures written out, for text of so many ``unique`` tokens.
+
+        Raises:
+            InputError: a language of a mixture by rule has no text.
+        """
+        if self.mixture is not None:
+            return self
+        stages = tuple(
+            replace(stage, mixture=_by_rule(stage, self, unique))
+            if stage.mixture is None
+            else stage
+            for stage in self.stages
+        )
+        return replace(self, stages=stages, mixture=_overall(stages))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTotal(Answer):
+    """Runs of one group.
+
+    Attributes:
+        label: its name.
+        kind: of its runs.
+        n_runs: that it names.
+        n_shared: of these, made by an earlier group.
+        tokens: of the others.
+        flops: of the others.
+        n_published: runs that Table B.1 prints for it, in the study of the paper.
+    """
+
+    label: str
+    kind: str
+    n_runs: int
+    n_shared: int
+    tokens: float
+    flops: float
+    n_published: int | None = None
+    accelerator_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Design(Answer):
-    """All runs of a study, every base before what continues it, and their sums."""
+    """All runs of a study, every base before what continues it, and their sums.
+
+    ``accelerator``, ``mfu`` and ``accelerator_hours`` are None until an accelerator was chosen,
+    ``money`` until a price was given. ``notes`` say what a reader should know.
+    """
 
     study: str
     runs: tuple[PlannedRun, ...]
+    groups: tuple[GroupTotal, ...]
     n_runs: int
     tokens: float
     flops: float
+    accelerator: str | None = None
+    mfu: float | None = None
+    accelerator_hours: float | None = None
+    money: float | None = None
+    n_published: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def on_accelerator(
+        self, device: Accelerator, *, mfu: float | None = None, price_per_hour: float | None = None
+    ) -> Design:
+        """The same with hours and money.
+
+        Args:
+            device: what trains it.
+            mfu: share of its peak that is reached; the table's assumption unless given.
+            price_per_hour: of one.
+
+        Raises:
+            InputError: a share or a price out of range.
+        """
+        if mfu is not None and not 0 < mfu <= 1:
+            raise InputError("a share of the peak lies above 0 and up to 1", value=mfu, where="mfu")
+        if price_per_hour is not None and not price_per_hour > 0:
+            raise InputError("a price is above zero", value=price_per_hour, where="price")
+
+        def hours(flops: float) -> float:
+            return device_hours(flops, device, mfu=mfu)
+
+        total = hours(self.flops)
+        return replace(
+            self,
+            runs=tuple(replace(run, accelerator_hours=hours(run.flops)) for run in self.runs),
+            groups=tuple(replace(one, accelerator_hours=hours(one.flops)) for one in self.groups),
+            accelerator=device.name,
+            mfu=mfu or device.mfu,
+            accelerator_hours=total,
+            money=None if price_per_hour is None else total * price_per_hour,
+        )
 
 
 def design_study(spec: StudySpec) -> Design:
     """Expand ``spec`` to its runs.
 
     Raises:
-        InputError: two groups make the same run, or a continued run's base is not in the study.
+        InputError: two groups make runs of one name that differ, or a continued run's base is not
+            in the study.
     """
     runs: dict[str, PlannedRun] = {}
+    groups = []
     for index, group in enumerate(spec.groups):
-        for size in group.sizes:
-            for seed in group.seeds:
-                for kind, name, mixture, base in _mixtures(spec, group):
-                    run = _planned(spec, kind, name, mixture, size, seed, group.tokens_of(size))
-                    if base is not None:
-                        run = _with_base(run, f"{base}-{size}-seed{seed}")
-                    if run.run_id in runs:
-                        raise InputError(
-                            "two groups make the same run",
-                            value=run.run_id,
-                            where=f"groups.{index}",
-                            remedy="leave it out of one of them, or give them different seeds",
-                        )
-                    runs[run.run_id] = run
+        mine = list(_runs_of(spec, group))
+        shared = [run for run in mine if run.run_id in runs]
+        for run in shared:
+            _refuse_other(runs[run.run_id], run, index)
+        fresh = {run.run_id: run for run in mine if run.run_id not in runs}
+        groups.append(_total(group, mine, fresh))
+        runs |= fresh
     ordered = tuple(_bases_first(runs))
     return Design(
         study=spec.name,
         runs=ordered,
+        groups=tuple(groups),
         n_runs=len(ordered),
-        tokens=float(sum(run.tokens for run in ordered)),
+        tokens=float(sum(run.own_tokens for run in ordered)),
         flops=sum(run.flops for run in ordered),
     )
 
 
-def _mixtures(
-    spec: StudySpec,
-    group: MonolingualGroup | BilingualGroup | CapacityGroup | MixtureGroup | ContinuedGroup,
-) -> Iterator[tuple[str, str, dict[str, float], str | None]]:
-    """(group label, run name, mixture, name of the base run) of everything a group names."""
+def _total(group: AnyGroup, mine: list[PlannedRun], fresh: dict[str, PlannedRun]) -> GroupTotal:
+    return GroupTotal(
+        label=group.label or group.kind,
+        kind=group.kind,
+        n_runs=len(mine),
+        n_shared=len(mine) - len(fresh),
+        tokens=float(sum(run.own_tokens for run in fresh.values())),
+        flops=sum(run.flops for run in fresh.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a group names, before size and seed: kind and name of the run, what it trains on."""
+
+    kind: str
+    name: str
+    stages: tuple[PlannedStage, ...]
+    languages: tuple[str, ...]
+    vocabulary: str = STUDY_VOCABULARY
+    base: str | None = None
+
+
+def _runs_of(spec: StudySpec, group: AnyGroup) -> Iterator[PlannedRun]:
+    contents = list(_contents(spec, group))
+    for size in group.sizes:
+        tokens, model = spec.tokens_of(group, size), spec.model_of(size)
+        for seed in group.seeds:
+            for content in contents:
+                run = _planned(content, size, model, seed, tokens)
+                yield from _with_decays(spec, run, group.decays) if group.decays else [run]
+
+
+def _contents(spec: StudySpec, group: AnyGroup) -> Iterator[_Content]:
+    """Everything that a group names."""
     match group:
         case MonolingualGroup():
-            for code in spec.languages if group.languages == ALL else group.languages:
-                yield "monolingual", f"mono-{code}", {code: 1.0}, None
+            own = group.vocabulary == "own"
+            for code in spec.members(group.languages):
+                yield _Content(
+                    "monolingual-own-vocabulary" if own else "monolingual",
+                    f"mono-own-{code}" if own else f"mono-{code}",
+                    *_shares({code: 1.0}),
+                    vocabulary=code if own else STUDY_VOCABULARY,
+                )
         case BilingualGroup():
             for pair in group.pairs:
                 first, second = sorted(pair)
-                yield "bilingual", f"pair-{first}-{second}", {first: 0.5, second: 0.5}, None
+                yield _Content(
+                    "bilingual", f"pair-{first}-{second}", *_shares({first: 0.5, second: 0.5})
+                )
         case CapacityGroup():
-            for codes in (spec.languages,) if group.sets == ALL else group.sets:
-                yield "capacity", _even_name(spec, codes), _even(codes), None
+            for _, codes in group.listed() or [(None, spec.languages)]:
+                yield _Content("capacity", _even_name(spec, codes), *_shares(_even(codes)))
+        case UnimaxGroup():
+            yield _Content("unimax", group.name, *_unimax(spec, group))
         case MixtureGroup():
-            yield "mixture", f"mix-{group.name}", dict(group.shares), None
+            yield _Content("mixture", f"mix-{group.name}", *_mixture(spec, group))
         case ContinuedGroup():
-            codes = spec.languages if group.base_set == ALL else group.base_set
-            base = _even_name(spec, codes)
+            base = _base_name(spec, group)
             for code in group.languages:
-                yield "continued", f"continued-{code}-from-{base}", {code: 1.0}, base
+                name = f"continued-{code}-from-{base}"
+                yield _Content("continued", name, *_shares({code: 1.0}), base=base)
+
+
+Stages = tuple[tuple[PlannedStage, ...], tuple[str, ...]]
+
+
+def _shares(shares: Mapping[str, float]) -> Stages:
+    return (PlannedStage(1.0, dict(sorted(shares.items()))),), tuple(sorted(shares))
+
+
+def _rule(spec: StudySpec, sampling: Sampling, fraction: float = 1.0) -> Stages:
+    codes = tuple(sorted({*spec.members(sampling.languages), *sampling.fixed}))
+    written = sampling.model_dump(mode="json", exclude_none=True) | {"languages": list(codes)}
+    return (PlannedStage(fraction, None, written),), codes
+
+
+def _unimax(spec: StudySpec, group: UnimaxGroup) -> Stages:
+    if group.rates == "text":
+        rule = Sampling(rule="unimax", max_epochs=group.max_epochs, languages=group.languages)
+        return _rule(spec, rule)
+    if group.max_epochs is not None:
+        raise InputError(
+            "published rates have their own cap on epochs",
+            value=f"max_epochs: {group.max_epochs:g}",
+            where=f"groups, kind: unimax, name: {group.name}",
+            remedy="leave max_epochs out, or take the rates from the text",
+        )
+    rates = unimax_mixture()
+    chosen = {code: rates[code] for code in spec.members(group.languages) if code in rates}
+    missing = [code for code in spec.members(group.languages) if code not in rates]
+    if missing:
+        raise InputError(
+            "Table B.4 has no rate for a language",
+            value=missing,
+            where=f"groups, kind: unimax, name: {group.name}",
+            remedy="leave it out of the group's languages, or take the rates from the text",
+        )
+    total = sum(chosen.values())
+    return _shares({code: rate / total for code, rate in chosen.items()})
+
+
+def _mixture(spec: StudySpec, group: MixtureGroup) -> Stages:
+    if group.shares is not None:
+        return _shares(group.shares)
+    if group.sampling is not None:
+        return _rule(spec, group.sampling)
+    assert group.stages is not None
+    parts = [_stage(spec, stage) for stage in group.stages]
+    codes = {code for _, languages in parts for code in languages}
+    return tuple(stage for stages, _ in parts for stage in stages), tuple(sorted(codes))
+
+
+def _stage(spec: StudySpec, stage: Stage) -> Stages:
+    if stage.sampling is not None:
+        return _rule(spec, stage.sampling, stage.fraction)
+    assert stage.shares is not None
+    (whole,), codes = _shares(stage.shares)
+    return (replace(whole, fraction=stage.fraction),), codes
+
+
+def _by_rule(stage: PlannedStage, run: PlannedRun, unique: Mapping[str, int]) -> dict[str, float]:
+    rule = Sampling.model_validate(stage.sampling)
+    codes = tuple(rule.languages)
+    return rule.mixture(codes, unique, tokens=stage.fraction * run.tokens)
+
+
+def _overall(stages: tuple[PlannedStage, ...]) -> dict[str, float] | None:
+    """Shares over the whole run; None while a stage's are not known."""
+    overall: dict[str, float] = {}
+    for stage in stages:
+        if stage.mixture is None:
+            return None
+        for code, share in stage.mixture.items():
+            overall[code] = overall.get(code, 0.0) + stage.fraction * share
+    return dict(sorted(overall.items()))
 
 
 def _even(codes: tuple[str, ...]) -> dict[str, float]:
-    return {code: 1.0 / len(codes) for code in sorted(codes)}
+    return {code: 1.0 / len(codes) for code in codes}
 
 
 def _even_name(spec: StudySpec, codes: tuple[str, ...]) -> str:
-    """``even6`` for all of six languages; a part of them is named by its languages."""
+    """``even6`` for all of six languages; a part of them by its name, its languages or a hash."""
+    start = f"even{len(codes)}"
     if set(codes) == set(spec.languages):
-        return f"even{len(codes)}"
-    return f"even{len(codes)}-" + "-".join(sorted(codes))
+        return start
+    capacity = (group for group in spec.groups if isinstance(group, CapacityGroup))
+    for name, named in (one for group in capacity for one in group.listed()):
+        if name is not None and set(named) == set(codes):
+            return f"{start}-{name}"
+    if len(codes) > NAMED_LANGUAGES:  # run ids are names of directories
+        return f"{start}-{key_of({'languages': sorted(codes)})[:8]}"
+    return f"{start}-" + "-".join(sorted(codes))
+
+
+def _base_name(spec: StudySpec, group: ContinuedGroup) -> str:
+    if group.base == "even":
+        return _even_name(spec, spec.members(group.base_set))
+    names = {
+        one.name: f"mix-{one.name}" if isinstance(one, MixtureGroup) else one.name
+        for one in spec.groups
+        if isinstance(one, MixtureGroup | UnimaxGroup)
+    }
+    if group.base not in names:
+        raise InputError(
+            "a continued group starts from a mixture that is not in the study",
+            value=group.base,
+            where="groups, kind: continued, base",
+            remedy=f"it is one of: {', '.join(['even', *names])}",
+        )
+    return names[group.base]
 
 
 def _planned(
-    spec: StudySpec,
-    kind: str,
-    name: str,
-    mixture: dict[str, float],
-    size: str,
-    seed: int,
-    tokens: int,
+    content: _Content, size: str, model: ModelConfig, seed: int, tokens: int
 ) -> PlannedRun:
-    model = spec.model_of(size)
     return PlannedRun(
-        run_id=f"{name}-{size}-seed{seed}",
-        group=kind,
+        run_id=f"{content.name}-{size}-seed{seed}",
+        group=content.kind,
         size=size,
-        mixture=mixture,
+        languages=content.languages,
+        mixture=_overall(content.stages),
+        stages=content.stages,
         tokens=tokens,
         seed=seed,
         n_params=model.n_params,
         n_params_non_embedding=model.n_params_non_embedding,
         flops=training_flops(model.n_params, tokens),
+        vocabulary=content.vocabulary,
+        base_run=None if content.base is None else f"{content.base}-{size}-seed{seed}",
     )
 
 
-def _with_base(run: PlannedRun, base_run: str) -> PlannedRun:
-    return replace(run, base_run=base_run)
+def _with_decays(
+    spec: StudySpec, run: PlannedRun, decays: tuple[float, ...]
+) -> Iterator[PlannedRun]:
+    """A run that stays at its learning rate, and the decays that leave it.
+
+    The one at the end of all tokens is the run itself, and has its name.
+    """
+    if run.mixture is None or len(run.stages) > 1 or run.base_run is not None:
+        raise InputError(
+            "decays can branch off from runs on one mixture that is written out, and from the "
+            "beginning only",
+            value=run.run_id,
+            where="groups, decays",
+            remedy="leave decays out of groups by rule, in stages or continued",
+        )
+    config = spec.training_of(run.size)
+    trunk = f"{run.run_id}-stable"
+    branches = []
+    for part in sorted(set(decays)):
+        schedule = Schedule.of(round(part * run.tokens), spec.sequence_length, config)
+        begin = (schedule.total - schedule.decay) * schedule.tokens_per_step
+        tokens = round(part * run.tokens)
+        branches.append(
+            replace(
+                run,
+                run_id=run.run_id if part == 1.0 else f"{run.run_id}-at{format_count(tokens)}",
+                tokens=tokens,
+                flops=training_flops(run.n_params, tokens - begin),
+                base_run=trunk,
+                branch_tokens=begin,
+            )
+        )
+    ends = tuple(branch.branch_tokens or 0 for branch in branches)
+    flops = training_flops(run.n_params, ends[-1])
+    yield replace(run, run_id=trunk, tokens=ends[-1], flops=flops, keep_tokens=ends)
+    yield from branches
+
+
+def _refuse_other(first: PlannedRun, second: PlannedRun, index: int) -> None:
+    if first != second:
+        raise InputError(
+            "two groups make the same run in different ways",
+            value=f"{first.run_id}: {first.tokens} and {second.tokens} tokens",
+            where=f"groups.{index}",
+            remedy="leave it out of one of them, or give them different seeds or names",
+        )
 
 
 def _bases_first(runs: dict[str, PlannedRun]) -> Iterator[PlannedRun]:
@@ -150,7 +471,7 @@ def _bases_first(runs: dict[str, PlannedRun]) -> Iterator[PlannedRun]:
             "a continued run starts from a run that is not in the study",
             value=missing[0],
             where="groups, kind: continued",
-            remedy="add a capacity group with the same languages, size and seed",
+            remedy="add the group of its base with the same size and seed",
         )
     yield from sorted(
         runs.values(),

@@ -8,7 +8,7 @@ are of the same content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atlas_scaling.study.loss import summed_cross_entropy
-from atlas_scaling.study.model import Transformer
+from atlas_scaling.study.parallel import World
 from atlas_scaling.study.tokens import PackedText
 from atlas_scaling.units import bits_per_byte
 
-WINDOWS_AT_A_TIME: Final = 16
+TOKENS_AT_A_TIME: Final = {"cpu": 2048}
+TOKENS_ON_ACCELERATORS: Final = 32_768
+
+SummedLoss = Callable[[Tensor, Tensor], Tensor]
+"""Of ids and targets, both (B, T): nats over all targets, a scalar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +41,47 @@ class Evaluator:
     Args:
         texts: by language.
         sequence_length: tokens a window predicts.
+        world: the processes that evaluate together, each some of the windows.
+        device: where they do.
     """
 
-    def __init__(self, texts: Mapping[str, PackedText], *, sequence_length: int) -> None:
+    def __init__(
+        self,
+        texts: Mapping[str, PackedText],
+        *,
+        sequence_length: int,
+        world: World | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         self._texts = dict(sorted(texts.items()))
+        self._world, self._device = world or World(), device or torch.device("cpu")
+        tokens = TOKENS_AT_A_TIME.get(self._device.type, TOKENS_ON_ACCELERATORS)
+        at_a_time = max(1, tokens // sequence_length)
         self._windows = {
-            code: list(_windows(text, sequence_length)) for code, text in self._texts.items()
+            code: list(_windows(text, sequence_length, at_a_time))
+            for code, text in self._texts.items()
         }
 
-    def scores(self, model: Transformer) -> dict[str, Score]:
-        """The model's loss on every text."""
-        return {code: self._score(model, code) for code in self._texts}
+    def scores(self, loss: SummedLoss) -> dict[str, Score]:
+        """The loss on every text."""
+        return {code: self._score(loss, code) for code in self._texts}
 
-    @torch.no_grad()
-    def _score(self, model: Transformer, code: str) -> Score:
-        nats = sum(
-            summed_cross_entropy(
-                model.hidden(ids).flatten(0, 1), model.embedding.weight, targets.flatten()
-            )
-            for ids, targets in self._windows[code]
-        )
+    def _score(self, loss: SummedLoss, code: str) -> Score:
+        windows, size = self._windows[code], self._world.size
+        wide = torch.float32 if self._device.type == "mps" else torch.float64
+        nats = torch.zeros((), dtype=wide, device=self._device)
+        for first in range(0, len(windows), size):
+            mine = first + self._world.rank
+            # FSDP wants every process in every call: one without windows left repeats the last
+            summed = loss(*windows[min(mine, len(windows) - 1)])
+            if mine < len(windows):
+                nats += summed
         text = self._texts[code]
-        loss = nats / text.n_tokens
-        return Score(loss, bits_per_byte(loss, n_tokens=text.n_tokens, n_bytes=text.n_bytes))
+        mean = float(self._world.sum(nats)) / text.n_tokens
+        return Score(mean, bits_per_byte(mean, n_tokens=text.n_tokens, n_bytes=text.n_bytes))
 
 
-def _windows(text: PackedText, length: int) -> list[tuple[Tensor, Tensor]]:
+def _windows(text: PackedText, length: int, at_a_time: int) -> list[tuple[Tensor, Tensor]]:
     """Batches of (ids, targets); the last window may be shorter and then goes alone."""
     targets = torch.from_numpy(np.asarray(text.tokens, dtype=np.int64))
     eos = targets[-1:]
@@ -73,10 +91,10 @@ def _windows(text: PackedText, length: int) -> list[tuple[Tensor, Tensor]]:
     whole_ids, whole_targets = ids[:whole].view(-1, length), targets[:whole].view(-1, length)
     batches = [
         (
-            whole_ids[begin : begin + WINDOWS_AT_A_TIME],
-            whole_targets[begin : begin + WINDOWS_AT_A_TIME],
+            whole_ids[begin : begin + at_a_time],
+            whole_targets[begin : begin + at_a_time],
         )
-        for begin in range(0, n_whole, WINDOWS_AT_A_TIME)
+        for begin in range(0, n_whole, at_a_time)
     ]
     if whole < len(targets):
         batches.append((ids[None, whole:], targets[None, whole:]))

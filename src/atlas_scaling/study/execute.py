@@ -11,9 +11,12 @@ import torch
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.provenance import code_info
-from atlas_scaling.runs.record import RunRecord, RunStatus
+from atlas_scaling.runs.record import MixtureStage, RunRecord, RunStatus
+from atlas_scaling.study.companions import companions
 from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.engines.options import noted_options
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.settings import TrainConfig
 from atlas_scaling.study.tokens import TokenStore
 from atlas_scaling.study.train import train
 
@@ -36,43 +39,65 @@ def execute_run(
     Raises:
         RunError: its text is gone, its base has no checkpoint, or nothing can be written.
     """
-    planned = next(run for run in study.design.runs if run.run_id == run_id)
+    planned = study.planned(run_id)
     inputs = study.read_inputs()
     if inputs is None:
         raise RunError("the study has no text yet", where=str(study.path))
-    store = TokenStore.open(Path(inputs.tokens_dir))
+    store = TokenStore.open(Path(inputs.tokens_of(planned.vocabulary)))
+    planned = planned.resolved({code: store.unique_tokens(code) for code in planned.languages})
     base = None if planned.base_run is None else study.run_dir(planned.base_run)
-    return train(
-        study.run_dir(run_id),
-        make_record(study, planned, store),
-        study.spec.model_of(planned.size),
-        study.spec.training_of(planned.size),
-        texts={code: store.train(code) for code in planned.mixture},
-        evals={code: store.evaluation(code) for code in study.spec.languages},
-        init_from=base,
-        on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
-        should_stop=should_stop,
-    )
+    config = training_of(study, planned)
+    tokens_per_step = config.batch_size * study.spec.sequence_length
+    hardware = noted_options(study.path).hardware_of(planned.size)
+    with companions(study.path, run_id, processes=hardware.processes) as world:
+        return train(
+            study.run_dir(run_id),
+            make_record(study, planned, store),
+            study.spec.model_of(planned.size),
+            config,
+            texts={code: store.train(code) for code in planned.languages},
+            evals={
+                code: store.evaluation(code) for code in study.spec.evaluated_in(planned.vocabulary)
+            },
+            init_from=base,
+            hardware=hardware,
+            world=world,
+            keep_steps={tokens // tokens_per_step for tokens in planned.keep_tokens},
+            on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
+            should_stop=should_stop,
+        )
+
+
+def training_of(study: StudyFolder, planned: PlannedRun) -> TrainConfig:
+    """How a run is trained: as its size is, but without decay where others branch off for that."""
+    config = study.spec.training_of(planned.size)
+    return config.model_copy(update={"decay_fraction": 0.0}) if planned.keep_tokens else config
 
 
 def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> RunRecord:
-    """What ``run.json`` says of a planned run."""
+    """What ``run.json`` says of a planned run, its mixture resolved."""
     spec = study.spec
+    stages = [
+        MixtureStage(fraction=stage.fraction, mixture=stage.mixture or {})
+        for stage in planned.stages
+    ]
     return RunRecord(
         run_id=planned.run_id,
         study=spec.name,
         group=planned.group,
-        mixture=planned.mixture,
+        mixture=planned.mixture or {},
+        stages=tuple(stages) if len(stages) > 1 else (),
         tokens=planned.tokens,
-        unique_tokens={code: store.unique_tokens(code) for code in planned.mixture},
+        unique_tokens={code: store.unique_tokens(code) for code in planned.languages},
         n_params=planned.n_params,
         n_params_non_embedding=planned.n_params_non_embedding,
         model=spec.model_of(planned.size).model_dump(mode="json"),
-        optimizer=spec.training_of(planned.size).model_dump(mode="json"),
+        optimizer=training_of(study, planned).model_dump(mode="json"),
         tokenizer=store.tokenizer,
         corpus_sha256=store.corpus_sha256,
         seed=planned.seed,
         base_run=planned.base_run,
+        branch_tokens=planned.branch_tokens,
         code=code_info(),
         environment={
             "python": platform.python_version(),

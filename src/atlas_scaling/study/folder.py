@@ -6,40 +6,52 @@
     STUDY/inputs.json    corpus and tokens it trains on, with their hashes
     STUDY/runs/RUN_ID/   one run directory each (runs/record.py)
     STUDY/logs/          what workers printed
-    STUDY/lock           held while a process works on the study
+    STUDY/locks/         which processes worked on the study (study/lock.py)
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import Field
 
 from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.runs.record import Frozen, RunState, RunStatus
-from atlas_scaling.runs.store import read_run
-from atlas_scaling.study.design import Design, design_study
-from atlas_scaling.study.spec import StudySpec
+from atlas_scaling.runs.store import read_status
+from atlas_scaling.study.design import Design, PlannedRun, design_study
+from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 
 SPEC_NAME: Final = "study.yaml"
 INPUTS_NAME: Final = "inputs.json"
 
 
 class StudyInputs(Frozen):
-    """What a study trains on. The paths lie in the cache; the hashes say what must be there."""
+    """What a study trains on. The paths lie in the cache; the hashes say what must be there.
+
+    ``own_tokens_dirs`` are those of languages with a vocabulary of their own.
+    """
 
     corpus_dir: str
     corpus_sha256: str
     tokens_dir: str
     tokenizer_sha256: str
+    own_tokens_dirs: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether all tokens are where they were put."""
+        return all(Path(one).is_dir() for one in (self.tokens_dir, *self.own_tokens_dirs.values()))
+
+    def tokens_of(self, vocabulary: str) -> str:
+        """Where the tokens of a vocabulary are: the study's, or a language's own."""
+        own = vocabulary != STUDY_VOCABULARY
+        return self.own_tokens_dirs[vocabulary] if own else self.tokens_dir
 
 
 @dataclass(frozen=True)
@@ -95,10 +107,13 @@ class StudyFolder:
         """The directory of one run."""
         return self.runs_dir / run_id
 
+    def planned(self, run_id: str) -> PlannedRun:
+        """The plan of one run."""
+        return next(run for run in self.design.runs if run.run_id == run_id)
+
     def status_of(self, run_id: str) -> RunStatus | None:
         """What the run last said of itself; None if it never began."""
-        directory = self.run_dir(run_id)
-        return read_run(directory).status if directory.is_dir() else None
+        return read_status(self.run_dir(run_id))
 
     def is_done(self, run_id: str) -> bool:
         """Whether a run has reached its end."""
@@ -129,32 +144,13 @@ class StudyFolder:
         path = self.path / INPUTS_NAME
         return StudyInputs.model_validate_json(path.read_bytes()) if path.exists() else None
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the study, so that no second process trains the same runs.
+    def lock(self) -> Lock:
+        """Held while a process works on the study, so that no second one trains the same runs.
 
         Raises:
             InputError: another process holds it; the message says which and since when.
         """
-        path = self.path / "lock"
-        with path.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise InputError(
-                    "another process is at work on this study",
-                    value=file.read().strip(),
-                    where=str(path),
-                    remedy="wait for it, or stop it; or give another folder with --output",
-                ) from None
-            file.truncate(0)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
-            file.write(json.dumps(owner))
-            file.flush()
-            yield
-            file.truncate(0)
+        return Lock(self.path, what="study")
 
 
 def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:

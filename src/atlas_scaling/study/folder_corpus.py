@@ -1,30 +1,36 @@
 """A user's own text as a corpus: ``DIR/CODE.txt``, with ``DIR/eval/CODE.txt`` where there is one.
 
-One sentence or paragraph a line, UTF-8. The text is taken as it is, but for NFC, white space and
-copies. A language without evaluation text gives some of its own lines for it.
+Instead of a text file with a sentence or paragraph a line there may be ``CODE.jsonl`` or
+``CODE.parquet`` with a document a record, and a folder ``CODE/`` of such files. The text is taken
+as it is, but for NFC, white space and copies. A language without evaluation text gives some of its
+own for it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from atlas_scaling.config import BesideTheFile
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
-from atlas_scaling.study.cache import sha256_of
-from atlas_scaling.study.cleaning import fingerprint, tidied
-from atlas_scaling.study.corpus_store import CorpusText, Line, SourceRecord
-from atlas_scaling.study.deduplication import distinct_lines, order_key
-from atlas_scaling.study.say import Say
+from atlas_scaling.study.cache import key_of, sha256_of
+from atlas_scaling.study.corpus_store import SourceRecord
+from atlas_scaling.study.documents import KINDS, kind_of, read_documents
+from atlas_scaling.study.streamed_corpus import (
+    STREAMING_VERSION,
+    GivenLine,
+    Intake,
+    numbered_lines,
+    tidy,
+)
 
-FOLDER_VERSION: Final = 1
+FOLDER_VERSION: Final = 2
 """Raised with every change that alters a corpus that is built from a folder."""
-
-MAX_EVAL_SHARE: Final = 0.1
 
 _SOURCE: Final = "folder"
 
@@ -34,19 +40,24 @@ class FolderSpec(Frozen):
 
     Attributes:
         source: says that it is this one.
-        path: folder with one ``CODE.txt`` a language; relative to where the program runs.
+        path: folder with a text a language; relative to the file that names it.
+        column: where records of JSON lines and Parquet have their text.
         eval_lines: evaluation lines to split off for a language without ``eval/CODE.txt``; at most
-            a tenth of its lines.
+            a tenth of its text.
+        contamination: whether training text that has a passage of the evaluation text is dropped
+            or only reported.
         seed: of that split and of the order of training lines.
     """
 
     source: Literal["folder"]
-    path: Path
+    path: BesideTheFile
+    column: str = "text"
     eval_lines: int = Field(default=800, gt=0)
+    contamination: Literal["drop", "report"] = "report"
     seed: int = 0
 
 
-def folder_request(spec: FolderSpec, languages: Sequence[str]) -> dict[str, Any]:
+def folder_request(spec: FolderSpec, languages: Sequence[str], cache: Path) -> dict[str, Any]:
     """All that a corpus depends on: the hashes of the files, not where they lie.
 
     Raises:
@@ -56,114 +67,102 @@ def folder_request(spec: FolderSpec, languages: Sequence[str]) -> dict[str, Any]
         raise InputError("there is no such folder", value=str(spec.path), where="corpus.path")
     files: dict[str, str] = {}
     for code in languages:
-        files[f"{code}.txt"] = sha256_of(_existing(spec.path, code))
-        evaluation = spec.path / "eval" / f"{code}.txt"
-        if evaluation.is_file():
-            files[f"eval/{code}.txt"] = sha256_of(evaluation)
+        for path in [*_text_files(spec.path, code), *_evaluation_files(spec.path, code)]:
+            files[str(path.relative_to(spec.path))] = _remembered_sha256(path, cache)
     return {
-        "source": spec.source,
-        "eval_lines": spec.eval_lines,
-        "seed": spec.seed,
+        **spec.model_dump(mode="json", exclude={"path"}),
         "languages": list(languages),
         "files": files,
-        "version": FOLDER_VERSION,
+        "version": [FOLDER_VERSION, STREAMING_VERSION],
     }
 
 
-def gather_folder(spec: FolderSpec, languages: Sequence[str], *, say: Say) -> CorpusText:
-    """Read, split and free of copies.
+def folder_intake(spec: FolderSpec) -> Intake:
+    """How the folder's text is read."""
 
-    Raises:
-        InputError: a file is missing, empty or no UTF-8.
-    """
-    dropped: dict[str, Counter[str]] = {code: Counter() for code in languages}
-    candidates: dict[str, list[str]] = {}
-    evaluation: dict[str, list[str]] = {}
-    given: set[str] = set()
-    for code in languages:
-        say(f"reading {code}.txt")
-        candidates[code] = [line for line in _lines(_existing(spec.path, code)) if line]
-        path = spec.path / "eval" / f"{code}.txt"
-        if path.is_file():
-            given.add(code)
-            evaluation[code] = _evaluation_lines(path)
-        else:
-            evaluation[code] = _split_off(candidates[code], spec)
-    withheld = {fingerprint(line) for lines in evaluation.values() for line in lines}
-    train = distinct_lines(
-        {code: [Line(line, _SOURCE) for line in candidates[code]] for code in languages},
-        withheld=withheld,
+    def documents(code: str) -> Iterator[str]:
+        for path in _text_files(spec.path, code):
+            yield from read_documents(path, column=spec.column)
+
+    def evaluation(code: str) -> Sequence[GivenLine] | None:
+        files = _evaluation_files(spec.path, code)
+        if not files:
+            return None
+        return numbered_lines(_evaluation_lines(files[0], spec.column))
+
+    return Intake(
+        source=_SOURCE,
+        place=lambda code: str(_text_files(spec.path, code)[0]),
+        documents=documents,
+        evaluation=evaluation,
+        eval_lines=spec.eval_lines,
         seed=spec.seed,
-        dropped=dropped,
+        contamination=spec.contamination,
+        records=[SourceRecord(name=_SOURCE, licence="the user's own")],
     )
-    for code in languages:
-        if not train[code] or not evaluation[code]:
+
+
+def _evaluation_lines(path: Path, column: str) -> list[str]:
+    lines = list(read_documents(path, column=column))
+    for number, line in enumerate(lines, 1):
+        if not tidy(line):
             raise InputError(
-                f"there is too little text for {code}: nothing is left to train or evaluate on",
-                value=f"{len(train[code])} training, {len(evaluation[code])} evaluation lines",
-                where=str(spec.path / f"{code}.txt"),
-                remedy="give it more lines that are not copies of each other",
+                "a line of evaluation text is empty",
+                where=f"{path}:{number}",
+                remedy="remove it, in the files of the other languages too if they are aligned",
             )
-    aligned = given == set(languages) and len({len(v) for v in evaluation.values()}) == 1
-    return CorpusText(
-        train=train,
-        evaluation={
-            code: [Line(line, _SOURCE) for line in lines] for code, lines in evaluation.items()
-        },
-        ids=[str(i) for i in range(len(evaluation[languages[0]]))] if aligned else None,
-        sources=[SourceRecord(name=_SOURCE, licence="the user's own")],
-        dropped=dropped,
-        notes=_notes(aligned, sorted(set(languages) - given)),
-    )
-
-
-def _notes(aligned: bool, split: Sequence[str]) -> list[str]:
-    notes = []
-    if split:
-        notes.append(f"evaluation lines split off by hash of the line: {', '.join(split)}")
-    if not aligned:
-        notes.append("the evaluation text is not aligned: losses of two languages do not compare")
-    return notes
-
-
-def _split_off(lines: Sequence[str], spec: FolderSpec) -> list[str]:
-    """The first lines of the seeded order, each fingerprint once."""
-    distinct = {fingerprint(line): line for line in reversed(lines)}
-    ordered = sorted(distinct.values(), key=lambda line: order_key(spec.seed, "eval", line))
-    return ordered[: min(spec.eval_lines, max(1, int(MAX_EVAL_SHARE * len(ordered))))]
-
-
-def _evaluation_lines(path: Path) -> list[str]:
-    lines = _lines(path)
-    if "" in lines:
-        raise InputError(
-            "a line of evaluation text is empty",
-            where=f"{path}:{lines.index('') + 1}",
-            remedy="remove it, in the files of the other languages too if they are aligned",
-        )
     return lines
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(
-            "this file is not UTF-8", where=f"{path}:{line}", remedy="convert it, e.g. with iconv"
-        ) from None
-    return [tidied(line) for line in text.split("\n")][: -1 if text.endswith("\n") else None]
-
-
-def _existing(folder: Path, code: str) -> Path:
-    path = folder / f"{code}.txt"
-    if path.is_file():
-        return path
-    there = sorted(file.stem for file in folder.glob("*.txt"))
+def _text_files(folder: Path, code: str) -> list[Path]:
+    if files := _files(folder, code):
+        return files
+    there = sorted({path.name.partition(".")[0] for path in folder.iterdir() if _is_text(path)})
     raise InputError(
         f"there is no text for {code}",
-        value=path.name,
+        value=f"{code}.txt",
         where=str(folder),
         remedy=nearest(code, there)
-        or (f"the folder has {', '.join(there)}" if there else f"put its text into {path}"),
+        or (f"the folder has {', '.join(there)}" if there else f"put its text into {code}.txt"),
     )
+
+
+def _evaluation_files(folder: Path, code: str) -> list[Path]:
+    return _files(folder / "eval", code)
+
+
+def _files(folder: Path, code: str) -> list[Path]:
+    """The file of a language, or those in its folder."""
+    one = [path for kind in KINDS if (path := folder / f"{code}{kind}").is_file()]
+    if len(one) > 1:
+        raise InputError(
+            f"two files have the text of {code}",
+            value=[path.name for path in one],
+            where=str(folder),
+            remedy=f"keep one, or put both into a folder {code}/",
+        )
+    if one:
+        return one
+    inner = folder / code
+    return sorted(p for p in inner.rglob("*") if kind_of(p)) if inner.is_dir() else []
+
+
+def _is_text(path: Path) -> bool:
+    return kind_of(path) is not None or (path.is_dir() and path.name != "eval")
+
+
+def _remembered_sha256(path: Path, cache: Path) -> str:
+    """The hash of a file, noted in the cache so that an unchanged file is not read again."""
+    stat = path.stat()
+    name = key_of({"path": str(path.resolve()), "size": stat.st_size, "at": stat.st_mtime_ns})
+    note = cache / "hashes" / f"{name}.json"
+    try:
+        return str(json.loads(note.read_text("utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError):
+        digest = sha256_of(path)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"path": str(path), "sha256": digest}) + "\n", "utf-8")
+    except OSError:  # a note less costs a second reading only
+        return digest
+    return digest

@@ -2,13 +2,16 @@
 
 With a small model and a vocabulary of thousands the logits are by far the largest array of a step.
 Here they never exist whole: a chunk of rows at a time, ``e = exp(logits - max)`` takes the place of
-the logits, and the gradients are had from it at once, in the forward pass::
+the logits, and the gradients are had from it at once, in the forward pass. With
+``z = log sum e + max``, of which ``z_loss`` punishes the square::
 
-    loss      = mean(log sum e + max - x . W[target])
-    d loss/dx = (e W / sum e - W[target]) / M
-    d loss/dW = (e' (x / sum e) - x at the rows of the targets) / M
+    loss      = sum(z - x . W[target]) + z_loss sum z^2
+    d loss/dx = a (e W / sum e) - W[target]            a = 1 + 2 z_loss z
+    d loss/dW = e' (a x / sum e) - x at the rows of the targets
 
 ``e`` itself is neither normalised nor corrected at the targets: passes over it are what costs.
+Chunks are of ``CHUNK_ELEMENTS`` logits, and of 128 rows where the vocabulary is above that share:
+at 262,144 pieces a chunk is 128 MiB of float32.
 """
 
 from __future__ import annotations
@@ -19,67 +22,100 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-CHUNK_ROWS: Final = 128
+CHUNK_ELEMENTS: Final = 1 << 20
+CHUNK_ELEMENTS_ON_ACCELERATORS: Final = 1 << 26
+FEWEST_ROWS: Final = 128
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of ``softmax(x weight')``; x is (M, d), weight (V, d), targets (M,)."""
+    """Summed cross-entropy of ``softmax(x weight')``; x is (M, d), weight (V, d), targets (M,)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        grad_x = torch.empty_like(x)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, z_loss: float
+    ) -> tuple[Tensor, Tensor]:
+        x_Md, weight_Vd = _as_multiplied(x), _as_multiplied(weight)
+        grad_x = torch.empty_like(x_Md)
         grad_weight = torch.zeros_like(weight)
-        total = x.new_zeros(())
-        for rows, exp_mV, sum_m1, log_m1 in _softmax_chunks(x, weight):
-            total += log_m1.sum()
-            torch.mm(exp_mV, weight, out=grad_x[rows]).div_(sum_m1)
-            grad_weight.addmm_(exp_mV.T, x[rows] / sum_m1)
-        target_Md = weight[targets]
-        total -= (x * target_Md).sum()
-        grad_x -= target_Md
-        grad_weight.index_add_(0, targets, x, alpha=-1)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        nats, punished = x.new_zeros(2, dtype=wide)
+        for rows, exp_mV, sum_m1, log_m1 in _softmax_chunks(x_Md, weight_Vd):
+            nats += log_m1.sum()
+            scale_m1 = 1.0 / sum_m1
+            if z_loss:
+                punished += z_loss * log_m1.square().sum()
+                scale_m1 *= 1.0 + 2.0 * z_loss * log_m1
+            factor_mV = exp_mV.to(x_Md.dtype)
+            torch.mm(factor_mV, weight_Vd, out=grad_x[rows]).mul_(scale_m1)
+            weighted = (x_Md[rows] * scale_m1).to(x_Md.dtype)
+            if weighted.dtype == grad_weight.dtype:
+                grad_weight.addmm_(factor_mV.T, weighted)
+            else:
+                grad_weight += factor_mV.T @ weighted
+        target_Md = weight_Vd[targets].to(wide)
+        nats -= (x_Md.to(wide) * target_Md).sum()
+        grad_x = grad_x.to(wide).sub_(target_Md).to(x.dtype)
+        grad_weight.index_add_(0, targets, x_Md.to(weight.dtype), alpha=-1)
         ctx.save_for_backward(grad_x, grad_weight)
-        ctx.n_rows = len(x)
-        return total / len(x)
+        ctx.mark_non_differentiable(nats)
+        return nats + punished, nats
 
     @staticmethod
-    def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_x, grad_weight = ctx.saved_tensors
-        scale = grad_output[0] / ctx.n_rows
-        return grad_x * scale, grad_weight * scale, None
+        # in place: the gradients of a large vocabulary are had once, not twice
+        return grad_x.mul_(grad_output[0]), grad_weight.mul_(grad_output[0]), None, None
 
 
-def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of logits ``x weight'``, differentiable in both.
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, targets: Tensor, *, z_loss: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """What to minimise, and the nats in it: cross-entropies of logits ``x weight'``, summed.
+
+    The first is differentiable in ``x`` and ``weight``, once; it has the punishment of ``z_loss``
+    in it, the second has not.
 
     Args:
         x: last hidden states, (M, d).
         weight: output embedding, (V, d).
         targets: ids, (M,), int64.
+        z_loss: weight of the squared log-normaliser.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(x, weight, targets)  # type: ignore[no-untyped-call]
-    return loss
+    minimised, nats = _LinearCrossEntropy.apply(x, weight, targets, z_loss)  # type: ignore[no-untyped-call]
+    return minimised, nats
 
 
-def summed_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor) -> float:
-    """The sum over rows, for evaluation, in float64; no gradient."""
-    target_M = (x * weight[targets]).sum(1)
-    total = -float(target_M.double().sum())
+def summed_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The sum over rows, for evaluation, in float64 where the device has it; no gradient."""
+    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    x, weight = _as_multiplied(x), _as_multiplied(weight)
+    total = -(x * weight[targets]).sum(dtype=wide)
     for _, _, _, log_m1 in _softmax_chunks(x, weight):
-        total += float(log_m1.double().sum())
+        total += log_m1.to(wide).sum()
     return total
+
+
+def _as_multiplied(x: Tensor) -> Tensor:
+    """In the type that autocast multiplies matrices in, which it does not do by itself here."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def _softmax_chunks(x: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """For each chunk of m rows: the rows, ``e`` (m, V), ``sum e`` and ``log sum e + max`` (m, 1).
 
-    ``e`` is one buffer for all chunks: the next overwrites it.
+    The last three are float32 at least. ``e`` is one buffer for all chunks: the next overwrites it.
     """
-    buffer = x.new_empty(min(CHUNK_ROWS, len(x)), len(weight))
-    for begin in range(0, len(x), CHUNK_ROWS):
-        rows = slice(begin, begin + CHUNK_ROWS)
+    on_cpu = x.device.type == "cpu"
+    elements = CHUNK_ELEMENTS if on_cpu else CHUNK_ELEMENTS_ON_ACCELERATORS
+    size = min(len(x), max(FEWEST_ROWS, elements // len(weight)))
+    buffer = x.new_empty(size, len(weight))
+    for begin in range(0, len(x), size):
+        rows = slice(begin, begin + size)
         chunk = x[rows]
         exp_mV = torch.mm(chunk, weight.T, out=buffer[: len(chunk)])
+        if exp_mV.dtype in (torch.bfloat16, torch.float16):
+            exp_mV = exp_mV.float()
         max_m1 = exp_mV.amax(1, keepdim=True)
         sum_m1 = exp_mV.sub_(max_m1).exp_().sum(1, keepdim=True)
         yield rows, exp_mV, sum_m1, sum_m1.log() + max_m1

@@ -50,13 +50,13 @@ class StudyPace:
     Attributes:
         runs: all runs of the study.
         done: ids of those that had ended before.
-        n_workers: how many run at a time.
+        n_workers: how many run at a time; None for as many as do now.
         clock: seconds; another one in tests.
     """
 
     runs: Sequence[PlannedRun]
     done: frozenset[str]
-    n_workers: int
+    n_workers: int | None
     clock: Callable[[], float] = time.monotonic
     _state: dict[str, RunPace] = field(init=False)
     _speed_by_size: dict[str, float] = field(init=False, default_factory=dict)
@@ -113,8 +113,9 @@ class StudyPace:
             for s in states
             if s.kind not in _ENDED
         ]
+        n_workers = self.n_workers or max(1, sum(s.kind in _RUNNING for s in states))
         # No schedule beats the longest run, nor the even spread over the workers.
-        return max(sum(left) / self.n_workers, max(left, default=0.0))
+        return max(sum(left) / n_workers, max(left, default=0.0))
 
     def _speed_of(self, run: PlannedRun) -> float:
         if run.size in self._speed_by_size:

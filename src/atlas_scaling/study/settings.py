@@ -1,12 +1,13 @@
 """What a run is told: the shape of its model and how it is trained. No PyTorch is needed here.
 
-Parameters are counted exactly: ``V d`` for the tied embedding, and for the rest (attention,
-feed-forward of width f, norms; see ``study/model.py``) ``L (4 d^2 + 2 d f + 2 d) + d``.
+Parameters are counted exactly: ``V d`` for the tied embedding, and for the rest (attention of h
+heads of width k, feed-forward of m matrices of width f, norms; see ``study/model.py``)
+``L (4 d h k + m d f + 2 d) + d``, m = 2, or 3 where it is gated.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -29,27 +30,41 @@ class ModelShape(Frozen):
     Attributes:
         n_layers: blocks.
         d_model: width of the residual stream.
-        n_heads: attention heads; each has ``d_model / n_heads`` dimensions, an even number.
+        n_heads: attention heads.
+        d_head: dimensions of each, an even number; ``d_model / n_heads`` unless given.
         d_ff: width of the feed-forward layers; four times ``d_model`` unless given.
+        gated: whether the feed-forward layers have a gate, a third matrix (Table B.3's have).
     """
 
     n_layers: int = Field(gt=0)
     d_model: int = Field(gt=0)
     n_heads: int = Field(gt=0)
+    d_head: int | None = Field(default=None, gt=0)
     d_ff: int | None = Field(default=None, gt=0)
+    gated: bool = False
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> ModelShape:
-        if self.d_model % self.n_heads:
+        if self.d_head is None and self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model {self.d_model} cannot be cut into {self.n_heads} heads of equal size"
             )
-        if (self.d_model // self.n_heads) % 2:
+        if self.head_size % 2:
             raise ValueError(
-                f"a head has {self.d_model // self.n_heads} dimensions; rotary positions turn "
+                f"a head has {self.head_size} dimensions; rotary positions turn "
                 "pairs of them, so it must be an even number"
             )
         return self
+
+    @property
+    def head_size(self) -> int:
+        """Dimensions of an attention head."""
+        return self.d_head or self.d_model // self.n_heads
+
+    @property
+    def feed_forward(self) -> int:
+        """Width of the feed-forward layers."""
+        return self.d_ff or 4 * self.d_model
 
 
 class ModelConfig(ModelShape):
@@ -64,21 +79,23 @@ class ModelConfig(ModelShape):
     sequence_length: int = Field(default=128, gt=1)
 
     @property
-    def feed_forward(self) -> int:
-        """Width of the feed-forward layers."""
-        return self.d_ff or 4 * self.d_model
-
-    @property
     def n_params_non_embedding(self) -> int:
         """Parameters without the embedding."""
         d = self.d_model
-        block = 4 * d * d + 2 * d * self.feed_forward + 2 * d
+        attention = 4 * d * self.n_heads * self.head_size
+        block = attention + (3 if self.gated else 2) * d * self.feed_forward + 2 * d
         return self.n_layers * block + d
 
     @property
     def n_params(self) -> int:
         """Parameters, the tied embedding counted once."""
         return self.vocab_size * self.d_model + self.n_params_non_embedding
+
+    @property
+    def flops_per_token(self) -> float:
+        """FLOPs of training on a token: ``6 N``, and ``6 L T h k`` for attention to the past."""
+        attention = self.n_layers * self.sequence_length * self.n_heads * self.head_size
+        return 6.0 * (self.n_params + attention)
 
 
 class SharedTraining(Frozen):
@@ -92,6 +109,9 @@ class SharedTraining(Frozen):
         weight_decay: of matrices; norms have none.
         beta1, beta2: of AdamW.
         grad_clip: largest norm of the gradient.
+        z_loss: weight of the mean of ``(log sum e^logits)^2`` in what is minimised, which keeps
+            logits from drifting (PaLM, arXiv 2204.02311, section 5, has 1e-4). Losses in records
+            are without it.
         first_evaluation: tokens at the first evaluation. The grid is the same in all runs of a
             study, so that their curves have points at equal token counts.
         evaluations_per_doubling: points of the grid for each doubling of the tokens.
@@ -105,6 +125,7 @@ class SharedTraining(Frozen):
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.99, ge=0, lt=1)
     grad_clip: float = Field(default=1.0, gt=0)
+    z_loss: float = Field(default=0.0, ge=0)
     first_evaluation: Count = Field(default=100_000, gt=0)
     evaluations_per_doubling: int = Field(default=2, gt=0)
     checkpoint_seconds: float = Field(default=20.0, gt=0)
@@ -118,3 +139,34 @@ class TrainConfig(SharedTraining):
     """
 
     lr: float = Field(gt=0)
+
+
+class Hardware(Frozen):
+    """What a run is carried out on, and how. None of it is part of what the run is.
+
+    Losses agree between all of these settings up to rounding (bfloat16: up to its own), and bit for
+    bit between two runs with the same ones on one machine.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto``, an accelerator where there is one.
+        precision: of matrix products. ``auto`` is bfloat16 on accelerators and float32 on CPUs.
+            With bfloat16 weights, sums, losses and the optimizer stay in float32.
+        compile: whether to compile the blocks (``torch.compile``); the first step then takes long.
+        micro_batch_size: sequences that a process takes at a time; gradients are summed over a
+            step's. All of its share at once unless given.
+        checkpoint_activations: whether to keep no activations inside blocks but compute them anew
+            when gradients need them: less memory for about a third more compute.
+        processes: that train one run together, one a device.
+        sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds
+            a part of weights, gradients and optimizer state (FSDP2).
+        keep_checkpoints: how many of a run's last checkpoints are kept.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    micro_batch_size: int | None = Field(default=None, gt=0)
+    checkpoint_activations: bool = False
+    processes: int = Field(default=1, gt=0)
+    sharding: Literal["replicate", "shard"] = "replicate"
+    keep_checkpoints: int = Field(default=1, gt=0)

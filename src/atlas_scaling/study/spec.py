@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
-from atlas_scaling.languages import normalise
-from atlas_scaling.runs.record import MIXTURE_TOLERANCE, Frozen
+from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
+from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
+from atlas_scaling.study.mixture_spec import (
+    ALL,
+    Code,
+    CodeList,
+    Languages,
+    Sampling,
+    Shares,
+    Stages,
+    distinct,
+    named,
+)
+from atlas_scaling.study.scales import shape_of_scale
 from atlas_scaling.study.settings import (
     Count,
     ModelConfig,
@@ -25,32 +38,11 @@ from atlas_scaling.study.settings import (
 )
 from atlas_scaling.study.tokenizer import TokenizerSpec
 
-ALL: Final = "all"
-
+STUDY_VOCABULARY: Final = "study"
+"""The one vocabulary over all languages; others are named by the language that has its own."""
 
 PositiveCount = Annotated[Count, Field(gt=0)]
-Code = Annotated[str, BeforeValidator(normalise)]
-Languages = Literal["all"] | tuple[Code, ...]
-
-
-def _distinct(codes: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = sorted({code for code in codes if codes.count(code) > 1})
-    if repeated:
-        raise ValueError(f"named more than once: {', '.join(repeated)}")
-    return codes
-
-
-def _sums_to_one(shares: dict[str, float]) -> dict[str, float]:
-    total = sum(shares.values())
-    if min(shares.values(), default=0.0) <= 0:
-        raise ValueError("every share of a mixture must be above zero; leave the others out")
-    if abs(total - 1.0) > MIXTURE_TOLERANCE:
-        raise ValueError(f"the shares of a mixture must sum to 1, these sum to {total:.6g}")
-    return shares
-
-
-def _named(languages: Literal["all"] | tuple[str, ...]) -> set[str]:
-    return set() if languages == ALL else set(languages)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Group(Frozen):
@@ -59,23 +51,30 @@ class Group(Frozen):
     Attributes:
         sizes: names from the study's ``sizes``.
         tokens: training tokens of each run: one count, or one per size. Written 600k, 2M, 1e9.
+        steps: the same in optimiser steps, in place of ``tokens``.
         seeds: one run each; seeds change the initial weights and the order of the data.
+        label: what a design calls the group; its kind unless given.
+        decays: parts of ``tokens``, such as ``[0.25, 0.5, 1]``, at which decayed models are wanted.
+            Each run is then one that stays at its learning rate, and a decay that branches off from
+            it for each: as good as runs of those lengths, at the cost of the longest and the
+            decays. None unless given: one run that decays at its end.
     """
 
     sizes: tuple[str, ...] = Field(min_length=1)
-    tokens: PositiveCount | dict[str, PositiveCount]
+    tokens: PositiveCount | dict[str, PositiveCount] | None = None
+    steps: PositiveCount | None = None
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    label: str | None = None
+    decays: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
 
     def codes(self) -> set[str]:
         """Languages that the group names, beyond ``all``."""
         return set()
 
-    def tokens_of(self, size: str) -> int:
-        """Training tokens of this group's runs of ``size``."""
-        return self.tokens[size] if isinstance(self.tokens, dict) else self.tokens
-
     @model_validator(mode="after")
     def _every_size_has_tokens(self) -> Group:
+        if (self.tokens is None) == (self.steps is None):
+            raise ValueError("a group has either tokens or steps")
         if isinstance(self.tokens, dict) and set(self.tokens) != set(self.sizes):
             raise ValueError(
                 f"tokens are given for {sorted(self.tokens)}, sizes are {sorted(self.sizes)}"
@@ -84,21 +83,28 @@ class Group(Frozen):
 
 
 class MonolingualGroup(Group):
-    """Each language alone. ``languages`` is a list, or ``all`` of the study's."""
+    """Each language alone.
+
+    Attributes:
+        languages: a list, or ``all`` of the study's.
+        vocabulary: ``study``, the one over all languages, or ``own``, one trained in the same way
+            on the language alone. Losses of the two compare in bits per byte only.
+    """
 
     kind: Literal["monolingual"]
     languages: Languages = ALL
+    vocabulary: Literal["study", "own"] = "study"
 
     def codes(self) -> set[str]:
         """Languages that the group names."""
-        return _named(self.languages)
+        return named(self.languages)
 
 
 class BilingualGroup(Group):
     """Pairs of languages, half and half: what a transfer score is measured on."""
 
     kind: Literal["bilingual"]
-    pairs: tuple[Annotated[tuple[Code, Code], AfterValidator(_distinct)], ...]
+    pairs: tuple[Annotated[tuple[Code, Code], AfterValidator(distinct)], ...]
 
     def codes(self) -> set[str]:
         """Languages that the group names."""
@@ -106,59 +112,143 @@ class BilingualGroup(Group):
 
 
 class CapacityGroup(Group):
-    """Even mixtures of K languages; ``sets`` names the languages of each, or is ``all`` once."""
+    """Even mixtures of K languages.
+
+    Attributes:
+        sets: the languages of each, in a list or by a name for run ids; or ``all``, one mixture.
+    """
 
     kind: Literal["capacity"]
-    sets: Literal["all"] | tuple[Annotated[tuple[Code, ...], AfterValidator(_distinct)], ...] = ALL
+    sets: Literal["all"] | dict[Name, CodeList] | tuple[CodeList, ...] = ALL
 
     def codes(self) -> set[str]:
         """Languages that the group names."""
-        return set() if self.sets == ALL else {code for one in self.sets for code in one}
+        return {code for _, one in self.listed() for code in one}
+
+    def listed(self) -> list[tuple[str | None, tuple[str, ...]]]:
+        """Name, if it has one, and languages of each set; nothing where it is ``all``."""
+        if self.sets == ALL:
+            return []
+        return list(
+            self.sets.items() if isinstance(self.sets, dict) else ((None, s) for s in self.sets)
+        )
+
+
+class UnimaxGroup(Group):
+    """The Unimax mixture: equal tokens for every language, up to a cap on epochs.
+
+    Attributes:
+        name: for run ids, where a study has more than one.
+        languages: a list, or ``all`` of the study's.
+        max_epochs: of any one language's text; 10 unless given.
+        rates: ``text``, by the distinct tokens that the corpus has, or ``published``, those of the
+            ATLAS paper's Table B.4 for MADLAD-400.
+    """
+
+    kind: Literal["unimax"]
+    name: Name = "unimax"
+    languages: Languages = ALL
+    max_epochs: float | None = Field(default=None, gt=0)
+    rates: Literal["text", "published"] = "text"
+
+    def codes(self) -> set[str]:
+        """Languages that the group names."""
+        return named(self.languages)
 
 
 class MixtureGroup(Group):
-    """One mixture with shares of its own, named for its run ids."""
+    """One mixture of any kind, named for its run ids: ``shares``, ``sampling`` or ``stages``.
+
+    Attributes:
+        name: stands in run ids.
+        shares: the mixture, written out.
+        sampling: the mixture, by a rule.
+        stages: two and more mixtures, one after the other.
+    """
 
     kind: Literal["mixture"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    shares: Annotated[dict[Code, float], AfterValidator(_sums_to_one)]
+    name: Name
+    shares: Shares | None = None
+    sampling: Sampling | None = None
+    stages: Stages | None = None
+
+    @model_validator(mode="after")
+    def _has_one_mixture(self) -> MixtureGroup:
+        if sum(given is not None for given in (self.shares, self.sampling, self.stages)) != 1:
+            raise ValueError("a mixture has one of shares, sampling and stages")
+        return self
 
     def codes(self) -> set[str]:
         """Languages that the group names."""
-        return set(self.shares)
+        if self.shares is not None:
+            return set(self.shares)
+        if self.sampling is not None:
+            return self.sampling.codes()
+        assert self.stages is not None
+        return {code for stage in self.stages for code in stage.codes()}
 
 
 class ContinuedGroup(Group):
-    """Runs on one language each that start from the weights of the even mixture of all.
+    """Runs on one language each that start from the final weights of another run of the study.
 
     Attributes:
         languages: what to continue on, one run each.
-        base_set: the languages of the capacity run that they start from (same size and seed).
+        base: ``even``, the capacity run of ``base_set``; or the name of a unimax or mixture group.
+            The base has the same size and seed.
+        base_set: the languages of the capacity run.
     """
 
     kind: Literal["continued"]
-    languages: tuple[Code, ...]
-    base_set: Literal["all"] | Annotated[tuple[Code, ...], AfterValidator(_distinct)] = ALL
+    languages: CodeList
+    base: str = "even"
+    base_set: Languages = ALL
 
     def codes(self) -> set[str]:
         """Languages that the group names."""
-        return set(self.languages) | _named(self.base_set)
+        return set(self.languages) | named(self.base_set)
 
 
 AnyGroup = Annotated[
-    MonolingualGroup | BilingualGroup | CapacityGroup | MixtureGroup | ContinuedGroup,
+    MonolingualGroup | BilingualGroup | CapacityGroup | UnimaxGroup | MixtureGroup | ContinuedGroup,
     Field(discriminator="kind"),
 ]
 
 
 class Size(ModelShape):
-    """A model size of a study.
+    """A model size of a study: a shape, written out or by its scale.
 
     Attributes:
+        scale: a row of Table B.3, 0 to 52, or one of the smaller ones below it, -1 to -6
+            (``study/scales.py``); keys of the shape that are given beside it change it.
         lr: its stable learning rate; smaller models take larger ones.
+        batch_size: sequences a step, where it is another than the study's.
+        warmup_tokens: likewise.
+        rule: ``fitted`` or ``table-b2``, by which those of the three follow that are left out
+            (``study/hyperparameters.py``). Needed where there is no ``lr``.
     """
 
-    lr: float = Field(gt=0)
+    scale: int | None = None
+    lr: float | None = Field(default=None, gt=0)
+    rule: Rule | None = None
+    batch_size: int | None = Field(default=None, gt=0)
+    warmup_tokens: Count | None = Field(default=None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_shape_of_the_scale(cls, given: Any) -> Any:
+        scale = given.get("scale") if isinstance(given, dict) else None
+        return given if scale is None else {**shape_of_scale(scale), **given}
+
+    @model_validator(mode="after")
+    def _has_a_learning_rate(self) -> Size:
+        if self.lr is None and self.rule is None:
+            raise ValueError("give a learning rate, lr, or a rule for it: fitted or table-b2")
+        return self
+
+    @property
+    def shape(self) -> ModelShape:
+        """The shape alone."""
+        return ModelShape(**{name: getattr(self, name) for name in ModelShape.model_fields})
 
 
 class StudySpec(Frozen):
@@ -166,7 +256,8 @@ class StudySpec(Frozen):
 
     Attributes:
         name: short; it stands in every run record.
-        languages: what is evaluated in every run, and what groups may train on.
+        languages: what groups may train on.
+        evaluate: what every run is evaluated on: a list, or ``all``.
         corpus: where the text comes from.
         tokenizer: one vocabulary over all languages of the study.
         sequence_length: tokens of a training window.
@@ -175,8 +266,9 @@ class StudySpec(Frozen):
         groups: the runs.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-    languages: Annotated[tuple[Code, ...], AfterValidator(_distinct)] = Field(min_length=1)
+    name: Name
+    languages: CodeList = Field(min_length=1)
+    evaluate: Languages = ALL
     corpus: CorpusSpec
     tokenizer: TokenizerSpec
     sequence_length: int = Field(default=128, gt=1)
@@ -191,21 +283,82 @@ class StudySpec(Frozen):
                 if size not in self.sizes:
                     known = ", ".join(self.sizes)
                     raise ValueError(f"groups.{index}: no size {size!r}; the sizes are {known}")
-            for code in group.codes():
+            for code in sorted(group.codes()):
                 if code not in self.languages:
                     raise ValueError(f"groups.{index}: {code} is not one of the study's languages")
+        if self.tokenizer.file is not None and self.with_own_vocabulary:
+            raise ValueError(
+                "a group has vocabulary: own, and a tokenizer file cannot be trained anew; give "
+                "vocab_size in place of file"
+            )
+        for code in sorted(named(self.evaluate)):
+            if code not in self.languages:
+                raise ValueError(f"evaluate: {code} is not one of the study's languages")
         return self
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """Languages that every run is evaluated on."""
+        return self.members(self.evaluate)
+
+    @property
+    def with_own_vocabulary(self) -> tuple[str, ...]:
+        """Languages that some run has a vocabulary of its own for, in the order of the study."""
+        own = {
+            code
+            for group in self.groups
+            if isinstance(group, MonolingualGroup) and group.vocabulary == "own"
+            for code in self.members(group.languages)
+        }
+        return tuple(code for code in self.languages if code in own)
+
+    def evaluated_in(self, vocabulary: str) -> tuple[str, ...]:
+        """Languages that runs of a vocabulary are evaluated on: its own, or those of the study."""
+        return self.evaluated if vocabulary == STUDY_VOCABULARY else (vocabulary,)
+
+    def members(self, languages: Languages) -> tuple[str, ...]:
+        """A list of languages as it is, ``all`` as the study's."""
+        return self.languages if languages == ALL else tuple(languages)
+
+    def tokens_of(self, group: Group, size: str) -> int:
+        """Training tokens of a group's runs of ``size``."""
+        if isinstance(group.tokens, dict):
+            return group.tokens[size]
+        if group.tokens is not None:
+            return group.tokens
+        assert group.steps is not None
+        return group.steps * self.training_of(size).batch_size * self.sequence_length
 
     def model_of(self, size: str) -> ModelConfig:
         """The model of a size."""
-        shape = self.sizes[size].model_dump(exclude={"lr"})
         return ModelConfig(
-            vocab_size=self.tokenizer.vocab_size, sequence_length=self.sequence_length, **shape
+            vocab_size=self.tokenizer.rows,
+            sequence_length=self.sequence_length,
+            **self.sizes[size].shape.model_dump(),
         )
 
     def training_of(self, size: str) -> TrainConfig:
         """How runs of a size are trained."""
-        return TrainConfig(lr=self.sizes[size].lr, **self.training.model_dump())
+        one = self.sizes[size]
+        own = {"lr": one.lr, "batch_size": one.batch_size, "warmup_tokens": one.warmup_tokens}
+        given = {name: value for name, value in own.items() if value is not None}
+        return TrainConfig(**(self.training.model_dump() | self._by_rule(size) | given))
+
+    def _by_rule(self, size: str) -> dict[str, float]:
+        """What the rule of a size says, if it has one."""
+        one, model = self.sizes[size], self.model_of(size)
+        if one.rule is None:
+            return {}
+        if one.rule == "fitted":
+            batch = one.batch_size or self.training.batch_size
+            tokens = batch * self.sequence_length
+            return {"lr": fitted(model.n_params_non_embedding, tokens).lr}
+        said = table_b2(model.n_params)
+        assert said.batch_size is not None
+        assert said.warmup_steps is not None
+        batch = one.batch_size or said.batch_size
+        warmup = said.warmup_steps * batch * self.sequence_length
+        return {"lr": said.lr, "batch_size": batch, "warmup_tokens": warmup}
 
 
 def load_study(path: Path) -> StudySpec:
@@ -215,6 +368,25 @@ def load_study(path: Path) -> StudySpec:
         InputError: with file, line, value and remedy.
     """
     return load_config(path, StudySpec)
+
+
+def study_path(name: str) -> Path:
+    """The YAML file of a study that is named by it, or by the name of one of the package's.
+
+    Raises:
+        InputError: there is no such study.
+    """
+    packaged = packaged_studies()
+    if Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+        return Path(name)
+    if name not in packaged:
+        raise InputError(
+            "there is no such study",
+            value=name,
+            where="SPEC",
+            remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
+        )
+    return packaged[name]
 
 
 def packaged_studies() -> dict[str, Path]:

@@ -11,9 +11,8 @@ packed texts of a corpus::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -35,7 +34,7 @@ TokenIds: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 CARD: Final = "tokens.json"
 SPLITS: Final = (TRAIN, EVALUATION)
 
-_LINES_AT_ONCE: Final = 4096
+_CHARACTERS_AT_ONCE: Final = 1 << 20
 _PACKING_VERSION: Final = 1
 
 
@@ -171,31 +170,46 @@ class TokenStore:
             ) from None
 
 
-def pack(corpus: Corpus, tokenizer: Tokenizer, *, cache: Path, say: Say = silent) -> TokenStore:
+def pack(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    *,
+    languages: Sequence[str] | None = None,
+    cache: Path,
+    say: Say = silent,
+) -> TokenStore:
     """The packed texts of ``corpus``: from the cache, or cut by ``tokenizer`` into it.
 
-    Text streams through: a few thousand lines are in memory at once.
+    Text streams through: about a million characters are in memory at once.
+
+    Args:
+        corpus: the text.
+        tokenizer: what cuts it.
+        languages: which of the corpus; all unless given.
+        cache: the cache directory.
+        say: is told what is being done.
 
     Raises:
         SourceError: the cache cannot be written.
     """
+    codes = corpus.languages if languages is None else tuple(sorted(languages))
     request = {
         "corpus": corpus.sha256,
-        "languages": list(corpus.languages),
+        "languages": list(codes),
         "tokenizer": tokenizer.info.sha256,
         "version": _PACKING_VERSION,
     }
     path = cache / "tokens" / key_of(request)
     if (found := _find(path)) is not None:
         return found
-    say(f"cutting the text of {len(corpus.languages)} languages into tokens")
+    say(f"cutting the text of {len(codes)} language{'s' * (len(codes) > 1)} into tokens")
     pace = Pace(say)
     dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
     with new_directory(path) as scratch:
         texts: dict[str, dict[str, PackedRecord]] = {split: {} for split in SPLITS}
         for split in SPLITS:
             (scratch / split).mkdir()
-            for language in corpus.languages:
+            for language in codes:
                 lines = (
                     corpus.train_lines(language) if split == TRAIN else corpus.eval_lines(language)
                 )
@@ -236,8 +250,15 @@ def _write_ids(
 
 
 def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(lines)
-    while chunk := list(islice(rest, _LINES_AT_ONCE)):
+    """Some lines at a time, and of long documents few."""
+    chunk, size = [], 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if size >= _CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

@@ -1,8 +1,9 @@
-"""The process that trains: ``python -m atlas_scaling.study.worker STUDY_DIR``.
+"""The process that trains: ``python -m atlas_scaling.study.worker STUDY_DIR [JOB]``.
 
 It reads one run id a line on stdin and answers with events, one JSON object a line, on stdout;
 everything else that is printed goes to stderr. It lives for many runs, so that PyTorch is imported
-once. Ctrl-C, SIGTERM or the death of its parent make the run in hand write a checkpoint and stop.
+once. Ctrl-C, SIGTERM, the signals schedulers send before a time limit, or the death of its parent
+make the run in hand write a checkpoint and stop.
 """
 
 from __future__ import annotations
@@ -11,30 +12,57 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Any, Final
 
-from atlas_scaling.errors import AtlasError
-from atlas_scaling.runs.record import RunState
+from atlas_scaling.errors import AtlasError, RunError
+from atlas_scaling.runs.record import RunState, RunStatus
+from atlas_scaling.runs.writer import cannot_write, write_status
 from atlas_scaling.study.engines.base import Event, EventKind
+from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.lock import Lock
 
-_ENDS = {
+_ENDS: Final = {
     RunState.DONE: EventKind.DONE,
     RunState.STOPPED: EventKind.STOPPED,
     RunState.FAILED: EventKind.FAILED,
 }
+ORPHAN_SECONDS: Final = 30.0
+"""Wait so long for a worker whose parent is gone: it writes a checkpoint and stops."""
+_STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 class StopFlag:
-    """True once somebody asked this process to stop, or its parent is gone."""
+    """While its block runs: true once somebody asked this process to stop, or its parent is gone.
+
+    Works in a process's main thread only, where Python handles signals.
+    """
 
     def __init__(self) -> None:
         self._asked = False
         self._parent = os.getppid()
-        signal.signal(signal.SIGINT, self._ask)
-        signal.signal(signal.SIGTERM, self._ask)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopFlag:
+        for name in _STOP_SIGNALS:
+            number = getattr(signal, name, None)  # not every system has them all
+            if number is not None:
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, *_: object) -> None:
         self._asked = True
@@ -44,39 +72,119 @@ class StopFlag:
         return self._asked or os.getppid() != self._parent
 
 
-def serve(study_dir: Path, requests: IO[str], answer: Callable[[Event], None]) -> None:
-    """Carry out the runs named on ``requests`` until it ends or a stop is asked for."""
-    from atlas_scaling.study.execute import execute_run
-    from atlas_scaling.study.folder import StudyFolder
+def carry_out(
+    study: StudyFolder,
+    run_id: str,
+    *,
+    tell: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    job: str | None = None,
+) -> Event:
+    """Carry out one run in this process, as the only one that does; returns how it ended.
 
-    should_stop = StopFlag()
-    study = StudyFolder.open(study_dir)
-    while not should_stop():
-        run_id = requests.readline().strip()
-        if not run_id:
-            return
-        answer(Event(run_id, EventKind.STARTED))
-        try:
-            status = execute_run(
-                study,
-                run_id,
-                on_progress=lambda tokens, speed: answer(
-                    Event(run_id, EventKind.PROGRESS, tokens, speed)  # noqa: B023 - called at once
-                ),
-                should_stop=should_stop,
-            )
-        except AtlasError as error:
-            answer(Event(run_id, EventKind.FAILED, reason=str(error)))
-            continue
-        answer(
-            Event(
-                run_id,
-                _ENDS[status.state],
-                status.tokens,
-                status.tokens_per_second,
-                status.reason,
-            )
+    Whatever goes wrong becomes an event, and a reason in the run's ``status.json``.
+
+    Args:
+        study: the study it belongs to.
+        run_id: one of the study's planned runs.
+        tell: told that it began and how far it is.
+        should_stop: asked after every step; True writes a checkpoint and stops.
+        job: the scheduler's job this process belongs to.
+    """
+    tell(Event(run_id, EventKind.STARTED))
+    directory = study.run_dir(run_id)
+    try:
+        _require_base(study, run_id)
+        _make(directory)
+        with Lock(
+            directory,
+            what="run",
+            job=job,
+            patience_seconds=ORPHAN_SECONDS,
+            give_up=should_stop,
+        ) as lock:
+            if study.is_done(run_id):
+                return Event(run_id, EventKind.DONE)
+            return _train(study, run_id, lock, tell, should_stop)
+    except AtlasError as error:
+        return Event(run_id, EventKind.FAILED, reason=str(error))
+
+
+def _train(
+    study: StudyFolder,
+    run_id: str,
+    lock: Lock,
+    tell: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+) -> Event:
+    """Train under the lock; a failure is written down while the run is still ours."""
+    from atlas_scaling.study.execute import execute_run
+
+    def must_stop() -> bool:
+        lock.require()
+        return should_stop()
+
+    try:
+        status = execute_run(
+            study,
+            run_id,
+            on_progress=lambda tokens, speed: tell(
+                Event(run_id, EventKind.PROGRESS, tokens, speed)
+            ),
+            should_stop=must_stop,
         )
+    except Exception as error:  # the edge of the process: whatever it is, the study goes on
+        if not isinstance(error, AtlasError):
+            traceback.print_exc()
+        lock.require()
+        reason = str(error) if isinstance(error, AtlasError) else f"{type(error).__name__}: {error}"
+        return _failed(study, run_id, reason)
+    return Event(
+        run_id, _ENDS[status.state], status.tokens, status.tokens_per_second, status.reason
+    )
+
+
+def _failed(study: StudyFolder, run_id: str, reason: str) -> Event:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    before = study.status_of(run_id) or RunStatus(state=RunState.FAILED, updated_at=now)
+    status = before.model_copy(
+        update={"state": RunState.FAILED, "reason": reason, "updated_at": now}
+    )
+    with suppress(RunError):  # a full disk: the event has to tell
+        write_status(study.run_dir(run_id), status)
+    return Event(run_id, EventKind.FAILED, status.tokens, reason=reason)
+
+
+def _require_base(study: StudyFolder, run_id: str) -> None:
+    base = study.planned(run_id).base_run
+    if base is not None and not study.is_done(base):
+        raise RunError(f"the run it continues, {base}, is not done")
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(directory, error) from None
+
+
+def serve(
+    study_dir: Path, requests: IO[str], answer: Callable[[Event], None], *, job: str | None = None
+) -> None:
+    """Carry out the runs named on ``requests`` until it ends, a stop is asked for, or one fails.
+
+    A process in which a run failed is not used again: what went wrong may have left it unfit.
+    """
+    study = StudyFolder.open(study_dir)
+    with StopFlag() as should_stop:
+        while not should_stop():
+            run_id = requests.readline().strip()
+            if not run_id:
+                return
+            event = carry_out(study, run_id, tell=answer, should_stop=should_stop, job=job)
+            answer(event)
+            if event.kind is EventKind.FAILED:
+                return
 
 
 def event_to_line(event: Event) -> str:
@@ -108,7 +216,7 @@ def main() -> None:
         with suppress(BrokenPipeError):
             channel.write(event_to_line(event) + "\n")
 
-    serve(Path(sys.argv[1]), sys.stdin, answer)
+    serve(Path(sys.argv[1]), sys.stdin, answer, job=sys.argv[2] if len(sys.argv) > 2 else None)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Only measured cells teach; a censored one teaches its bound. Estimates that a ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,10 +17,23 @@ from atlas_scaling.answers import DEFAULT_LEVEL, Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.languages import normalise
-from atlas_scaling.transfer.crossval import SCHEMES, ModelScore, Scheme, compare
+from atlas_scaling.transfer.crossval import Contest, ModelScore
 from atlas_scaling.transfer.fas import FasTable
-from atlas_scaling.transfer.features import PairFeatures, fas_features, relation_features
+from atlas_scaling.transfer.features import (
+    PairFeatures,
+    relation_features,
+    unmeasured,
+    widened,
+    word_features,
+)
 from atlas_scaling.transfer.gaussian import Observations, PairProcess
+from atlas_scaling.transfer.judge import (
+    MODELS,
+    PROCESS,
+    features_of_fas,
+    judge,
+    score_warnings,
+)
 from atlas_scaling.transfer.matrix import (
     Cell,
     Origin,
@@ -28,24 +41,16 @@ from atlas_scaling.transfer.matrix import (
     TransferMatrix,
     comparable,
 )
-from atlas_scaling.transfer.models import (
-    AdditiveModel,
-    FittedProcess,
-    ForestModel,
-    MeanModel,
-    PairModel,
-    ProcessModel,
-)
+from atlas_scaling.transfer.models import FittedProcess, PairModel
 from atlas_scaling.transfer.ranking import LAW
+
+__all__ = ["MODELS", "Agreement", "CompletionAnswer", "EstimatedPair", "complete"]
 
 MIN_MEASURED: Final = 6
 MIN_LANGUAGES: Final = 3
-MODELS: Final[tuple[PairModel, ...]] = (
-    ProcessModel(),
-    ForestModel("forest on script, family, branch"),
-    AdditiveModel(),
-    MeanModel(),
-)
+MIN_VALUES: Final = 3
+
+MANY: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +70,40 @@ class Agreement(Answer):
     n: int
 
 
+@dataclass(frozen=True, slots=True)
+class EstimatedPair(Answer):
+    """One pair that nobody measured."""
+
+    target: str
+    source: str
+    bts: float
+    lower: float
+    upper: float
+
+
 @dataclass(frozen=True)
 class CompletionAnswer(Answer):
     """A matrix without holes, and what stands behind it.
 
     Attributes:
-        matrix: measured cells as they were, all others estimated (not in the JSON; save it).
+        matrix: measured cells as they were, all others estimated (not in the JSON, which has
+            ``estimates``).
+        estimates: every pair that was filled.
+        asked: languages that were asked for beyond those of the matrix, or among them.
         model: what estimated.
         features: what it knew of pairs.
         n_measured, n_censored, n_estimated: cells that taught, those of them that are bounds, and
             those that were filled.
         variances: of each part of the process, in BTS squared: what scores are made of.
         scores: how well models predict measured pairs that are held out; empty if not asked for.
+        contests: the process against each other model, on the same held-out pairs; likewise.
         agreement: with estimates that the matrix came with; None where it had none.
         level: of the intervals.
     """
 
     matrix: TransferMatrix = field(repr=False)
+    estimates: tuple[EstimatedPair, ...]
+    asked: tuple[str, ...]
     model: str
     features: tuple[str, ...]
     n_measured: int
@@ -89,6 +111,7 @@ class CompletionAnswer(Answer):
     n_estimated: int
     variances: dict[str, float]
     scores: tuple[ModelScore, ...]
+    contests: tuple[Contest, ...]
     agreement: Agreement | None
     level: float
     source: str
@@ -101,10 +124,12 @@ def complete(
     matrix: TransferMatrix,
     *,
     languages: Sequence[str] | None = None,
-    features: PairFeatures | None = None,
+    features: Sequence[PairFeatures] = (),
+    fas: FasTable | None = None,
     models: Sequence[PairModel] = (),
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> CompletionAnswer:
     """Estimate every pair of ``languages`` that was not measured.
 
@@ -112,78 +137,57 @@ def complete(
         matrix: with ``MIN_MEASURED`` measured cells or more.
         languages: of the completed matrix, as users write them; those of ``matrix`` if None.
             Others are added to what was measured.
-        features: what is known of pairs beyond script, family and branch; languages that it lacks
-            are left out.
+        features: what was measured of pairs; the shipped overlap of words if there is none. What a
+            feature does not know of a pair is put at what is usual (``features.widened``).
+        fas: scores of continued runs, of which features are made too.
         models: to compare by cross-validation (``MODELS`` are the usual ones); none if empty.
         level: of the intervals.
         seed: of the folds.
+        tell: is told the share of the cross-validation that is done.
 
     Raises:
         InputError: too few measured cells or languages.
     """
-    wanted = dict.fromkeys([*matrix.targets, *matrix.sources])
-    wanted |= dict.fromkeys(normalise(code) for code in languages or ())
-    known = relation_features(tuple(wanted))
-    if features is not None:
-        known = known + features
-    observations = observations_of(matrix, known.codes)
+    asked = tuple(dict.fromkeys(normalise(code) for code in languages or ()))
+    wanted = tuple(dict.fromkeys([*matrix.targets, *matrix.sources, *asked]))
+    relations = relation_features(wanted)
+    measured = [*features] if features else [word_features(wanted)]
+    if fas is not None and (of_fas := features_of_fas(fas)) is not None:
+        measured.append(of_fas)
+    known = relations
+    for one in measured:
+        known = known + widened(one, relations)
+    observations = observations_of(matrix, wanted)
     _check_enough(observations)
-    fitted = ProcessModel().fit(observations, known)
+    fitted = PROCESS.fit(observations, known)
     completed = _filled(matrix, fitted, known, level)
+    scores, contests = judge(models, observations, relations, known, fas, level, seed, tell)
     return CompletionAnswer(
         matrix=completed,
-        model=ProcessModel().name,
+        estimates=tuple(_estimates(completed)),
+        asked=asked,
+        model=PROCESS.name,
         features=known.names,
         n_measured=len(observations),
         n_censored=int(np.count_nonzero(observations.side)),
         n_estimated=completed.counts.get(Provenance.ESTIMATED.value, 0),
         variances=fitted.process.variances,
-        scores=compare(models, observations, known, schemes=SCHEMES, level=level, seed=seed),
+        scores=scores,
+        contests=contests,
         agreement=_agreement(matrix, completed),
         level=level,
         source="; ".join(str(o) for o in _taught_by(matrix)),
         law=LAW,
-        warnings=tuple(_warnings(matrix, known, wanted, observations, fitted.process)),
-    )
-
-
-@one_thread()
-def compare_on_fas(
-    matrix: TransferMatrix,
-    table: FasTable,
-    *,
-    schemes: Sequence[Scheme] = SCHEMES,
-    level: float = DEFAULT_LEVEL,
-    seed: int = 0,
-) -> tuple[ModelScore, ...]:
-    """The paper's forest on its four features beside ours with and without them.
-
-    On the measured pairs whose languages were both continued on; these features are not published
-    for the paper's own cells.
-
-    Raises:
-        InputError: fewer than ``MIN_MEASURED`` such pairs.
-    """
-    fas = fas_features(table)
-    relations = relation_features(fas.codes)
-    observations = observations_of(matrix, fas.codes)
-    _check_enough(observations)
-    tried: tuple[tuple[PairModel, PairFeatures], ...] = (
-        (ForestModel("forest on FAS (App. B.6)"), fas),
-        (ProcessModel("process with FAS"), relations + fas),
-        (ProcessModel("process, same pairs"), relations),
-    )
-    return tuple(
-        score
-        for model, features in tried
-        for score in compare(
-            [model], observations, features, schemes=schemes, level=level, seed=seed
-        )
+        warnings=(
+            *_warnings(matrix, wanted, observations, fitted.process),
+            *_feature_warnings(measured, wanted),
+            *score_warnings(scores, fas, models),
+        ),
     )
 
 
 def observations_of(matrix: TransferMatrix, codes: Sequence[str]) -> Observations:
-    """Measured cells of ``codes``; their deviation from the interval, where it has both ends."""
+    """Measured cells of ``codes``; their deviation from interval or rounding, where known."""
     at = {code: i for i, code in enumerate(codes)}
     cells = [
         cell
@@ -207,12 +211,14 @@ def _side(cell: Cell) -> int:
 
 
 def _deviation(cell: Cell) -> float:
-    """Standard deviation that the interval of a value implies; 0 where it has none."""
+    """Standard deviation that a value's interval, or else its rounding, implies; 0 without both."""
     from scipy.special import ndtri
 
-    level = None if cell.origin is None else cell.origin.level
-    if cell.bts is None or level is None or cell.lower is None or cell.upper is None:
+    if cell.bts is None or cell.origin is None:
         return 0.0
+    level, step = cell.origin.level, cell.origin.step
+    if level is None or cell.lower is None or cell.upper is None:
+        return 0.0 if step is None else step / float(np.sqrt(12.0))
     return (cell.upper - cell.lower) / (2 * float(ndtri((1 + level) / 2)))
 
 
@@ -224,6 +230,13 @@ def _check_enough(observations: Observations) -> None:
             value=f"{len(observations)} scores of {n_languages} languages",
             remedy=f"measure {MIN_MEASURED} pairs of {MIN_LANGUAGES} languages or more, or merge "
             "with the published matrix",
+        )
+    values = observations.score[observations.side == 0]
+    if values.size < MIN_VALUES or np.ptp(observations.score) == 0:
+        raise InputError(
+            "nearly all measured scores are bounds, which say too little to estimate others from",
+            value=f"{values.size} values, {len(observations) - values.size} bounds",
+            remedy="train the pairs longer, or take the scores at a smaller d (--at)",
         )
 
 
@@ -254,8 +267,15 @@ def _filled(
         )
         for k, (i, j) in enumerate(holes)
     )
-    kept = (cell for pair, cell in measured.items() if pair[0] in codes and pair[1] in codes)
-    return TransferMatrix.from_cells([*kept, *estimates], targets=codes, sources=codes)
+    return TransferMatrix.from_cells([*measured.values(), *estimates], targets=codes, sources=codes)
+
+
+def _estimates(completed: TransferMatrix) -> Iterator[EstimatedPair]:
+    for cell in completed.select(completed.provenance == Provenance.ESTIMATED.value):
+        assert cell.bts is not None, "an estimate has a value"
+        assert cell.lower is not None, "and an interval"
+        assert cell.upper is not None, "with both ends"
+        yield EstimatedPair(cell.target, cell.source, cell.bts, cell.lower, cell.upper)
 
 
 def _taught_by(matrix: TransferMatrix) -> tuple[Origin, ...]:
@@ -291,24 +311,21 @@ def _agreement(given: TransferMatrix, completed: TransferMatrix) -> Agreement | 
 
 def _warnings(
     matrix: TransferMatrix,
-    features: PairFeatures,
-    wanted: Sequence[str] | dict[str, None],
+    wanted: Sequence[str],
     observations: Observations,
     process: PairProcess,
 ) -> list[str]:
-    found = []
     origins = _taught_by(matrix)
+    n_other = len(wanted) * (len(wanted) - 1) - len(observations)
+    found = [f"only {len(observations)} scores were measured, the other {n_other} are estimates"]
     if any(not comparable(origins[0], origin) for origin in origins):
         found.append("the measured scores were not all taken at one d and model size")
-    dropped = [code for code in wanted if code not in features.codes]
-    if dropped:
-        found.append(f"no features of {', '.join(dropped)}; left out")
     seen = np.union1d(observations.target, observations.source)
-    new = len(features.codes) - seen.size
+    new = len(wanted) - seen.size
     if new:
         found.append(
-            f"{new} of {len(features.codes)} languages have no measured score at all; what is "
-            "said of them rests on their script and family"
+            f"{new} of {len(wanted)} languages have no measured score at all; what is said of them "
+            "rests on their script, family and words"
         )
     censored = int(np.count_nonzero(observations.side))
     if censored:
@@ -322,3 +339,14 @@ def _warnings(
     if process.variances["noise"] > 0.5 * sum(process.variances.values()):
         found.append("most of what scores differ by is not explained; intervals are wide")
     return found
+
+
+def _feature_warnings(measured: Sequence[PairFeatures], wanted: Sequence[str]) -> Iterator[str]:
+    for one in measured:
+        missing = unmeasured(one, wanted)
+        if missing:
+            said = f"{len(missing)} languages" if len(missing) > MANY else ", ".join(missing)
+            yield (
+                f"{', '.join(one.names)}: not known of {said}; taken as usual for what they share "
+                "of script and family"
+            )

@@ -1,14 +1,16 @@
 """What is known of a pair of languages without training on it.
 
 ``PairFeatures`` holds one matrix over languages for each thing known: whether they share a script,
-family or branch (the language table), how much their subwords overlap and how differently their
-text is cut (a tokenized corpus), what continuing a checkpoint on one does to the other (FAS).
+family or branch (the language table), how many words they share (a shipped table, or a corpus), how
+much their subwords overlap and how differently their text is cut (a tokenized corpus), what
+continuing a checkpoint on one does to the other (FAS).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.effects import RELATIONS, shared
 from atlas_scaling.transfer.fas import FasTable
+from atlas_scaling.transfer.lexical import on_log_scale, shipped_overlap
 
 Floats = NDArray[np.float64]
+
+SHARED_WORDS: Final = "shared words"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,7 @@ class PairFeatures:
     Attributes:
         codes: languages, of rows (targets) and columns (sources) alike.
         names: one a feature.
-        values: shape ``(n_features, n, n)``, no NaN.
+        values: shape ``(n_features, n, n)``; NaN where a pair was not measured.
         alike: which features are similarities, symmetric with 1 on the diagonal; these also say
             that what is true of one language is likely true of another. Shape ``(n_features,)``.
     """
@@ -40,7 +45,6 @@ class PairFeatures:
     def __post_init__(self) -> None:
         n = len(self.codes)
         assert self.values.shape == (len(self.names), n, n)
-        assert not np.isnan(self.values).any()
 
     def __add__(self, other: PairFeatures) -> PairFeatures:
         """Both sets of features, over the languages that both have."""
@@ -78,13 +82,27 @@ def relation_features(codes: Sequence[str]) -> PairFeatures:
     )
 
 
+def word_features(codes: Sequence[str], overlap: Floats | None = None) -> PairFeatures:
+    """How many words languages share (``lexical``), on its logarithmic scale.
+
+    Args:
+        codes: languages.
+        overlap: measured on a corpus, shape ``(n, n)``; that of the shipped table if None, NaN for
+            languages that it lacks.
+    """
+    measured = shipped_overlap(codes) if overlap is None else overlap
+    return PairFeatures(
+        tuple(codes), (SHARED_WORDS,), on_log_scale(measured)[None], np.zeros(1, dtype=bool)
+    )
+
+
 def subword_features(
     counts: Mapping[str, NDArray[np.int64]], bytes_per_token: Mapping[str, float]
 ) -> PairFeatures:
     """Overlap of subword frequencies, and the ratio of token lengths, of a tokenized corpus.
 
     The overlap is ``sum over the vocabulary of min(p_s, p_t)``, 1 less the total variation
-    distance. The other is ``|log(bytes per token of s / of t)|``.
+    distance, on the scale of ``lexical``. The other is ``|log(bytes per token of s / of t)|``.
 
     Args:
         counts: how often each id of one vocabulary occurs in a language's text, shape
@@ -107,10 +125,40 @@ def subword_features(
     apart = np.abs(np.subtract.outer(lengths, lengths))
     return PairFeatures(
         codes,
-        ("subword overlap", "token length ratio"),
-        np.stack([overlap, apart]),
-        np.array([True, False]),
+        ("shared subwords", "token length ratio"),
+        np.stack([on_log_scale(overlap), apart]),
+        np.zeros(2, dtype=bool),
     )
+
+
+def widened(features: PairFeatures, relations: PairFeatures) -> PairFeatures:
+    """``features`` over the languages of ``relations``, what is unknown put at what is usual.
+
+    Usual is the mean over known pairs that share script, family and branch alike, or over all.
+    """
+    codes = relations.codes
+    own = [codes.index(c) for c in features.codes if c in codes]
+    theirs = [features.codes.index(codes[i]) for i in own]
+    values = np.full((len(features.names), len(codes), len(codes)), np.nan)
+    values[np.ix_(range(len(values)), own, own)] = features.values[:, theirs][:, :, theirs]
+    kinds = np.tensordot(2 ** np.arange(len(relations.names)), relations.values, axes=1)
+    off = ~np.eye(len(codes), dtype=bool)
+    for of in values:
+        known = ~np.isnan(of) & off
+        usual = of[known].mean() if known.any() else 0.0
+        for kind in np.unique(kinds):
+            alike = (kinds == kind) & off
+            mean = of[alike & known].mean() if (alike & known).any() else usual
+            of[alike & ~known] = mean
+        np.fill_diagonal(of, np.where(np.isnan(np.diag(of)), usual, np.diag(of)))
+    return PairFeatures(codes, features.names, values, features.alike)
+
+
+def unmeasured(features: PairFeatures, codes: Sequence[str]) -> tuple[str, ...]:
+    """Of ``codes``, the languages without any measured pair."""
+    known = ~np.isnan(features.values) & ~np.eye(len(features.codes), dtype=bool)
+    has = {code for i, code in enumerate(features.codes) if known[:, i].any()}
+    return tuple(code for code in codes if code not in has)
 
 
 def fas_features(table: FasTable) -> PairFeatures:

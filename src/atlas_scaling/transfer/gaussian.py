@@ -41,6 +41,7 @@ _PRIOR_VARIANCES: Final = {
     "noise": 0.05,
 }
 _PRIOR_LOG_SD: Final = 1.5
+_MANY_LANGUAGES: Final = 100_000
 _EP_SWEEPS: Final = 20
 _EP_DAMPING: Final = 0.7
 _ROUNDS: Final = 3
@@ -76,11 +77,17 @@ class Observations:
             self.sd[which],
         )
 
+    @property
+    def pair_of(self) -> Indices:
+        """A number for each unordered pair that is the same in every part of the observations."""
+        both = np.sort(np.stack([self.target, self.source]), axis=0)
+        numbers: Indices = both[0] * _MANY_LANGUAGES + both[1]
+        return numbers
+
     @cached_property
     def pair(self) -> Indices:
         """A number for each unordered pair: a cell and its mirror share it."""
-        both = np.sort(np.stack([self.target, self.source]), axis=0)
-        return np.unique(both, axis=1, return_inverse=True)[1].reshape(-1)
+        return np.unique(self.pair_of, return_inverse=True)[1].reshape(-1)
 
 
 class _Kernel:
@@ -156,7 +163,11 @@ class PairProcess:
         return dict(zip(self._kernel.names, map(float, values), strict=True))
 
     def predict(self, target: Indices, source: Indices) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of a new measurement of each pair, shape ``(m,)``."""
+        """Mean and standard deviation of a new measurement of each pair, shape ``(m,)``.
+
+        The deviation holds the error of a measurement like those seen: intervals are checked, and
+        will be read, against measurements.
+        """
         weights, noise = np.exp(self._log_variances[:-1]), np.exp(self._log_variances[-1])
         o = self._seen
         parts = self._kernel.parts(target, source, o.target, o.source)
@@ -164,7 +175,9 @@ class PairProcess:
         mean = cross @ self._alpha
         own = weights @ self._kernel.diagonal(target, source)
         explained = ((cross @ self._inverse) * cross).sum(axis=1)
-        deviation = np.sqrt(np.maximum(own - explained, 0.0) + noise)
+        values = o.side == 0
+        error = float(self._own_noise[values].mean()) if values.any() else 0.0
+        deviation = np.sqrt(np.maximum(own - explained, 0.0) + noise + error)
         return self._centre + self._scale * mean, self._scale * deviation
 
     def left_out(self, block: Indices) -> tuple[Floats, Floats]:
@@ -201,7 +214,9 @@ class PairProcess:
             )
             return float(value), gradient + away / _PRIOR_LOG_SD
 
-        found = minimize(objective, self._log_variances, jac=True, method="L-BFGS-B")
+        # No optimum lies four prior deviations out, but a step could go there, where K is singular.
+        bounds = [(v - 4 * _PRIOR_LOG_SD, v + 4 * _PRIOR_LOG_SD) for v in self._prior]
+        found = minimize(objective, self._log_variances, jac=True, method="L-BFGS-B", bounds=bounds)
         return np.asarray(found.x, dtype=np.float64)
 
     def _stand_in_for_bounds(self) -> None:

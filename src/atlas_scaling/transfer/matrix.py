@@ -17,12 +17,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.transfer.lookup import require_language
 from atlas_scaling.units import format_count
 
 ANCHOR_TOLERANCE: Final = 0.1
 """Two origins count as taken at one d, or one model size, if they differ by less than this."""
+
+
+NOTE_BREAK: Final = "; "
 
 
 class Provenance(StrEnum):
@@ -86,6 +90,7 @@ class Cell:
         provenance: how it was come by.
         origin: where; None where missing.
         early: taken at a d so small that a positive score may yet turn (``bts``).
+        notes: what else is doubtful about it, each a short phrase without a semicolon.
     """
 
     target: str
@@ -96,6 +101,7 @@ class Cell:
     provenance: Provenance = Provenance.MISSING
     origin: Origin | None = None
     early: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def best_guess(self) -> float | None:
@@ -137,6 +143,7 @@ class TransferMatrix:
         provenance: ``Provenance`` values as strings.
         origin: index into ``origins``; -1 where a cell is missing.
         early: cells taken at a d so small that a positive score may yet turn.
+        notes: what else is doubtful about each cell, joined by ``NOTE_BREAK``.
         origins: where the cells come from.
     """
 
@@ -148,11 +155,12 @@ class TransferMatrix:
     provenance: NDArray[np.str_] = field(repr=False)
     origin: NDArray[np.int64] = field(repr=False)
     early: NDArray[np.bool_] = field(repr=False)
+    notes: NDArray[np.str_] = field(repr=False)
     origins: tuple[Origin, ...]
 
     def __post_init__(self) -> None:
         shape = (len(self.targets), len(self.sources))
-        for name in ("values", "lower", "upper", "provenance", "origin", "early"):
+        for name in ("values", "lower", "upper", "provenance", "origin", "early", "notes"):
             array = getattr(self, name)
             assert array.shape == shape, f"{name} has shape {array.shape}, not {shape}"
             array.flags.writeable = False
@@ -192,6 +200,7 @@ class TransferMatrix:
         provenance = np.full(shape, Provenance.MISSING.value, dtype="<U9")
         origin = np.full(shape, -1, dtype=np.int64)
         early = np.zeros(shape, dtype=bool)
+        notes = [[""] * len(columns) for _ in rows]
         seen: set[tuple[str, str]] = set()
         for cell in given:
             pair = (cell.target, cell.source)
@@ -207,7 +216,19 @@ class TransferMatrix:
             provenance[at] = cell.provenance.value
             origin[at] = -1 if cell.origin is None else origins.index(cell.origin)
             early[at] = cell.early
-        return cls(rows, columns, values, lower, upper, provenance, origin, early, origins)
+            notes[at[0]][at[1]] = NOTE_BREAK.join(cell.notes)
+        return cls(
+            targets=rows,
+            sources=columns,
+            values=values,
+            lower=lower,
+            upper=upper,
+            provenance=provenance,
+            origin=origin,
+            early=early,
+            notes=np.array(notes, dtype=np.str_).reshape(shape),
+            origins=origins,
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {kind}" for kind, n in self.counts.items())
@@ -234,8 +255,23 @@ class TransferMatrix:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Cells of each provenance that occurs; pairs of a language with itself left out."""
-        kinds = [c.provenance.value for c in self if c.target != c.source]
-        return {kind.value: kinds.count(kind.value) for kind in Provenance if kind.value in kinds}
+        own = np.equal.outer(np.array(self.targets), np.array(self.sources))
+        kinds, numbers = np.unique(self.provenance[~own], return_counts=True)
+        found = dict(zip(kinds.tolist(), numbers.tolist(), strict=True))
+        return {kind.value: found[kind.value] for kind in Provenance if kind.value in found}
+
+    @property
+    def measured_note(self) -> str | None:
+        """How few of the scores are measurements; None where there are no estimates."""
+        counts = self.counts
+        n_estimated = counts.get(Provenance.ESTIMATED.value, 0)
+        n_measured = sum(counts.get(kind.value, 0) for kind in MEASUREMENTS)
+        if not n_estimated:
+            return None
+        return (
+            f"only {n_measured} of the {n_measured + n_estimated} scores of this matrix are "
+            "measurements, all others a model's estimates"
+        )
 
     @cached_property
     def is_measurement(self) -> NDArray[np.bool_]:
@@ -271,6 +307,15 @@ class TransferMatrix:
             self.select(mask), targets=self.targets, sources=self.sources
         )
 
+    def without_empty(self) -> TransferMatrix:
+        """The same without targets and sources that have no score."""
+        known = self.provenance != Provenance.MISSING.value
+        return TransferMatrix.from_cells(
+            self.select(known),
+            targets=[code for code, row in zip(self.targets, known, strict=True) if row.any()],
+            sources=[code for code, of in zip(self.sources, known.T, strict=True) if of.any()],
+        )
+
     def select(self, mask: NDArray[np.bool_]) -> tuple[Cell, ...]:
         """The cells inside ``mask`` that are not missing, row by row; shape as for ``keep``."""
         wanted = np.argwhere(mask & (self.provenance != Provenance.MISSING.value))
@@ -287,7 +332,36 @@ class TransferMatrix:
             provenance=Provenance(str(self.provenance[i, j])),
             origin=None if index < 0 else self.origins[index],
             early=bool(self.early[i, j]),
+            notes=split_notes(str(self.notes[i, j])),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MergedAnswer(Answer):
+    """What a merged matrix holds (the matrix itself is in its file)."""
+
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    counts: dict[str, int]
+    source: str
+    warnings: tuple[str, ...]
+
+
+def merged_answer(merged: TransferMatrix) -> MergedAnswer:
+    """A merged matrix in a few words, with what is doubtful about it."""
+    warnings = [] if merged.measured_note is None else [merged.measured_note]
+    if any(not comparable(merged.origins[0], origin) for origin in merged.origins):
+        warnings.append(
+            "its scores were not all taken at one d, unit and model size: a BTS falls as d grows, "
+            "so scores of different origins do not rank against each other"
+        )
+    return MergedAnswer(
+        targets=merged.targets,
+        sources=merged.sources,
+        counts=merged.counts,
+        source="; ".join(map(str, merged.origins)),
+        warnings=tuple(warnings),
+    )
 
 
 def merge(
@@ -313,7 +387,7 @@ def merge(
         raise InputError(
             "these scores were not taken at one d and model size; BTS falls as d grows",
             value=f"{origins[0]}; {differing}",
-            remedy="take both at one d (--at), or allow it (allow_different_d=True)",
+            remedy="take both at one d (--at), or allow it (--allow-different-d)",
         )
     best: dict[tuple[str, str], Cell] = {}
     for matrix in matrices:
@@ -339,6 +413,11 @@ def comparable(first: Origin, second: Origin) -> bool:
         and near(first.d, second.d)
         and near(first.n_params, second.n_params)
     )
+
+
+def split_notes(joined: str) -> tuple[str, ...]:
+    """The notes of one cell, from the form that matrices and files keep them in."""
+    return tuple(filter(None, joined.split(NOTE_BREAK)))
 
 
 def _nan(value: float | None) -> float:

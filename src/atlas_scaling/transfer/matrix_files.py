@@ -1,8 +1,9 @@
 """Transfer matrices as files: one row a pair, Parquet or CSV, and back without loss.
 
-Columns: ``target, source, bts, lower, upper, provenance, early`` and the origin's ``origin, d,
-unit, n_params, level, step``. A hand-written file needs the first three only; its cells count as
-measured. Missing pairs are written too, so that the order and the shape come back.
+Columns: ``target, source, bts, lower, upper, provenance, early, notes`` (separated by semicolons)
+and the origin's ``origin, d, unit, n_params, level, step``. A hand-written file needs the first
+three only; its cells count as measured. Missing pairs are written too, so that the order and the
+shape come back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.languages import normalise
-from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
+from atlas_scaling.transfer.matrix import (
+    NOTE_BREAK,
+    Cell,
+    Origin,
+    Provenance,
+    TransferMatrix,
+    split_notes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 _NUMBERS: Final = ("bts", "lower", "upper", "d", "n_params", "level", "step")
 _FLAGS: Final = {"true": True, "false": False}
 COLUMNS: Final = (
-    *("target", "source", "bts", "lower", "upper", "provenance", "early"),
+    *("target", "source", "bts", "lower", "upper", "provenance", "early", "notes"),
     *("origin", "d", "unit", "n_params", "level", "step"),
 )
 REQUIRED: Final = ("target", "source", "bts")
@@ -101,6 +109,7 @@ def _row(cell: Cell) -> tuple[Any, ...]:
         cell.upper,
         cell.provenance.value,
         cell.early,
+        NOTE_BREAK.join(cell.notes) or None,
         *(
             (None,) * 6
             if origin is None
@@ -138,7 +147,8 @@ def _cell(row: dict[str, Any], *, where: str, origin_name: str) -> Cell:
         level=row.get("level"),
         step=row.get("step"),
     )
-    return Cell(target, source, bts, lower, upper, provenance, origin, _early(row, where))
+    notes = split_notes(row.get("notes") or "")
+    return Cell(target, source, bts, lower, upper, provenance, origin, _early(row, where), notes)
 
 
 def _early(row: dict[str, Any], where: str) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
+from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
 from atlas_scaling.transfer.bts import (
     NEAR_ONE,
@@ -23,7 +24,7 @@ from atlas_scaling.transfer.bts import (
     pooled_seed_sd,
     settle,
 )
-from atlas_scaling.transfer.curves import LossCurve, LossPoints, fit_curve
+from atlas_scaling.transfer.curves import LossPoints, fit_curve
 from atlas_scaling.transfer.ranking import LAW
 from atlas_scaling.transfer.scores import EVEN_SHARE
 from atlas_scaling.transfer.sides import SHARE_TOLERANCE, TOKENS, Sides, Unit, pick_sides
@@ -31,6 +32,9 @@ from atlas_scaling.units import format_count
 
 CLOSE: Final = 0.02
 """Points of a curve this near (in log d) to the d that is asked for give way to it."""
+
+KNOWN_DOF: Final = 1_000_000
+"""Degrees of freedom of a deviation that is given, not told from a few runs."""
 
 MANY_EPOCHS: Final = 4.0
 """Text read more often than this is worth clearly less than new text (Muennighoff et al. 2023)."""
@@ -134,7 +138,7 @@ class Comparison:
                 *_share_warnings(curves.share),
                 *_bound_warnings(here),
                 *_early_warnings(here, settles_at),
-                *_curve_warnings(sides),
+                *_curve_warnings(curves),
                 *_repetition_warnings(self, here.tokens),
             ),
         )
@@ -146,6 +150,7 @@ def compare_points(
     *,
     share: float = EVEN_SHARE,
     noise: float | None = None,
+    seed_sd: float | None = None,
     seed: int = 0,
     target: str = "target",
     sources: Sequence[str] = ("source",),
@@ -158,6 +163,8 @@ def compare_points(
         share: of the target in the text of ``pair``.
         noise: standard deviation of one evaluation in units of the loss; told by the points'
             scatter if None.
+        seed_sd: standard deviation of log loss between seeds, as known from elsewhere; told by the
+            points' runs if None, and left out where they are of one run each.
         seed: of the draws of both curves.
         target: named in answers.
         sources: named in answers.
@@ -165,10 +172,12 @@ def compare_points(
     Raises:
         InputError: a loss does nothing but rise.
     """
+    check_deviations(noise, seed_sd)
     seeds = np.random.SeedSequence(seed).generate_state(2)
     alone = fit_curve(mono, noise=noise, seed=int(seeds[0]))
     both = fit_curve(pair, noise=noise, seed=int(seeds[1]))
-    curves = CurvePair(alone, both, share, pooled_seed_sd(alone, both))
+    known = pooled_seed_sd(alone, both) if seed_sd is None else (seed_sd, KNOWN_DOF)
+    curves = CurvePair(alone, both, share, known)
     return Comparison(target, tuple(sources), curves)
 
 
@@ -180,6 +189,7 @@ def compare_runs(
     unit: Unit | None = None,
     allow_lr_mismatch: bool = False,
     noise: float | None = None,
+    seed_sd: float | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Run records (``RunTable.frame``) made comparable.
@@ -191,6 +201,7 @@ def compare_runs(
         unit: what text is counted in; tokens if not given.
         allow_lr_mismatch: compare different learning-rate states; answers then say so.
         noise: as in ``compare_points``.
+        seed_sd: likewise.
         seed: of the draws of both curves.
 
     Raises:
@@ -205,11 +216,28 @@ def compare_runs(
         sides.pair.points,
         share=shares[target],
         noise=noise,
+        seed_sd=seed_sd,
         seed=seed,
         target=target,
         sources=sorted(set(shares) - {target}),
     )
     return replace(comparison, sides=sides, unit=unit.name)
+
+
+def check_deviations(noise: float | None, seed_sd: float | None) -> None:
+    """Refuse deviations that are not above zero.
+
+    Raises:
+        InputError: names the one that is not.
+    """
+    for name, value in (("noise", noise), ("seed_sd", seed_sd)):
+        if value is not None and not 0 < value < np.inf:
+            raise InputError(
+                "a standard deviation of the loss must be above zero",
+                value=value,
+                where=name,
+                remedy="leave it out to have it told by the runs",
+            )
 
 
 def _share_warnings(share: float) -> list[str]:
@@ -252,7 +280,8 @@ def _why_early(here: BtsPoint) -> str:
     return "positive but yet to fall steeply"
 
 
-def _curve_warnings(sides: tuple[LossCurve, LossCurve]) -> list[str]:
+def _curve_warnings(curves: CurvePair) -> list[str]:
+    sides = (curves.mono, curves.pair)
     found = [
         f"the loss of {side.points.name} rises after {format_count(side.rises_from)}; the curve "
         "is used up to there"
@@ -264,10 +293,10 @@ def _curve_warnings(sides: tuple[LossCurve, LossCurve]) -> list[str]:
             "too few evaluations to tell their noise, hence no interval; give the noise, "
             "or evaluate more often"
         )
-    elif all(side.points.n_runs == 1 for side in sides):
+    elif curves.seed_sd is None and all(side.points.n_runs == 1 for side in sides):
         found.append(
             "one run a side: the interval covers the noise of evaluations, not what another seed "
-            "would change"
+            "would change; run a second seed, or say what a seed changes (--seed-sd)"
         )
     return found
 

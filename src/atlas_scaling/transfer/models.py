@@ -98,8 +98,8 @@ class FittedProcess:
         both_seen = np.isin(target, self._seen) & np.isin(source, self._seen)
         width = np.where(
             both_seen,
-            conformal_quantile(self._missed_pairs, level),
-            conformal_quantile(self._missed_languages, level),
+            _calibrated(self._missed_pairs, level),
+            _calibrated(self._missed_languages, level),
         )
         return _prediction(score, width * sd)
 
@@ -110,24 +110,37 @@ class ForestModel:
 
     Its interval is the same for every pair: the quantile of what trees missed on pairs that were
     not in their sample.
+
+    Attributes:
+        name: what tables call it.
+        with_means: let it know the mean score of each target and of each source as well. Features
+            that are the same both ways, such as a shared script, say nothing of a language's own
+            level; the paper's adaptation gains do.
+        seed: of the trees.
     """
 
     name: str = "forest"
+    with_means: bool = False
     seed: int = 0
 
     def fit(self, observations: Observations, features: PairFeatures) -> FittedForest:
         """Grow the trees; a censored score counts as its bound."""
-        return FittedForest(observations, features, self.seed)
+        return FittedForest(observations, features, self.seed, with_means=self.with_means)
 
 
 class FittedForest:
     """Trees, and what they missed out of their bags, sorted."""
 
-    def __init__(self, observations: Observations, features: PairFeatures, seed: int) -> None:
+    def __init__(
+        self, observations: Observations, features: PairFeatures, seed: int, *, with_means: bool
+    ) -> None:
         from sklearn.ensemble import RandomForestRegressor
 
         self._features = features
+        self._means: list[tuple[Floats, Floats]] = []  # sum and count of each language's scores
         x = self._rows(observations.target, observations.source)
+        if with_means:
+            x = np.column_stack([x, *self._means_without_own(observations)])
         self._forest = RandomForestRegressor(
             n_estimators=N_TREES, oob_score=True, random_state=seed, n_jobs=1
         )
@@ -140,7 +153,27 @@ class FittedForest:
         return _prediction(score, np.full(score.shape, conformal_quantile(self._missed, level)))
 
     def _rows(self, target: Indices, source: Indices) -> Floats:
-        return np.asarray(self._features.values[:, target, source].T, dtype=np.float64)
+        columns = [self._features.values[:, target, source].T]
+        for (total, count), which in zip(self._means, (target, source), strict=False):
+            columns.append(_mean(total[which], count[which], self._overall)[:, None])
+        return np.concatenate(columns, axis=1)
+
+    def _means_without_own(self, observations: Observations) -> list[Floats]:
+        """Means of each observation's target and source over the others, so that none leaks."""
+        n = len(self._features.codes)
+        self._overall = float(observations.score.mean())
+        columns = []
+        for which in (observations.target, observations.source):
+            total = np.bincount(which, weights=observations.score, minlength=n).astype(np.float64)
+            count = np.bincount(which, minlength=n).astype(np.float64)
+            self._means.append((total, count))
+            own = total[which] - observations.score
+            columns.append(_mean(own, count[which] - 1, self._overall))
+        return columns
+
+
+def _mean(total: Floats, count: Floats, otherwise: float) -> Floats:
+    return np.where(count > 0, total / np.maximum(count, 1), otherwise)
 
 
 @dataclass(frozen=True)
@@ -197,6 +230,15 @@ def conformal_quantile(missed: Floats, level: float) -> float:
         return np.inf
     rank = int(np.ceil((missed.size + 1) * level))
     return float(missed[min(rank, missed.size) - 1])
+
+
+def _calibrated(missed: Floats, level: float) -> float:
+    """The conformal quantile; with too few misses for one, no less than the normal quantile."""
+    from scipy.special import ndtri
+
+    enough = int(np.ceil((missed.size + 1) * level)) <= missed.size
+    quantile = conformal_quantile(missed, level) if missed.size else 0.0
+    return quantile if enough else max(quantile, float(ndtri((1 + level) / 2)))
 
 
 def _prediction(score: Floats, half: Floats) -> Prediction:

@@ -1,43 +1,62 @@
-"""The transfer matrix of a folder of runs: every even pair whose languages were also run alone.
+"""The transfer matrix of a folder of runs: every pair whose languages were also run alone.
 
 Runs of one mixture, tokenizer and model size are one side; they differ by seed. All cells of a
 matrix are taken at one d, because a score falls as d grows; each model size has its own matrix.
+Of a pair that was run at several shares the one nearest to half and half is scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
 from atlas_scaling.errors import InputError
-from atlas_scaling.transfer.bts import STEEP_FALL
+from atlas_scaling.transfer.bts import STEEP_FALL, pooled_seed_sd
 from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
-from atlas_scaling.transfer.measure import MANY_EPOCHS, BtsAnswer, Comparison, compare_runs
+from atlas_scaling.transfer.measure import (
+    MANY_EPOCHS,
+    BtsAnswer,
+    Comparison,
+    check_deviations,
+    compare_runs,
+)
 from atlas_scaling.transfer.ranking import LAW
 from atlas_scaling.transfer.scores import EVEN_SHARE
-from atlas_scaling.transfer.sides import MISMATCH, SHARE_TOLERANCE, TOKENS, Unit, trained_on
+from atlas_scaling.transfer.sides import BYTES, MISMATCH, SHARE_TOLERANCE, Unit, trained_on
 from atlas_scaling.units import format_count
 
 SIZE_CHOICE: Final = 0.1
 """A model size that is asked for may differ by this much from the one that was run."""
 
+REPEATED: Final = (
+    f"its text was read more than {MANY_EPOCHS:g} times: part of the score is repetition"
+)
+FALLING: Final = f"falls by more than {STEEP_FALL:g} when d doubles: the value belongs to its d"
+ONE_SEED: Final = "one seed a side: the interval leaves out what another seed would change"
+NO_INTERVAL: Final = "too few evaluations for an interval"
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell(Answer):
-    """One measured pair: what ``BtsPoint`` says of it at the d of the matrix."""
+    """One measured pair: what ``BtsPoint`` says of it at the d of the matrix.
+
+    ``share`` is that of the target in the text of the pair; ``notes`` are as in ``matrix.Cell``.
+    """
 
     target: str
     source: str
+    share: float
     bts: float | None
     tau: float | None
     lower: float | None
     upper: float | None
     provenance: Provenance
     early: bool
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +69,11 @@ class SizeMatrix(Answer):
         unit: of d.
         lr_state: of all losses; where sides of different states were compared, both.
         level: of the intervals.
+        seed_sd: of log loss between seeds, in all intervals; None where it is not known.
         targets: codes of the rows.
         sources: codes of the columns.
         cells: those measured.
+        answers: the score of each cell over d, in the order of cells (not in the JSON).
     """
 
     n_params: float | None
@@ -60,9 +81,11 @@ class SizeMatrix(Answer):
     unit: str
     lr_state: str
     level: float
+    seed_sd: float | None
     targets: tuple[str, ...]
     sources: tuple[str, ...]
     cells: tuple[MatrixCell, ...]
+    answers: tuple[BtsAnswer, ...] = field(repr=False)
 
     def matrix(self, name: str) -> TransferMatrix:
         """The same as a ``TransferMatrix`` whose origin is called ``name``.
@@ -73,7 +96,17 @@ class SizeMatrix(Answer):
             name = f"{name} [learning-rate states {self.lr_state}]"
         origin = Origin(name, self.d, self.unit, self.n_params, self.level)
         cells = (
-            Cell(c.target, c.source, c.bts, c.lower, c.upper, c.provenance, origin, c.early)
+            Cell(
+                c.target,
+                c.source,
+                c.bts,
+                c.lower,
+                c.upper,
+                c.provenance,
+                origin,
+                c.early,
+                c.notes,
+            )
             for c in self.cells
         )
         return TransferMatrix.from_cells(cells, targets=self.targets, sources=self.sources)
@@ -116,19 +149,22 @@ def matrices_from_runs(
     unit: Unit | None = None,
     allow_lr_mismatch: bool = False,
     noise: float | None = None,
+    seed_sd: float | None = None,
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
     name: str = "runs",
 ) -> MatrixAnswer:
-    """Measure every even pair that the runs allow.
+    """Measure every pair that the runs allow.
 
     Args:
         frame: rows of a run table (``RunTable.frame``); runs of other kinds are passed over.
-        at: d of every cell, in ``unit``; if None, the smallest of the pairs' own default
+        at: d of every cell, in ``unit``; if None, the smallest of the even pairs' own default
             (``bts.DEFAULT_REACH``), which is in reach of all of them.
         unit: what text is counted in; tokens if not given.
         allow_lr_mismatch: compare different learning-rate states; warnings then say so.
         noise: standard deviation of one evaluation in units of the loss; told by scatter if None.
+        seed_sd: standard deviation of log loss between seeds; if None, told by all sides of a model
+            size that were run with several, and taken for the others too.
         level: of the intervals.
         seed: of the draws behind them.
         name: what the answer calls the runs.
@@ -137,63 +173,117 @@ def matrices_from_runs(
         InputError: no pair can be measured; says why for each.
     """
     problems: list[str] = []
+    warnings = dict[str, None]()
+    unit = Unit() if unit is None else unit
+    check_deviations(noise, seed_sd)
     by_size: dict[float | None, list[Comparison]] = {}
-    for mono, pair, target, source in _even_pairs(frame, problems):
+    for one in _pairs(frame, unit, problems, warnings):
         try:
             comparison = compare_runs(
-                mono,
-                pair,
-                target,
+                one.mono,
+                one.pair,
+                one.target,
                 unit=unit,
                 allow_lr_mismatch=allow_lr_mismatch,
                 noise=noise,
+                seed_sd=seed_sd,
                 seed=seed,
             )
         except InputError as error:
-            problems.append(f"{source} to {target}: {_in_a_line(error)}")
+            problems.append(f"{one.source} to {one.target}: {_in_a_line(error)}")
             continue
         assert comparison.sides is not None
         by_size.setdefault(comparison.sides.n_params, []).append(comparison)
-    matrices, warnings = [], dict[str, None]()
-    for n_params, comparisons in sorted(by_size.items(), key=lambda item: -(item[0] or 0)):
-        answers = list(_scored(comparisons, at, level, seed, problems))
-        if answers:
-            matrices.append(_size_matrix(answers, n_params, TOKENS if unit is None else unit.name))
-            warnings.update(dict.fromkeys(_warnings(comparisons, answers)))
+    matrices = []
+    for n_params, found in sorted(by_size.items(), key=lambda item: -(item[0] or 0)):
+        comparisons = found if seed_sd is not None else _with_pooled_seeds(found)
+        scored = list(_scored(comparisons, at, level, seed, problems))
+        if scored:
+            matrices.append(_size_matrix(scored, n_params, unit.name))
+            warnings.update(dict.fromkeys(_warnings(scored)))
     if not matrices:
         raise InputError(
             "no transfer score can be measured on these runs",
-            value="; ".join(problems) or "no run on two languages, half and half",
+            value="; ".join(problems) or "no run on two languages",
             where=name,
-            remedy="run each language of a pair alone and both together, at one model size",
+            remedy="run each language of a pair alone and both together, half and half, at one "
+            "model size",
         )
     return MatrixAnswer(tuple(matrices), tuple(problems), name, LAW, tuple(warnings))
 
 
-def _even_pairs(
-    frame: pl.DataFrame, problems: list[str]
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, str, str]]:
-    """(runs on the target alone, runs on both, target, source) of everything that fits."""
-    scratch = frame.filter(pl.col("base_run").is_null())
-    for (size,), runs in scratch.group_by("n_params", maintain_order=True):
-        said = "unknown size" if size is None else format_count(float(str(size)))
-        sides = _sides_by_mixture(runs)
-        for (shares, tokenizer), pair in sides.items():
-            if len(shares) != 2 or any(abs(s - EVEN_SHARE) > SHARE_TOLERANCE for _, s in shares):
-                continue
-            codes = sorted(code for code, _ in shares)
-            for target, source in (codes, codes[::-1]):
-                mono = sides.get((frozenset({(target, 1.0)}), tokenizer))
-                if mono is None:
-                    problems.append(f"{source} to {target}: no run on {target} alone at {said}")
-                else:
-                    yield mono, pair, target, source
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Rows of the runs on the target alone and of those on both."""
+
+    mono: pl.DataFrame
+    pair: pl.DataFrame
+    target: str
+    source: str
 
 
 _Mixture = frozenset[tuple[str, float]]
+_Sides = dict[tuple[_Mixture, str | None], pl.DataFrame]
 
 
-def _sides_by_mixture(runs: pl.DataFrame) -> dict[tuple[_Mixture, str | None], pl.DataFrame]:
+def _pairs(
+    frame: pl.DataFrame, unit: Unit, problems: list[str], warnings: dict[str, None]
+) -> Iterator[_Pair]:
+    """Everything that fits together, of each model size."""
+    scratch = frame.filter(pl.col("base_run").is_null())
+    for (size,), runs in scratch.group_by("n_params", maintain_order=True):
+        at_size = "unknown size" if size is None else format_count(float(str(size)))
+        sides = _sides_by_mixture(runs)
+        pairs: dict[tuple[tuple[str, ...], str | None], list[_Mixture]] = {}
+        for shares, tokenizer in sides:
+            if len(shares) == 2:
+                codes = tuple(sorted(code for code, _ in shares))
+                pairs.setdefault((codes, tokenizer), []).append(shares)
+        for (codes, tokenizer), mixtures in pairs.items():
+            shares = min(mixtures, key=_unevenness)
+            if len(mixtures) > 1:
+                warnings[_several_shares(codes, mixtures, at_size)] = None
+            for target, source in (codes, codes[::-1]):
+                mono = _alone(sides, target, tokenizer, unit)
+                if isinstance(mono, str):
+                    problems.append(f"{source} to {target}: {mono} at {at_size}")
+                else:
+                    yield _Pair(mono, sides[shares, tokenizer], target, source)
+
+
+def _unevenness(shares: _Mixture) -> float:
+    return max(share for _, share in shares)
+
+
+def _several_shares(codes: Sequence[str], mixtures: Sequence[_Mixture], at_size: str) -> str:
+    of_first = sorted((dict(shares)[codes[0]] for shares in mixtures), reverse=True)
+    said = ", ".join(f"{share:.0%}" for share in of_first)
+    return (
+        f"{' and '.join(codes)} were run together at several shares at {at_size} ({said} "
+        f"{codes[0]}): scored is the one nearest to half and half; atlas transfer bts scores others"
+    )
+
+
+def _alone(sides: _Sides, target: str, tokenizer: str | None, unit: Unit) -> pl.DataFrame | str:
+    """Runs on the target alone that a pair with ``tokenizer`` compares with, or why there are none.
+
+    Of other tokenizers only where text is counted in bytes, and where there is only one other.
+    """
+    alone = {key: rows for key, rows in sides.items() if key[0] == frozenset({(target, 1.0)})}
+    for (_, of), rows in alone.items():
+        if of == tokenizer:
+            return rows
+    if not alone:
+        return f"no run on {target} alone"
+    if unit.name == BYTES and unit.per_token is None and len(alone) == 1:
+        return next(iter(alone.values()))
+    return (
+        f"{target} was run alone with another tokenizer only than the pair's (--unit bytes "
+        "compares them)"
+    )
+
+
+def _sides_by_mixture(runs: pl.DataFrame) -> _Sides:
     """Rows of runs that have mixture (shares to 2 decimals) and tokenizer in common."""
     found: dict[tuple[_Mixture, str | None], list[pl.DataFrame]] = {}
     for _, rows in runs.group_by("run_id", maintain_order=True):
@@ -202,24 +292,42 @@ def _sides_by_mixture(runs: pl.DataFrame) -> dict[tuple[_Mixture, str | None], p
     return {key: pl.concat(rows) for key, rows in found.items()}
 
 
+def _with_pooled_seeds(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Every comparison with what seeds change in all sides that were run with several."""
+    sides = {c.points.name: c for one in comparisons for c in (one.curves.mono, one.curves.pair)}
+    pooled = pooled_seed_sd(*sides.values())
+    return [replace(one, curves=replace(one.curves, seed_sd=pooled)) for one in comparisons]
+
+
 def _scored(
     comparisons: Sequence[Comparison],
     at: float | None,
     level: float,
     seed: int,
     problems: list[str],
-) -> Iterator[BtsAnswer]:
+) -> Iterator[tuple[Comparison, BtsAnswer]]:
     """Every comparison at one d; those that have no loss there become problems."""
-    d = min(c.curves.default_d for c in comparisons) if at is None else at
+    even = [c for c in comparisons if not _is_uneven(c.curves.share)] or comparisons
+    d = at
+    if d is None:  # in reach of every even pair, and within every run on a target alone
+        reach = min(c.curves.default_d for c in even)
+        d = min(reach, *(c.curves.mono.last for c in comparisons))
     for comparison in comparisons:
         try:
-            yield comparison.score(d, level=level, seed=seed)
+            yield comparison, comparison.score(d, level=level, seed=seed)
         except InputError as error:
             pair = f"{comparison.sources[0]} to {comparison.target}"
             problems.append(f"{pair}: {_in_a_line(error)}")
 
 
-def _size_matrix(answers: Sequence[BtsAnswer], n_params: float | None, unit: str) -> SizeMatrix:
+def _is_uneven(share: float) -> bool:
+    return abs(share - EVEN_SHARE) > SHARE_TOLERANCE
+
+
+def _size_matrix(
+    scored: Sequence[tuple[Comparison, BtsAnswer]], n_params: float | None, unit: str
+) -> SizeMatrix:
+    answers = tuple(answer for _, answer in scored)
     languages = tuple(sorted({code for a in answers for code in (a.target, *a.sources)}))
     return SizeMatrix(
         n_params=n_params,
@@ -227,27 +335,62 @@ def _size_matrix(answers: Sequence[BtsAnswer], n_params: float | None, unit: str
         unit=unit,
         lr_state=", ".join(dict.fromkeys(a.lr_state for a in answers)),
         level=answers[0].level,
+        seed_sd=answers[0].seed_sd,
         targets=languages,
         sources=languages,
         cells=tuple(
             MatrixCell(
                 target=a.target,
                 source=a.sources[0],
+                share=a.share,
                 bts=a.at.bts,
                 tau=a.at.tau,
                 lower=a.at.lower,
                 upper=a.at.upper,
                 provenance=Provenance.CENSORED if a.at.censored else Provenance.MEASURED,
                 early=a.at.early,
+                notes=tuple(_notes(comparison, a)),
             )
-            for a in answers
+            for comparison, a in scored
         ),
+        answers=answers,
     )
 
 
-def _warnings(comparisons: Sequence[Comparison], answers: Sequence[BtsAnswer]) -> Iterator[str]:
+def _notes(comparison: Comparison, answer: BtsAnswer) -> Iterator[str]:
+    """What a cell has to carry along wherever it goes."""
+    if MISMATCH in answer.lr_state:
+        yield f"learning-rate states {answer.lr_state}"
+    if _is_uneven(answer.share):
+        yield f"{answer.share:.0%} of the text is the target's, not half"
+    if _is_repeated(comparison, answer):
+        yield REPEATED
+    if _is_falling(answer):
+        yield FALLING
+    if None in answer.noise:
+        yield NO_INTERVAL
+    elif _is_one_seed(comparison):
+        yield ONE_SEED
+
+
+def _is_repeated(comparison: Comparison, answer: BtsAnswer) -> bool:
+    return (comparison.epochs_at(answer.at.tokens) or 0.0) > MANY_EPOCHS
+
+
+def _is_falling(answer: BtsAnswer) -> bool:
+    return not answer.at.early and (answer.at.fall_per_doubling or 0.0) > STEEP_FALL
+
+
+def _is_one_seed(comparison: Comparison) -> bool:
+    curves = comparison.curves
+    sides = (curves.mono, curves.pair)
+    return curves.seed_sd is None and all(side.points.n_runs == 1 for side in sides)
+
+
+def _warnings(scored: Sequence[tuple[Comparison, BtsAnswer]]) -> Iterator[str]:
     """What is doubtful about the cells of one model size, each thing once."""
-    for comparison in comparisons:
+    answers = [answer for _, answer in scored]
+    for comparison, _ in scored:
         assert comparison.sides is not None
         yield from comparison.sides.warnings
     size = "" if answers[0].n_params is None else f" at {format_count(answers[0].n_params)}"
@@ -263,24 +406,40 @@ def _warnings(comparisons: Sequence[Comparison], answers: Sequence[BtsAnswer]) -
             "and still falling steeply. Learning is first limited by optimiser steps, not by data, "
             "so any pair, related or not, starts near +1; these may yet turn"
         )
-    falling = sum(not a.at.early and (a.at.fall_per_doubling or 0.0) > STEEP_FALL for a in answers)
+    falling = sum(map(_is_falling, answers))
     if falling:
         yield (
             f"{falling} more of {n} scores{size} still fall by more than {STEEP_FALL:g} when d "
             "doubles: their values belong to this d"
         )
-    epochs = [e for c in comparisons if (e := c.epochs_at(d)) is not None]
-    repeated = sum(e > MANY_EPOCHS for e in epochs)
+    uneven = sum(_is_uneven(a.share) for a in answers)
+    if uneven:
+        yield (
+            f"{uneven} of {n} scores{size} are of uneven pairs: each is that of an even pair with "
+            "the same transfer weight (tau)"
+        )
+    repeated = sum(_is_repeated(*one) for one in scored)
     if repeated:
+        most = max(comparison.epochs_at(d) or 0.0 for comparison, _ in scored)
         yield (
             f"{repeated} of {n} monolingual sides{size} have read their text more than "
-            f"{MANY_EPOCHS:g} times at d (up to {max(epochs):.1f}): part of the score is "
+            f"{MANY_EPOCHS:g} times at d (up to {most:.1f}): part of the score is "
             "repetition, not transfer"
         )
-    if any(a.noise[0] is None or a.noise[1] is None for a in answers):
+    if any(None in a.noise for a in answers):
         yield "some scores have no interval: too few evaluations to tell their noise"
-    if all(a.seed_sd is None for a in answers):
-        yield "one run a side: intervals cover the noise of evaluations, not what a seed changes"
+    yield from _seed_warnings(scored, size)
+
+
+def _seed_warnings(scored: Sequence[tuple[Comparison, BtsAnswer]], size: str) -> Iterator[str]:
+    known = scored[0][0].curves.seed_sd
+    if known is not None:
+        yield f"another seed changes a loss by {known[0]:.2%}{size}; the intervals hold it"
+    elif all(_is_one_seed(comparison) for comparison, _ in scored):
+        yield (
+            "one run a side: intervals cover the noise of evaluations, not what a seed changes; "
+            "run a second seed of some sides, or say what a seed changes (--seed-sd)"
+        )
 
 
 def _in_a_line(error: InputError) -> str:

@@ -1,4 +1,4 @@
-"""Charts of a transfer matrix as a whole: symmetry, relatedness, model size.
+"""Charts of a transfer matrix as a whole: symmetry, relatedness, dendrogram, model size.
 
 Each has its numbers (``…_rows``, a polars frame) and its chart (Altair). The heat map and scores
 over tokens are figures of the report (``report.figures.transfer``).
@@ -12,10 +12,12 @@ import numpy as np
 import polars as pl
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.languages import language
 from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.effects import shared
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Provenance, TransferMatrix
 from atlas_scaling.transfer.pairs import MatrixAnswer
+from atlas_scaling.transfer.structure import Clusters
 
 if TYPE_CHECKING:
     import altair as alt
@@ -33,6 +35,11 @@ RELATEDNESS: Final = (
 
 _HUES: Final = ("#005AA8", "#0E9F78", "#A8327F", "#E0661A", "#5B6470")
 _SIDE: Final = 320
+_MOST_WORDS: Final = 2_000
+"""Of more points than this none says what it is: the words would be megabytes."""
+_GREY: Final = "#5B6470"
+_SHAPES: Final = {"value": "circle", "below": "triangle-down", "above": "triangle-up"}
+_LEAF: Final = 16
 
 
 def relatedness_rows(matrix: TransferMatrix) -> pl.DataFrame:
@@ -91,16 +98,21 @@ def symmetry_rows(matrix: TransferMatrix) -> pl.DataFrame:
 def size_rows(answer: MatrixAnswer) -> pl.DataFrame:
     """Every measured pair at every model size.
 
-    Columns ``n_params, pair, bts`` (the bound of a censored score), ``lower, upper, censored, d``.
+    Columns ``n_params, pair, bts`` (the bound of a censored score), ``lower, upper, bound`` (which
+    side of it a censored score lies on), ``d``.
     """
     rows = [
         {
             "n_params": matrix.n_params,
-            "pair": f"{cell.source} to {cell.target}",
+            "pair": f"{_short(cell.source)} to {_short(cell.target)}",
             "bts": next((x for x in (cell.bts, cell.lower, cell.upper) if x is not None), None),
             "lower": cell.lower,
             "upper": cell.upper,
-            "censored": cell.provenance is Provenance.CENSORED,
+            "bound": None
+            if cell.provenance is not Provenance.CENSORED
+            else "below"
+            if cell.lower is None
+            else "above",
             "d": matrix.d,
         }
         for matrix in answer.matrices
@@ -110,6 +122,76 @@ def size_rows(answer: MatrixAnswer) -> pl.DataFrame:
     if not rows:
         raise InputError("no pair was measured at a known model size", value=answer.source)
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def dendrogram_rows(found: Clusters) -> pl.DataFrame:
+    """The joins of a tree, nearest first.
+
+    Columns ``left, right`` (the languages joined, by comma), ``distance`` and the points of the
+    drawn bracket: ``y_left, y_right`` (places of the sides, counted in languages), ``x_left,
+    x_right`` (distances at which the sides were joined themselves).
+    """
+    n = len(found.codes)
+    place = {code: float(i) for i, code in enumerate(found.order)}
+    members = [[code] for code in found.codes]
+    y = [place[code] for code in found.codes]
+    x = [0.0] * n
+    rows = []
+    for a, b, distance, _ in found.linkage:
+        i, j = int(a), int(b)
+        rows.append(
+            {
+                "left": ",".join(members[i]),
+                "right": ",".join(members[j]),
+                "distance": distance,
+                "y_left": y[i],
+                "y_right": y[j],
+                "x_left": x[i],
+                "x_right": x[j],
+            }
+        )
+        members.append([*members[i], *members[j]])
+        y.append((y[i] + y[j]) / 2)
+        x.append(distance)
+    return pl.DataFrame(rows)
+
+
+def dendrogram_chart(found: Clusters) -> Layers:
+    """The tree, leaves on the left in its order, and languages of one group in one colour."""
+    import altair as alt
+
+    segments = [
+        {"x": ends[0], "x2": ends[1], "y": ends[2], "y2": ends[3]}
+        for row in dendrogram_rows(found).to_dicts()
+        for ends in (
+            (row["x_left"], row["distance"], row["y_left"], row["y_left"]),
+            (row["x_right"], row["distance"], row["y_right"], row["y_right"]),
+            (row["distance"], row["distance"], row["y_left"], row["y_right"]),
+        )
+    ]
+    group = {code: i for i, codes in enumerate(found.groups) for code in codes}
+    leaves = [
+        {
+            "x": 0.0,
+            "y": float(i),
+            "name": _short(code),
+            "hue": _HUES[group[code] % len(_HUES)] if len(found.groups[group[code]]) > 1 else _GREY,
+        }
+        for i, code in enumerate(found.order)
+    ]
+    x = alt.X("x:Q", title="distance (BTS)").scale(zero=True)
+    y = alt.Y("y:Q", axis=None).scale(domain=[-0.5, len(found.order) - 0.5], reverse=True)
+    lines = alt.Chart(alt.InlineData(values=segments)).mark_rule(color="#5B6470")
+    names = alt.Chart(alt.InlineData(values=leaves)).mark_text(align="right", dx=-5, fontSize=11)
+    return alt.layer(
+        lines.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"),
+        names.encode(x=x, y=y, text="name:N", color=alt.Color("hue:N", scale=None)),
+    ).properties(
+        width=_SIDE,
+        height=_LEAF * len(found.order),
+        padding={"left": 190},
+        title="Languages by how much they help each other",
+    )
 
 
 def relatedness_chart(matrix: TransferMatrix) -> Layers:
@@ -123,19 +205,26 @@ def relatedness_chart(matrix: TransferMatrix) -> Layers:
     x = alt.X("shares:N", title="languages share", sort=kinds).axis(labelAngle=0)
     y = alt.Y("bts:Q", title="BTS")
     base = alt.Chart(_inline(rows))
-    points = base.mark_circle(size=14, opacity=0.35).encode(
+    points = base.mark_circle(size=14, opacity=0.35, aria=rows.height <= _MOST_WORDS).encode(
         x=x,
         y=y,
+        description="said:N",
         xOffset=alt.XOffset("jitter:Q").scale(domain=[-1, 1]),
         color=alt.Color("shares:N", legend=None).scale(domain=list(RELATEDNESS), range=list(_HUES)),
         tooltip=["target:N", "source:N", "bts:Q", "provenance:N"],
     )
     boxes = base.mark_boxplot(
-        outliers=False, size=34, opacity=0.6, median={"color": "#1E2329"}
+        outliers=False,
+        size=34,
+        opacity=0.6,
+        median={"color": "#1E2329", "aria": False},
+        box={"aria": False},
+        rule={"color": "#8A929C", "aria": False},
     ).encode(x=x, y=y, color=alt.value("#8A929C"))
     # Vega's own pseudo-random numbers depend on the clock; an even spread by row does not.
     spread = points.transform_window(row="row_number()").transform_calculate(
-        jitter="(datum.row * 0.6180339887) % 1 - 0.5"
+        jitter="(datum.row * 0.6180339887) % 1 - 0.5",
+        said="datum.source + ' on ' + datum.target + ': ' + format(datum.bts, '+.2f')",
     )
     return alt.layer(boxes, spread).properties(
         width=110 * len(kinds), height=_SIDE, title="Transfer by what two languages share"
@@ -157,8 +246,13 @@ def symmetry_chart(matrix: TransferMatrix) -> Layers:
     )
     points = (
         alt.Chart(_inline(rows))
-        .mark_point(size=28, filled=True)
+        .transform_calculate(
+            said="datum.b + ' on ' + datum.a + ' ' + format(datum.b_to_a, '+.2f') + ', back '"
+            " + format(datum.a_to_b, '+.2f')"
+        )
+        .mark_point(size=28, filled=True, aria=rows.height <= _MOST_WORDS)
         .encode(
+            description="said:N",
             x=alt.X("b_to_a:Q", title="BTS of b on a", scale=scale),
             y=alt.Y("a_to_b:Q", title="BTS of a on b", scale=scale),
             color=alt.Color("shares:N", title="languages share").scale(
@@ -177,7 +271,7 @@ def size_chart(answer: MatrixAnswer) -> Layers:
     import altair as alt
 
     rows = size_rows(answer)
-    x = alt.X("n_params:Q", title="parameters").scale(type="log").axis(format="~s")
+    x = alt.X("n_params:Q", title="parameters").scale(type="log").axis(format="~s", tickCount=4)
     color = alt.Color("pair:N", title=None)
     base = alt.Chart(_inline(rows))
     intervals = (
@@ -185,17 +279,26 @@ def size_chart(answer: MatrixAnswer) -> Layers:
         .mark_rule(opacity=0.5)
         .encode(x=x, y="lower:Q", y2="upper:Q", color=color)
     )
-    lines = base.mark_line(opacity=0.7).encode(x=x, y=alt.Y("bts:Q", title="BTS"), color=color)
-    points = base.mark_point(size=40, opacity=1).encode(
+    values = base.transform_filter("datum.bound === null")
+    lines = values.mark_line(opacity=0.7).encode(x=x, y=alt.Y("bts:Q", title="BTS"), color=color)
+    kinds = base.transform_calculate(kind="datum.bound === null ? 'value' : datum.bound")
+    points = kinds.mark_point(size=40, opacity=1).encode(
         x=x,
         y="bts:Q",
         color=color,
-        shape=alt.Shape("censored:N", title="a bound"),
+        shape=alt.Shape("kind:N", title="score").scale(
+            domain=list(_SHAPES), range=list(_SHAPES.values())
+        ),
         tooltip=["pair:N", "n_params:Q", "d:Q", "bts:Q", "lower:Q", "upper:Q"],
     )
     return alt.layer(intervals, lines, points).properties(
         width=_SIDE, height=_SIDE, title="Transfer over model size"
     )
+
+
+def _short(code: str) -> str:
+    """The name of a language without what stands in brackets."""
+    return language(code).name.partition(" (")[0]
 
 
 def _inline(rows: pl.DataFrame) -> Any:

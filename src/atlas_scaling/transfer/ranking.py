@@ -10,6 +10,7 @@ from typing import Final
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
+from atlas_scaling.transfer.indistinct import indistinct_targets
 from atlas_scaling.transfer.lookup import require_language
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import tau_from_bts
@@ -31,6 +32,7 @@ class RankedLanguage(Answer):
         rounding: where a rounded number lay before; no confidence interval.
         rank: 1 is best; equal scores share a rank.
         early: taken at a d so small that a positive score may yet turn.
+        notes: what else is doubtful about the score (``matrix.Cell``).
     """
 
     language: str
@@ -41,6 +43,7 @@ class RankedLanguage(Answer):
     rounding: tuple[float, float] | None
     rank: int
     early: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,11 @@ def best_sources(
         n_known=len(ranked),
         source=_origins(cells),
         law=LAW,
-        warnings=tuple(_warnings(cells, ranked, top)),
+        warnings=(
+            *_known_how(matrix, cells, ranked[:top]),
+            *_warnings(cells, ranked, top),
+            *_indistinct_target(matrix, target),
+        ),
     )
 
 
@@ -107,7 +114,11 @@ def best_targets(
         n_known=len(ranked),
         source=_origins(cells),
         law=LAW,
-        warnings=tuple(_warnings(cells, ranked, top)),
+        warnings=(
+            *_known_how(matrix, cells, ranked[:top]),
+            *_warnings(cells, ranked, top),
+            *_indistinct_targets(matrix, ranked[:top]),
+        ),
     )
 
 
@@ -156,6 +167,7 @@ def _ranked(cells: Sequence[Cell], codes: Sequence[str]) -> tuple[RankedLanguage
             rounding=cell.rounding,
             rank=scores.index(_score(cell)) + 1,
             early=cell.early,
+            notes=cell.notes,
         )
         for cell, code in order
     )
@@ -165,22 +177,27 @@ def _origins(cells: Sequence[Cell]) -> str:
     return "; ".join(str(o) for o in dict.fromkeys(cell.origin for cell in cells if cell.origin))
 
 
+def _known_how(
+    matrix: TransferMatrix, cells: Sequence[Cell], shown: Sequence[RankedLanguage]
+) -> list[str]:
+    """Which of the scores are a model's estimates."""
+    if all(cell.provenance in MEASUREMENTS for cell in cells):
+        return []
+    estimated = [r.language for r in shown if r.provenance is Provenance.ESTIMATED]
+    if not estimated:
+        said = "all of those shown are measured"
+    elif all(cell.provenance is Provenance.ESTIMATED for cell in cells):
+        said = "none of these was measured; run the pairs that matter before relying on them"
+    else:
+        said = f"estimated, not measured, of those shown: {', '.join(estimated)}"
+    return [f"{matrix.measured_note}; {said}"]
+
+
 def _warnings(
     cells: Sequence[Cell], ranked: Sequence[RankedLanguage], top: int | None
 ) -> list[str]:
     shown = ranked[:top]
     found = []
-    estimated = [r.language for r in shown if r.provenance is Provenance.ESTIMATED]
-    if all(cell.provenance is Provenance.ESTIMATED for cell in cells):
-        found.append(
-            "all of these are a model's estimates, none was measured; run the pairs that matter "
-            "before relying on them"
-        )
-    elif estimated:
-        found.append(
-            f"{len(estimated)} of the {len(shown)} shown are a model's estimates, not "
-            f"measurements: {', '.join(estimated)}"
-        )
     for step in sorted({c.origin.step for c in cells if c.origin and c.origin.step is not None}):
         found.append(
             f"printed to {step:g}, so a value stands for anything within {step / 2:g}; how far "
@@ -195,9 +212,40 @@ def _warnings(
     bounds = [r.language for r in shown if r.provenance is Provenance.CENSORED]
     if bounds:
         found.append(f"only a bound is known for {', '.join(bounds)}; ranked at the bound")
+    found.extend(_notes(shown))
     if len({(c.origin.d, c.origin.unit, c.origin.n_params) for c in cells if c.origin}) > 1:
         found.append("these scores were not all taken at one d and model size")
     return found
+
+
+def _notes(shown: Sequence[RankedLanguage]) -> list[str]:
+    """Each note once, with the languages it is about."""
+    about: dict[str, list[str]] = {}
+    for one in shown:
+        for note in one.notes:
+            about.setdefault(note, []).append(one.language)
+    return [
+        f"all of these: {note}" if 1 < len(codes) == len(shown) else f"{', '.join(codes)}: {note}"
+        for note, codes in about.items()
+    ]
+
+
+def _indistinct_target(matrix: TransferMatrix, target: str) -> list[str]:
+    groups = (group for group in indistinct_targets(matrix) if target in group)
+    return [
+        f"what estimated these scores gives {', '.join(c for c in group if c != target)} the same "
+        f"row: they say little of {target} itself"
+        for group in groups
+    ]
+
+
+def _indistinct_targets(matrix: TransferMatrix, shown: Sequence[RankedLanguage]) -> list[str]:
+    codes = {one.language for one in shown if one.provenance is Provenance.ESTIMATED}
+    return [
+        f"what estimated these scores does not tell {', '.join(group)} apart: one row for all"
+        for group in indistinct_targets(matrix)
+        if codes & set(group)
+    ]
 
 
 def _tie_warnings(ranked: Sequence[RankedLanguage], n_shown: int) -> list[str]:

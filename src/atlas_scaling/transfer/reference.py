@@ -41,6 +41,7 @@ def published_matrix(size: Literal[38, 30] = 38) -> TransferMatrix:
         provenance=provenance,
         origin=np.where(known, np.where(table.direct, 0, 1), -1),
         early=np.zeros(table.bts.shape, dtype=bool),
+        notes=np.full(table.bts.shape, "", dtype=np.str_),
         origins=tuple(
             Origin(
                 name=f"{paper}, {how}",

@@ -21,11 +21,13 @@ Every function takes floats or float64 arrays of one shape and returns the same.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 
 EVEN_SHARE: Final = 0.5
@@ -151,6 +153,39 @@ def bts_from_relative_gain(
     worth = _like(np.power(left, -1.0 / slope), gain)  # d / d_0
     compared = share if at == "equal_target_tokens" else 1.0
     return bts_from_ratio(compared * worth, share=share)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted(Answer):
+    """A score in every form; ``bts`` and ``ratio`` are those of an even pair.
+
+    Attributes:
+        given: the number that was converted.
+        form: what it was.
+        bts: the signed surplus; None at minus infinity (tau <= -1), where no run is long enough.
+        tau: the transfer weight.
+        ratio: ``d / sigma``.
+    """
+
+    given: float
+    form: str
+    bts: float | None
+    tau: float
+    ratio: float
+
+
+def converted(bts: float, form: str, given: float) -> Converted:
+    """``bts`` and the other forms of it."""
+    if bts >= MAX_BTS:
+        raise InputError("a BTS is below 2 by definition", value=given, where=form)
+    tau = tau_from_bts(bts)
+    return Converted(
+        given=given,
+        form=form,
+        bts=bts if np.isfinite(bts) else None,
+        tau=tau,
+        ratio=ratio_from_tau(tau),
+    )
 
 
 def _check_share(share: float) -> None:

@@ -8,8 +8,8 @@ a fit should look for tau and roughly how far, not what it is. The paper starts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from atlas_scaling.transfer.lookup import require_language
 from atlas_scaling.transfer.matrix import Cell, TransferMatrix
 from atlas_scaling.transfer.pairs import matrices_from_runs
 from atlas_scaling.transfer.scores import tau_from_bts
+from atlas_scaling.transfer.sides import trained_on
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit, FittedParameter
@@ -44,6 +45,9 @@ class WeightComparison(Answer):
         implied: tau of the score; None where the score is only a bound.
         implied_interval: likewise; one end None where the score is a bound.
         agree: whether the intervals overlap; None where either is missing.
+        with_prior: tau of the fit that has the implied weights as start and prior; None where it is
+            not identified even so, or there is no such fit.
+        with_prior_interval: likewise.
     """
 
     source: str
@@ -53,15 +57,23 @@ class WeightComparison(Answer):
     implied: float | None
     implied_interval: tuple[float | None, float | None] | None
     agree: bool | None
+    with_prior: float | None = None
+    with_prior_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsAnswer(Answer):
-    """Transfer weights of every source of one target, both ways."""
+    """Transfer weights of every source of one target, both ways.
+
+    ``prior`` says which priors a second fit had, parameter -> (value, standard deviation); ``fit``
+    is the last fit (not in the JSON).
+    """
 
     target: str
     weights: tuple[WeightComparison, ...]
     fit_status: str
+    prior: dict[str, tuple[float, float]]
+    fit: Fit = field(repr=False)
     level: float
     source: str
     law: str
@@ -127,6 +139,8 @@ def compare_weights(fit: Fit, matrix: TransferMatrix) -> WeightsAnswer:
         target=fit.target,
         weights=tuple(_compared(source, fitted[source], cells[source]) for source in both),
         fit_status=fit.status.value,
+        prior={},
+        fit=fit,
         level=fit.level,
         source="; ".join(str(origin) for origin in matrix.origins),
         law=COMPARISON,
@@ -138,6 +152,8 @@ def weights_from_runs(
     frame: pl.DataFrame,
     target: str,
     *,
+    scores: TransferMatrix | None = None,
+    prior: bool = False,
     at: float | None = None,
     bootstrap: int = 200,
     level: float = DEFAULT_LEVEL,
@@ -149,6 +165,8 @@ def weights_from_runs(
     Args:
         frame: rows of a run table.
         target: a code as users write it.
+        scores: to hold the fit against; measured on the same runs if None.
+        prior: fit a second time with the implied weights as start and prior (``tau_priors``).
         at: d of the scores; see ``pairs.matrices_from_runs``.
         bootstrap: refits behind the intervals of the fit.
         level: of all intervals.
@@ -156,26 +174,79 @@ def weights_from_runs(
         name: what the answer calls the runs.
 
     Raises:
-        InputError: no pair with the target can be scored, or the runs cannot be fitted.
+        InputError: no pair with the target can be scored, the runs cannot be fitted, or every score
+            is a bound and gives no prior.
         FitError: the fit gives no result.
     """
     from atlas_scaling.fitting.api import fit
     from atlas_scaling.laws.atlas import ATLAS
 
-    matrix = matrices_from_runs(frame, at=at, level=level, seed=seed, name=name)
-    scores = matrix.of_size().matrix(name)
-    sources = tuple(cell.source for cell in scores.row(target))
+    if scores is None:
+        measured = matrices_from_runs(frame, at=at, level=level, seed=seed, name=name)
+        scores = measured.of_size().matrix(name)
+    code = require_language(target, scores.targets, what="target")
+    sources = tuple(
+        cell.source for cell in scores.row(code) if cell.source in _co_trained(frame, code)
+    )
     if not sources:
         raise InputError("no pair with this target was run", value=target, where=name)
-    fitted = fit(
-        frame,
-        ATLAS(sources=sources),
-        target=require_language(target, scores.targets, what="target"),
-        bootstrap=bootstrap,
-        level=level,
-        seed=seed,
+    law = ATLAS(sources=sources)
+    options: dict[str, Any] = {
+        "target": code,
+        "bootstrap": bootstrap,
+        "level": level,
+        "seed": seed,
+    }
+    priors = tau_priors(scores, code, sources=sources) if prior else {}
+    if prior and not priors:
+        raise InputError(
+            "every score of this target is a bound, which gives no prior",
+            value=code,
+            where="--prior",
+            remedy="take the scores at a smaller d (--at), or train the pairs longer",
+        )
+    answer = compare_weights(fit(frame, law, **options), scores)
+    if not prior:
+        return answer
+    return _with_prior(answer, fit(frame, law, priors=priors, **options), priors)
+
+
+def _co_trained(frame: pl.DataFrame, target: str) -> set[str]:
+    """Languages that some run from scratch has together with the target."""
+    found: set[str] = set()
+    for _, rows in frame.filter(pl.col("base_run").is_null()).group_by("run_id"):
+        shares = trained_on(rows)
+        if target in shares:
+            found |= set(shares)
+    return found - {target}
+
+
+def _with_prior(
+    answer: WeightsAnswer, second: Fit, priors: dict[str, tuple[float, float]]
+) -> WeightsAnswer:
+    fitted = _fitted_weights(second.parameters)
+    weights = tuple(
+        replace(
+            one,
+            with_prior=fitted[one.source].value,
+            with_prior_interval=fitted[one.source].interval,
+        )
+        for one in answer.weights
     )
-    return compare_weights(fitted, scores)
+    without = [w.source for w in weights if f"tau[{w.source}]" not in priors]
+    said = [f"no prior for {', '.join(without)}: its score is only a bound"] if without else []
+    if second.draws is not None:
+        said.append(
+            "intervals with prior resample the runs, not the prior: they are as wide as the data "
+            "make them, once the prior is believed"
+        )
+    return replace(
+        answer,
+        weights=weights,
+        prior=priors,
+        fit=second,
+        warnings=(*answer.warnings, *said),
+    )
 
 
 def _fitted_weights(parameters: Mapping[str, FittedParameter]) -> dict[str, FittedParameter]:

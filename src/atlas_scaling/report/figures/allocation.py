@@ -19,6 +19,51 @@ if TYPE_CHECKING:
 PLAN: Final = "this plan"
 
 
+def plan_shares(answer: Allocation) -> Figure:
+    """Share of each language in the plan, with its passes over the distinct text."""
+    import altair as alt
+
+    data = pl.DataFrame(
+        [
+            {"language": language_name(code), "share": share, "epochs": answer.epochs.get(code)}
+            for code, share in answer.mixture.items()
+        ],
+        schema_overrides={"epochs": pl.Float64},
+    )
+    epochs = pl.col("epochs").map_elements(lambda v: number(v, 2), return_dtype=pl.String)
+    shown = data.with_columns(
+        said=pl.concat_str(
+            (pl.col("share") * 100).round(1).cast(pl.String) + pl.lit(" %"),
+            pl.when(pl.col("epochs").is_null())
+            .then(pl.lit(""))
+            .otherwise(pl.lit(", ") + epochs + pl.lit(" epochs")),
+        )
+    )
+    y = alt.Y("language:N", title=None, sort=data["language"].to_list()).axis(labelLimit=120)
+    x = alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1])).axis(format="%", tickCount=5)
+    base = alt.Chart(inline(shown))
+    chart = layered(
+        [
+            base.mark_bar(color=theme.BLUE, size=12).encode(x=x, y=y, description="said:N"),
+            base.mark_text(align="left", dx=5, color=theme.INK, aria=False).encode(
+                x=x, y=y, text="said:N"
+            ),
+        ],
+        width=theme.PANEL_WIDTH - 60,
+        height=24 * data.height,
+    )
+    size, tokens = count(answer.n_params), count(answer.tokens)
+    return Figure(
+        name="plan-shares",
+        title=f"{size} parameters on {tokens} tokens",
+        caption="Share of each language in the training tokens, and passes over its distinct text "
+        "where their number is known.",
+        alt=f"{shares_in_words(answer)}.",
+        data=data,
+        panels=(Panel("", chart),),
+    )
+
+
 def plan_alternatives(answer: Allocation) -> Figure:
     """Loss of each target under the plan and under each usual mixture, one panel a target."""
     rows = [
@@ -107,7 +152,7 @@ def _panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
         labelLimit=150
     )
     scale, kinds = alt.Scale(zero=False), ["plan", "usual"]
-    x = alt.X("loss:Q", title=None, scale=scale).axis(tickCount=4)
+    x = alt.X("loss:Q", title=None, scale=scale).axis(tickCount=4, labelOverlap=True)
     base = alt.Chart(inline(shown))
     color = alt.Color("kind:N", legend=None).scale(domain=kinds, range=[theme.ORANGE, theme.BLUE])
     return layered(

@@ -139,25 +139,31 @@ def residuals(points: pl.DataFrame) -> Figure:
     )
 
 
-def parameter_intervals(fits: Sequence[Fit]) -> Figure:
+def parameter_intervals(fits: Sequence[Fit]) -> Figure | None:
     """Each parameter of each fit with its interval, one panel a parameter.
 
+    None where no parameter has a value or an interval.
+
     Args:
-        fits: at least one, with at least one parameter that is not given.
+        fits: at least one.
     """
     rows = [row for fit in fits for row in _parameter_rows(fit)]
     data = pl.DataFrame(rows, schema=_PARAMETER_SCHEMA, orient="row")
+    drawn = data.filter(pl.any_horizontal(pl.col("value", "low", "high").is_not_null()))
+    if drawn.is_empty():
+        return None
     laws = list(dict.fromkeys(data["law"]))
     panels = [
         Panel(parameter_name(str(name)), _interval_panel(group, laws))
-        for (name,), group in data.group_by("parameter", maintain_order=True)
+        for (name,), group in drawn.group_by("parameter", maintain_order=True)
     ]
     weak = data.filter(~pl.col("verdict").str.starts_with("identified"))
     return Figure(
         name="parameter-intervals",
         title="Parameters with their intervals",
-        caption=f"Dots are estimates, lines {fits[0].level:.0%} intervals. Hollow dots are weak or "
-        "not identified: the line says where they may lie, the dot says nothing.",
+        caption=f"Dots are estimates, lines {fits[0].level:.0%} intervals. Hollow dots are "
+        "weak. Where a parameter is not identified there is a line and no dot: the interval says "
+        "where it may lie, and one value would say nothing.",
         alt=f"{counted(data.height, 'parameter')} of {counted(len(fits), 'fit')}; "
         f"{weak.height} of them weak or not identified. The fit table has every number.",
         data=data.drop("label"),
@@ -185,12 +191,12 @@ def _parameter_rows(fit: Fit) -> list[tuple[object, ...]]:
         if parameter.verdict == "given":
             continue
         low, high = parameter.interval or (None, None)
-        value = fit.values[name]
         label = (
-            f"{name} of {target}, {law_label(fit)}: {number(value)} "
+            f"{name} of {target}, {law_label(fit)}: {number(parameter.value)} "
             f"({interval(parameter.interval)}), {parameter.verdict}"
         )
-        rows.append((name, target, law_label(fit), value, low, high, parameter.verdict, label))
+        told = (parameter.value, low, high, parameter.verdict, label)
+        rows.append((name, target, law_label(fit), *told))
     return rows
 
 
@@ -200,7 +206,7 @@ def _interval_panel(rows: pl.DataFrame, laws: list[str]) -> alt.LayerChart:
 
     known = [v for c in ("value", "low", "high") for v in rows[c].drop_nulls() if v > 0]
     positive = rows.select(pl.min_horizontal("value", "low").min()).item() > 0
-    wide = positive and max(known) / min(known) > 10
+    wide = positive and max(known) / min(known) > _DECADE
     scale, ticks = log_scale(known) if wide else (alt.Scale(zero=False), alt.Undefined)
     # Laws of a language stand beside each other within its row.
     names = pl.col("target").replace(short_names(rows["target"].unique().to_list()))
@@ -211,22 +217,35 @@ def _interval_panel(rows: pl.DataFrame, laws: list[str]) -> alt.LayerChart:
         yOffset=alt.YOffset("law:N", sort=present).scale(domain=present),
         color=alt.Color("law:N", title="law").scale(domain=laws, range=_hues(laws)),
     )
-    lines = base.mark_rule(strokeWidth=1.6, aria=False).encode(
+    lines = base.mark_rule(strokeWidth=1.6).encode(
         x=alt.X("low:Q", title=None, scale=scale).axis(
-            tickCount=4, values=ticks, labelExpr="format(datum.value, '.3~g')", labelOverlap=True
+            tickCount=4, values=ticks, labelExpr=_NUMBER, labelOverlap=True
         ),
         x2="high:Q",
-    )
-    dots = base.mark_point(size=34, filled=True, strokeWidth=1.4, opacity=1).encode(
-        x=alt.X("value:Q", scale=scale),
-        shape=alt.Shape("law:N", title="law").scale(domain=laws, range=_shapes(laws)),
-        fillOpacity=alt.condition("datum.certain", alt.value(1), alt.value(0)),
-        stroke=alt.Color("law:N", legend=None).scale(domain=laws, range=_hues(laws)),
         description="label:N",
+    )
+    dots = (
+        base.transform_filter("datum.value !== null")
+        .mark_point(size=34, filled=True, strokeWidth=1.4, opacity=1)
+        .encode(
+            x=alt.X("value:Q", scale=scale),
+            shape=alt.Shape("law:N", title="law").scale(domain=laws, range=_shapes(laws)),
+            fillOpacity=alt.condition("datum.certain", alt.value(1), alt.value(0)),
+            stroke=alt.Color("law:N", legend=None).scale(domain=laws, range=_hues(laws)),
+            description="label:N",
+        )
     )
     n = rows["target"].n_unique()
     height = max(50, n * (8 + 9 * len(present)))
     return layered([lines, dots], width=theme.PANEL_WIDTH - 30, height=height)
+
+
+_DECADE: Final = 10.0
+_NUMBER: Final = (
+    "abs(datum.value) >= 1e4 || (datum.value != 0 && abs(datum.value) < 1e-3)"
+    " ? replace(format(datum.value, '.2~e'), '+', '') : format(datum.value, '.3~g')"
+)
+"""A tick of a parameter: 1e-8, 0.01, 100, 1e12."""
 
 
 def _is_identified() -> pl.Expr:

@@ -8,7 +8,7 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
-from atlas_scaling.report.axes import COUNT_LABEL, log_counts
+from atlas_scaling.report.axes import log_counts
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import UNIT_WORDS, counted, language_title
 from atlas_scaling.units import LossUnit, format_count
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 MAX_POINTS: Final = 24
 MAX_RUNS: Final = 40
+MAX_DOTS: Final = 400
 MAX_PANELS: Final = 24
-"""More than this in one panel, or on one page, is no longer read; the records have everything."""
+"""More than this in one panel, or on one page, is no longer read; the records have everything.
+Runs that were evaluated once are dots, of which more are read."""
 
 GROUPS: Final = {
     "monolingual": "the language alone",
@@ -38,23 +40,29 @@ STATE_SHAPES: Final = {
     "unknown": ("cross", False),
 }
 _COLUMN: Final = {LossUnit.NATS_PER_TOKEN: "loss", LossUnit.BITS_PER_BYTE: "bits_per_byte"}
+_SIZE_LABEL: Final = "replace(format(toNumber(datum.value), '.3~s'), 'G', 'B')"
 _WIDTHS: Final = (1.0, 2.8)
 
 
 def loss_curves(frame: pl.DataFrame, *, unit: LossUnit = LossUnit.NATS_PER_TOKEN) -> Figure:
     """Loss over tokens of every run trained on a language, one panel a language.
 
+    Where no run was evaluated on what it was trained on, every evaluation is drawn.
+
     Args:
         frame: a ``RunTable.frame``.
         unit: ``nats_per_token`` or ``bits_per_byte``; the latter where tokenizers differ.
 
     Raises:
-        InputError: no run was evaluated on a language that it was trained on.
+        InputError: no run was evaluated after its first tokens.
     """
-    rows = _trained_rows(frame, _COLUMN[unit])
+    rows = _rows(frame.filter(_is_trained()), _COLUMN[unit])
+    strange = rows.is_empty()
+    if strange:
+        rows = _rows(frame, _COLUMN[unit])
     if rows.is_empty():
         raise InputError(
-            "no run has a loss on a language it was trained on, after its first tokens",
+            "no run has a loss after its first tokens",
             where="runs",
             remedy="see what is there: atlas runs check RUNS",
         )
@@ -75,7 +83,7 @@ def loss_curves(frame: pl.DataFrame, *, unit: LossUnit = LossUnit.NATS_PER_TOKEN
     return Figure(
         name="loss-curves",
         title=f"Loss over tokens, by language ({UNIT_WORDS[unit]})",
-        caption=_caption(left_out, any(data["group"] == "continued")),
+        caption=_caption(left_out, strange, any(data["group"] == "continued")),
         alt=_alt(data, languages, unit),
         data=data.drop("label"),
         panels=panels,
@@ -83,14 +91,15 @@ def loss_curves(frame: pl.DataFrame, *, unit: LossUnit = LossUnit.NATS_PER_TOKEN
     )
 
 
-def _trained_rows(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Evaluations after some training, of languages that the run was trained on."""
-    trained = (
-        pl.col("mixture")
-        .list.eval(pl.element().struct.field("language"))
-        .list.contains(pl.col("language"))
-    )
-    return frame.filter(trained.fill_null(True), pl.col("tokens") > 0).select(
+def _is_trained() -> pl.Expr:
+    """Whether the run was trained on the language of the row; true where nothing says so."""
+    codes = pl.col("mixture").list.eval(pl.element().struct.field("language"))
+    return codes.list.contains(pl.col("language")).fill_null(True)
+
+
+def _rows(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Evaluations after some training."""
+    return frame.filter(pl.col("tokens") > 0, pl.col(column).is_not_null()).select(
         "language",
         "run_id",
         "group",
@@ -111,14 +120,13 @@ def _thinned(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         rows = rows.filter(pl.col("language").is_in(languages[:MAX_PANELS]))
     runs = rows.select("language", "run_id", "n_params", "group").unique()
     runs = runs.sort("language", "n_params", "group", "run_id")
+    most = MAX_DOTS if rows.height == runs.height else MAX_RUNS
     place = pl.int_range(pl.len()).over("language")
     n = pl.len().over("language")
     # Evenly through the runs in order of size and group, the first and the last among them.
-    bucket = (place * (MAX_RUNS - 1) // (n - 1)).over("language")
+    bucket = (place * (most - 1) // (n - 1)).over("language")
     kept = runs.with_columns(bucket=bucket, n=n)
-    kept = kept.filter(
-        (pl.col("n") <= MAX_RUNS) | pl.struct("language", "bucket").is_first_distinct()
-    )
+    kept = kept.filter((pl.col("n") <= most) | pl.struct("language", "bucket").is_first_distinct())
     if kept.height < runs.height:
         left_out.append(f"{runs.height - kept.height:,} curves of {runs.height:,}, evenly by size")
         rows = rows.join(kept.select("language", "run_id"), on=["language", "run_id"], how="semi")
@@ -166,7 +174,7 @@ def _panel(
     lines = base.mark_line(aria=False, opacity=0.75).encode(
         strokeWidth=alt.StrokeWidth("n_params:O", title="parameters")
         .scale(domain=sizes, range=_widths(sizes))
-        .legend(labelExpr=COUNT_LABEL.replace("datum.value", "toNumber(datum.value)"))
+        .legend(labelExpr=_SIZE_LABEL)
     )
     shape = alt.Shape("lr_state:N", title="learning rate").scale(
         domain=states, range=[STATE_SHAPES[state][0] for state in states]
@@ -213,9 +221,11 @@ def _state_keys(states: list[str]) -> list[Key]:
     ]
 
 
-def _caption(left_out: list[str], continued: bool) -> str:
+def _caption(left_out: list[str], strange: bool, continued: bool) -> str:
     said = [
-        "Losses of languages that a run was not trained on are not drawn.",
+        "No run was trained on what it was evaluated on; every evaluation is drawn."
+        if strange
+        else "Losses of languages that a run was not trained on are not drawn.",
         "Compare points of one learning-rate state only: the decay itself lowers the loss.",
     ]
     if continued:

@@ -1,4 +1,4 @@
-"""The transfer matrix as a whole: scores by relatedness, and one way against the other.
+"""The transfer matrix as a whole: by relatedness, both ways, as a tree, and over model size.
 
 The charts are ``transfer.plots``; here they become figures with words and data.
 """
@@ -12,17 +12,24 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.report.figure import Figure, Panel
-from atlas_scaling.report.words import counted, signed
+from atlas_scaling.report.words import counted, listed, signed
+from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.plots import (
     RELATEDNESS,
+    dendrogram_chart,
+    dendrogram_rows,
     relatedness_chart,
     relatedness_rows,
+    size_chart,
+    size_rows,
     symmetry_chart,
     symmetry_rows,
 )
+from atlas_scaling.transfer.structure import clusters
 
 if TYPE_CHECKING:
     from atlas_scaling.transfer.matrix import TransferMatrix
+    from atlas_scaling.transfer.pairs import MatrixAnswer
 
 ENOUGH_CELLS: Final = 8
 """Fewer scores than this have no distribution to speak of."""
@@ -68,5 +75,45 @@ def symmetry(matrix: TransferMatrix) -> Figure | None:
         alt=f"{counted(rows.height, 'pair')} known both ways; half of them differ by more than "
         f"{gap:.2f}.",
         data=rows,
-        panels=(Panel("", symmetry_chart(matrix)),),
+        panels=(Panel("", symmetry_chart(matrix), wide=True),),
+    )
+
+
+def dendrogram(matrix: TransferMatrix) -> Figure | None:
+    """Languages joined by how much they help each other; None where too few pairs are known."""
+    values, codes = square(matrix)
+    known = ~np.isnan(values)
+    kept = [i for i in range(len(codes)) if known[i].any() or known[:, i].any()]
+    found = clusters(values[np.ix_(kept, kept)], [codes[i] for i in kept])
+    if found is None:
+        return None
+    groups = [" ".join(group) for group in found.groups if len(group) > 1]
+    note = "" if matrix.measured_note is None else f" {matrix.measured_note.capitalize()}."
+    return Figure(
+        name="dendrogram",
+        title="Languages by how much they help each other",
+        caption="Average linkage on the scores of both directions, each target's and source's own "
+        f"mean taken off; languages that join further left help each other more.{note}",
+        alt=f"Groups: {listed(groups, most=8) or 'none'}.",
+        data=dendrogram_rows(found),
+        panels=(Panel("", dendrogram_chart(found), wide=len(found.codes) > 20),),
+    )
+
+
+def sizes(answer: MatrixAnswer) -> Figure:
+    """Scores over model size, one line a pair.
+
+    Raises:
+        InputError: no pair was measured at a known size.
+    """
+    rows = size_rows(answer)
+    n = rows["n_params"].n_unique()
+    return Figure(
+        name="transfer-sizes",
+        title="Transfer over model size (BTS)",
+        caption="Each size at its own d. Triangles are bounds: the score lies below (down) or "
+        "above (up) them.",
+        alt=f"{counted(rows['pair'].n_unique(), 'pair')} at {counted(n, 'model size')}.",
+        data=rows,
+        panels=(Panel("", size_chart(answer)),),
     )

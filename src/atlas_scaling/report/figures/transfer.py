@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from atlas_scaling.errors import InputError
@@ -21,8 +22,10 @@ from atlas_scaling.report.words import (
     short_names,
     signed,
 )
+from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.matrix import Cell, Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import MAX_BTS
+from atlas_scaling.transfer.structure import clusters
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -40,10 +43,13 @@ _MIN_CELL_FOR_TWO_DIGITS: Final = 40
 _LEAST_RANGE: Final = 0.5
 
 
-def transfer_heatmap(matrix: TransferMatrix) -> Figure:
-    """Scores of sources (columns) on targets (rows), languages in order of family.
+def transfer_heatmap(matrix: TransferMatrix, *, by_cluster: bool = False) -> Figure:
+    """Scores of sources (columns) on targets (rows), languages in order of family, or of cluster.
 
     Bounds are written as bounds and marked by a corner; estimates have no frame.
+
+    Raises:
+        InputError: the matrix has no score, or too few pairs of it are known to find clusters.
     """
     width, n = _cell_width(matrix), len(matrix.targets)
     data = _cells(matrix, width)
@@ -60,7 +66,7 @@ def transfer_heatmap(matrix: TransferMatrix) -> Figure:
         panels=(
             Panel(
                 "rows: target, columns: source",
-                _heatmap(data, matrix, width),
+                _heatmap(data, matrix, width, _cluster_order(matrix) if by_cluster else None),
                 wide=n > _SIZES[0][0],
             ),
         ),
@@ -129,6 +135,7 @@ def _cells(matrix: TransferMatrix, width: int) -> pl.DataFrame:
             "lower": cell.lower,
             "upper": cell.upper,
             "provenance": cell.provenance.value,
+            "early": cell.early,
             "origin": None if cell.origin is None else str(cell.origin),
             "shown": shown_value(cell),
             "text": _cell_text(cell, width),
@@ -147,6 +154,7 @@ _CELL_SCHEMA: Final[dict[str, Any]] = {
     "lower": pl.Float64,
     "upper": pl.Float64,
     "provenance": pl.String,
+    "early": pl.Boolean,
     "origin": pl.String,
     "shown": pl.Float64,
     "text": pl.String,
@@ -160,7 +168,9 @@ def _cell_text(cell: Cell, width: int) -> str:
         return ""
     censored = cell.provenance is Provenance.CENSORED
     digits = 2 if width >= _MIN_CELL_FOR_TWO_DIGITS and not censored else 1
-    sign = "" if not censored else "<" if value == cell.upper else ">"
+    sign = "~" if cell.early else ""
+    if censored:
+        sign = "<" if value == cell.upper else ">"
     return sign + f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -172,7 +182,8 @@ def _cell_label(cell: Cell) -> str:
         return f"{pair}: BTS {bound(cell)}"
     bounds = interval(cell.interval)
     said = "" if bounds == MISSING else f", {bounds}"
-    return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value})"
+    early = ", early: may yet turn" if cell.early else ""
+    return f"{pair}: BTS {signed(cell.bts)}{said} ({cell.provenance.value}{early})"
 
 
 def _cell_width(matrix: TransferMatrix) -> int:
@@ -191,17 +202,37 @@ def _by_family(codes: Sequence[str]) -> list[str]:
     return sorted(codes, key=key)
 
 
-def _heatmap(data: pl.DataFrame, matrix: TransferMatrix, width: int) -> alt.LayerChart:
+def _cluster_order(matrix: TransferMatrix) -> list[str]:
+    """All languages in the order of the dendrogram; those without a score last."""
+    values, codes = square(matrix)
+    known = ~np.isnan(values)
+    kept = [i for i in range(len(codes)) if known[i].any() or known[:, i].any()]
+    found = clusters(values[np.ix_(kept, kept)], [codes[i] for i in kept])
+    if found is None:
+        raise InputError(
+            "too few pairs are known to order languages by cluster",
+            value=repr(matrix),
+            remedy="order them by family, or complete the matrix first",
+        )
+    return [*found.order, *(code for code in codes if code not in found.order)]
+
+
+def _heatmap(
+    data: pl.DataFrame, matrix: TransferMatrix, width: int, order: Sequence[str] | None
+) -> alt.LayerChart:
+    """``order`` is that of the languages; by family if None."""
     import altair as alt
 
+    ordered = _by_family([*matrix.targets, *matrix.sources]) if order is None else list(order)
+    ordered = list(dict.fromkeys(ordered))
     names = short_names(list(dict.fromkeys([*matrix.targets, *matrix.sources])))
     rows = data.with_columns(t=pl.col("target").replace(names), s=pl.col("source").replace(names))
     reach = max(float(rows.select(pl.col("shown").abs().max()).item()), _LEAST_RANGE)
     base = alt.Chart(inline(rows)).encode(
-        x=alt.X("s:N", title=None, sort=[names[c] for c in _by_family(matrix.sources)]).axis(
+        x=alt.X("s:N", title=None, sort=[names[c] for c in ordered if c in matrix.sources]).axis(
             orient="top", labelAngle=-60, domain=False, ticks=False, grid=False
         ),
-        y=alt.Y("t:N", title=None, sort=[names[c] for c in _by_family(matrix.targets)]).axis(
+        y=alt.Y("t:N", title=None, sort=[names[c] for c in ordered if c in matrix.targets]).axis(
             domain=False, ticks=False, grid=False
         ),
     )
@@ -258,12 +289,20 @@ def _heatmap_caption(matrix: TransferMatrix, kinds: set[Provenance], has_text: b
         said.append(
             "A dark corner and < or > mark a bound: the loss was never reached, or too soon."
         )
+    early = int(matrix.early.sum())
+    if early:
+        said.append(
+            f"~ marks {counted(early, 'early score')}: positive as those of any pair at first, "
+            "and may yet turn."
+        )
     if Provenance.ESTIMATED in kinds:
         said.append("Framed cells come from runs, the others are estimates.")
     if Provenance.MISSING.value in matrix.counts:
         said.append(f"{counted(matrix.counts['missing'], 'pair')} (grey) were not run.")
     if not has_text:
         said.append("Point at a cell for its number, or enlarge the figure.")
+    if matrix.measured_note is not None:
+        said.append(f"{matrix.measured_note.capitalize()}.")
     origins = listed([str(origin) for origin in matrix.origins], most=3)
     return " ".join([*said, f"From {origins}."])
 
@@ -279,13 +318,13 @@ def _heatmap_alt(matrix: TransferMatrix) -> str:
 
     size = f"{len(matrix.targets)} targets by {len(matrix.sources)} sources"
     counts = ", ".join(f"{n} {kind}" for kind, n in matrix.counts.items())
-    helping = [c for c in ranked if (c.bts or 0.0) > 0]
+    helping = [c for c in ranked if (c.bts or 0.0) > 0 and not c.early]
     harming = [c for c in ranked if (c.bts or 0.0) < 0]
     if not ranked:
         return f"Transfer matrix, {size}: {counts}."
     return (
         f"Transfer matrix, {size}: {counts}. Most help: {said(helping[::-1][:3]) or 'none'}. "
-        f"Most harm: {said(harming[:3]) or 'none'}."
+        f"Most harm: {said(harming[:3]) or 'none'}. Early, may yet turn: {int(matrix.early.sum())}."
     )
 
 
@@ -344,9 +383,6 @@ def _curve_panel(rows: pl.DataFrame, sources: list[str], unit: str) -> alt.Layer
     )
     line = alt.Chart(inline(valued)).mark_line(strokeWidth=1.8, aria=False)
     shape = alt.Shape("source:N", title="with").scale(domain=sources, range=list(shapes))
-    arrow = alt.Shape("censored:N", legend=None).scale(
-        domain=list(_BOUNDS), range=[shape for shape, _ in _BOUNDS.values()]
-    )
     settled, early = valued.filter(~pl.col("early")), valued.filter(pl.col("early"))
     bounds = rows.filter(pl.col("bts").is_null())
     layers = [
@@ -354,18 +390,17 @@ def _curve_panel(rows: pl.DataFrame, sources: list[str], unit: str) -> alt.Layer
         band.encode(x=x, y="lower:Q", y2="upper:Q", color=color),
         line.encode(x=x, y=y, color=color),
     ]
-    for shown, filled, by in (
-        (settled, True, shape),
-        (early, False, shape),
-        (bounds, False, arrow),
-    ):
+    look: dict[str, Any] = {"size": 24, "opacity": 1, "strokeWidth": 1.2}
+    for shown, filled in ((settled, True), (early, False)):
         if shown.height:
-            marks = alt.Chart(inline(shown)).mark_point(
-                size=24, filled=filled, opacity=1, strokeWidth=1.2
-            )
-            layers.append(marks.encode(x=x, y=y, color=color, shape=by, description="label:N"))
-    panel: alt.LayerChart = layered(layers).resolve_scale(shape="independent")
-    return panel
+            marks = alt.Chart(inline(shown)).mark_point(filled=filled, **look)
+            layers.append(marks.encode(x=x, y=y, color=color, shape=shape, description="label:N"))
+    for side, (arrow, _) in _BOUNDS.items():
+        of_side = bounds.filter(pl.col("censored") == side)
+        if of_side.height:
+            marks = alt.Chart(inline(of_side)).mark_point(filled=False, shape=arrow, **look)
+            layers.append(marks.encode(x=x, y=y, color=color, description="label:N"))
+    return layered(layers)
 
 
 def _curves_alt(answers: Sequence[BtsAnswer]) -> str:

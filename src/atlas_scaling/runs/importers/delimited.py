@@ -72,14 +72,14 @@ def explain(error: BaseException, source: Source) -> InputError:
     """Polars' reason for not reading a table, with the line where we can find it."""
     reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
     where = ", ".join(source.files[:3])
-    if source.kind in SEPARATORS:
+    if isinstance(source.kind, Kind) and source.kind in SEPARATORS:
         ragged = next(filter(None, (ragged_line(Path(f), source.kind) for f in source.files)), None)
         if ragged is not None:
             where, reason = ragged
     return InputError(
         f"this table cannot be read: {reason}",
         where=where,
-        remedy=f"is it {source.kind.value.upper()} in UTF-8? Say what it is with --kind",
+        remedy=f"is it {source.kind.upper()} in UTF-8? Say what it is with --kind",
     )
 
 

@@ -164,6 +164,11 @@ def match_columns(columns: ColumnMap, source: Source, names: LanguageNames) -> M
     return match
 
 
+def guessed_columns(source: Source, names: LanguageNames) -> dict[str, str]:
+    """What column names alone tell, without asking whether it is enough for an import."""
+    return _guessed(ColumnMap(), source, names, [])
+
+
 def _guessed(
     columns: ColumnMap, source: Source, names: LanguageNames, notes: list[str]
 ) -> dict[str, str]:

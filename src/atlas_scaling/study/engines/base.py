@@ -1,18 +1,22 @@
-"""The one interface of engines, and the events they report.
+"""The one interface of engines, and what they report.
 
 An engine is handed runs in an order in which every base comes before what continues it. It writes
-nothing itself: each run's directory is written by the trainer, and is what counts.
+nothing of a run itself: each run's directory is written by the trainer, and is what counts. An
+engine either carries runs out while its caller waits (``local``), or hands them to a scheduler
+that goes on without the caller (``slurm``, ``ray``); ``study/follow.py`` then watches the
+directories. To add one: docs/engines.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.engines.options import AnyOptions
 
 
 class EventKind(StrEnum):
@@ -37,10 +41,48 @@ class Event:
     reason: str | None = None
 
 
-class Engine(Protocol):
-    """Carries out runs; ``n_workers`` is how many at a time."""
+class JobState(StrEnum):
+    """What a scheduler says of a job; ``ENDED`` however it ended, or no longer known."""
 
-    n_workers: int
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The job a run was last given to.
+
+    Attributes:
+        job_id: the scheduler's name for it, as its own tools take it.
+        state: whether it waits, works or has ended.
+        reason: why it waits or how it ended, in the scheduler's words.
+        submitted_at: ISO 8601.
+    """
+
+    job_id: str
+    state: JobState
+    reason: str | None = None
+    submitted_at: str = ""
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether the scheduler will carry the run out, or does."""
+        return self.state is not JobState.ENDED
+
+
+class Engine(Protocol):
+    """Carries out runs."""
+
+    @property
+    def options(self) -> AnyOptions:
+        """What it was told; noted in the study's folder."""
+        ...
+
+    @property
+    def n_workers(self) -> int | None:
+        """How many at a time; None where a scheduler decides."""
+        ...
 
     def run(
         self,
@@ -49,9 +91,31 @@ class Engine(Protocol):
         *,
         on_event: Callable[[Event], None],
     ) -> None:
-        """Carry out ``runs``, and return when every one has ended.
+        """Carry out ``runs``; return when every one has ended or is in a scheduler's hands.
 
-        On KeyboardInterrupt the engine asks its runs to write a checkpoint, waits for them, and
-        raises it again.
+        On KeyboardInterrupt the engine asks the runs that would end with this program to write a
+        checkpoint, waits for them, and raises it again.
+
+        Raises:
+            RunError: the scheduler refuses, or is not there.
+        """
+        ...
+
+    def jobs(self, study_dir: Path) -> Mapping[str, Job]:
+        """The last job of every run that a scheduler was given, by run id, from any process.
+
+        Raises:
+            RunError: the scheduler does not answer.
+        """
+        ...
+
+    def cancel(self, study_dir: Path) -> int:
+        """Stop whatever works on the study or waits to; runs in hand write a checkpoint first.
+
+        Returns how many jobs (or processes) were told to stop.
+
+        Raises:
+            RunError: the scheduler does not answer.
+            InputError: what works on the study cannot be reached from here.
         """
         ...

@@ -1,28 +1,37 @@
-"""Runs on this machine: one long-lived worker process a core, one thread each.
+"""Runs on this machine: one long-lived worker process an accelerator, or one a core.
 
-Many small runs on a CPU are fastest so: no thread of one run waits for another, and PyTorch is
-imported once a worker. A worker that dies is replaced, and its run goes on from its checkpoint.
+On cores each has one thread. Many small runs on a CPU are fastest so: no thread of one run waits
+for another, and PyTorch is imported once a worker. A worker that dies is replaced, and its run goes
+on from its checkpoint.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.study.design import PlannedRun
-from atlas_scaling.study.engines.base import Event, EventKind
+from atlas_scaling.study.engines.base import Event, EventKind, Job
+from atlas_scaling.study.engines.options import LocalOptions
+from atlas_scaling.study.lock import Life, last_holder
 from atlas_scaling.study.process import process_environment
+from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.worker import event_from_line
 
 MAX_LOSSES_PER_RUN: Final = 2
 STOP_GRACE_SECONDS: Final = 60.0
 JOIN_SECONDS: Final = 0.1
+ACCELERATORS: Final = "CUDA_VISIBLE_DEVICES"
 
 
 def usable_cores() -> list[int]:
@@ -32,12 +41,90 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-class LocalEngine:
-    """Carries out runs in ``n_workers`` processes of this machine (default: one a core)."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is worked on: one core, or the accelerators in its sight, named as CUDA does."""
 
-    def __init__(self, n_workers: int | None = None) -> None:
-        self.cores = usable_cores()
-        self.n_workers = n_workers or len(self.cores)
+    core: int | None = None
+    accelerator: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        """What the process finds in its environment beyond ours."""
+        if self.accelerator is None:
+            return process_environment()
+        return {**process_environment(), ACCELERATORS: self.accelerator}
+
+
+def places_here(processes: int = 1) -> list[Place]:
+    """One an accelerator where there are any, else one a usable core.
+
+    Runs of several ``processes`` have as many of either; on cores they are not pinned.
+    """
+    if found := accelerators():
+        return places_on(found, processes)
+    cores = usable_cores()
+    if processes > 1:
+        return [Place()] * max(1, len(cores) // processes)
+    return [Place(core=core) for core in cores]
+
+
+def places_on(accelerators: Sequence[str], processes: int) -> list[Place]:
+    """Accelerators dealt out to runs of so many ``processes``; too few for one is none.
+
+    >>> [place.accelerator for place in places_on(["0", "1", "2", "3"], 2)]
+    ['0,1', '2,3']
+    """
+    whole = range(0, len(accelerators) - processes + 1, processes)
+    return [Place(accelerator=",".join(accelerators[i : i + processes])) for i in whole]
+
+
+def accelerators() -> list[str]:
+    """Those this process may use: what a scheduler (or the user) set, else all NVIDIA has here."""
+    named = os.environ.get(ACCELERATORS)
+    if named is not None:
+        return [name for name in named.split(",") if name and name != "-1"]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(found))]
+
+
+class LocalEngine:
+    """Carries out runs in processes of this machine.
+
+    Args:
+        n_workers: how many; by default one a place.
+        places: where they run; by default on each accelerator, or each usable core if there is
+            none.
+        job: the scheduler's job this process belongs to, if any.
+        hardware: of each run.
+        grace_seconds: how long a run in hand may take to write its checkpoint when asked to stop.
+    """
+
+    def __init__(
+        self,
+        n_workers: int | None = None,
+        *,
+        places: Sequence[Place] | None = None,
+        job: str | None = None,
+        hardware: Hardware | None = None,
+        grace_seconds: float = STOP_GRACE_SECONDS,
+    ) -> None:
+        hardware = hardware or Hardware()
+        self.options = LocalOptions(workers=n_workers, hardware=hardware)
+        self.places = places or places_here(hardware.processes)
+        if not self.places:
+            raise InputError(
+                "there are fewer accelerators here than processes of a run",
+                value=f"processes: {hardware.processes}, accelerators: {len(accelerators())}",
+                where="hardware.processes",
+            )
+        self.n_workers = n_workers or len(self.places)
+        self._job = job
+        self._grace_seconds = grace_seconds
+        self._board: _Board | None = None
+        self._workers: list[_Worker] = []
 
     def run(
         self,
@@ -47,27 +134,51 @@ class LocalEngine:
         on_event: Callable[[Event], None],
     ) -> None:
         """Carry out ``runs``; see ``Engine.run``."""
-        board = _Board(list(runs), on_event)
-        workers = [
-            _Worker(study_dir, board, number, self.cores[number % len(self.cores)])
+        board = self._board = _Board(list(runs), on_event)
+        self._workers = [
+            _Worker(study_dir, board, number, self.places[number % len(self.places)], self._job)
             for number in range(min(self.n_workers, len(runs)))
         ]
         try:
-            for worker in workers:
+            for worker in self._workers:
                 worker.start()
             # A join without limit would hear of Ctrl-C only when the worker has ended.
-            while any(worker.is_alive() for worker in workers):
-                for worker in workers:
+            while any(worker.is_alive() for worker in self._workers):
+                for worker in self._workers:
                     worker.join(JOIN_SECONDS)
         except KeyboardInterrupt:
-            board.stop()
-            for worker in workers:
-                worker.stop()
-            for worker in workers:
-                worker.join(STOP_GRACE_SECONDS)
+            self.stop()
             raise
         if board.crash is not None:
             raise board.crash
+
+    def stop(self) -> None:
+        """Make runs in hand write a checkpoint and end; from the thread that called ``run``."""
+        if self._board is None:
+            return
+        self._board.stop()
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join(self._grace_seconds)
+
+    def jobs(self, study_dir: Path) -> dict[str, Job]:
+        """No scheduler is involved: nothing of a study outlives the program that runs it."""
+        return {}
+
+    def cancel(self, study_dir: Path) -> int:
+        """Interrupt the program at work on the study, as Ctrl-C would."""
+        holder = last_holder(study_dir)
+        if holder is None or holder.life is Life.GONE:
+            return 0
+        if holder.life is Life.UNHEARD:
+            raise InputError(
+                "the study is at work on another machine",
+                value=str(holder),
+                remedy="press Ctrl-C there, or give this command there",
+            )
+        os.kill(holder.owner.pid, signal.SIGINT)
+        return 1
 
 
 @dataclass
@@ -140,12 +251,16 @@ class _Board:
 class _Worker(threading.Thread):
     """Keeps one worker process busy, and replaces it when it dies."""
 
-    def __init__(self, study_dir: Path, board: _Board, number: int, core: int) -> None:
+    def __init__(
+        self, study_dir: Path, board: _Board, number: int, place: Place, job: str | None
+    ) -> None:
         super().__init__(name=f"worker-{number}", daemon=True)
         self._study_dir = study_dir
         self._board = board
-        self._core = core
-        self._log = study_dir / "logs" / f"worker-{number}.log"
+        self._place = place
+        self._job = job
+        name = f"worker-{number}" if job is None else f"job-{job}-worker-{number}"
+        self._log = study_dir / "logs" / f"{name}.log"
         self._process: subprocess.Popen[str] | None = None
 
     def run(self) -> None:
@@ -174,8 +289,12 @@ class _Worker(threading.Thread):
             self._lost(run)
             return
         for line in process.stdout:
+            if not line.endswith("\n"):  # torn by a kill
+                break
             event = event_from_line(line)
             self._board.tell(event)
+            if event.kind is EventKind.FAILED:
+                self._close()
             if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED):
                 return
         self._lost(run)
@@ -183,7 +302,7 @@ class _Worker(threading.Thread):
     def _lost(self, run: PlannedRun) -> None:
         assert self._process is not None
         code = self._process.wait()
-        self._process = None
+        self._close()
         if self._board.stopping:
             return
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -193,29 +312,34 @@ class _Worker(threading.Thread):
         if self._process is None or self._process.poll() is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a", encoding="utf-8") as log:
-                self._process = _spawn(self._study_dir, self._core, log)
+                self._process = _spawn(self._study_dir, self._place, self._job, log)
         return self._process
 
     def _close(self) -> None:
         if self._process is None:
             return
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
+        self._process = None
 
 
-def _spawn(study_dir: Path, core: int, log: IO[str]) -> subprocess.Popen[str]:
-    """A worker on one core. It is in a session of its own: Ctrl-C reaches it through us only."""
+def _spawn(study_dir: Path, place: Place, job: str | None, log: IO[str]) -> subprocess.Popen[str]:
+    """A worker in its place, in a session of its own: Ctrl-C reaches it through us only."""
+    command = [sys.executable, "-m", "atlas_scaling.study.worker", str(study_dir)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "atlas_scaling.study.worker", str(study_dir)],
+        command if job is None else [*command, job],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         encoding="utf-8",
-        env={**os.environ, **process_environment()},
+        env={**os.environ, **place.environment()},
         start_new_session=True,
     )
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process.pid, {core})
+    if place.core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process.pid, {place.core})
     return process

@@ -1,0 +1,148 @@
+"""Where a run computes: its device, how matrices are multiplied there, and what that could reach.
+
+With ``bfloat16`` the products of matrices take their factors rounded to bfloat16 and add up in
+float32; everything else stays in float32. On accelerators that is PyTorch's autocast, on CPUs with
+units for it (AMX, AVX512-BF16) oneDNN does it inside each product.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+
+from atlas_scaling.accelerators import ACCELERATORS
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.settings import Hardware
+
+_GEMM_SIZE: Final = {"cpu": 512, "mps": 2048, "cuda": 4096}
+_GEMM_TIMES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device and the precision of matrix products on it."""
+
+    where: torch.device
+    precision: Literal["float32", "bfloat16"]
+
+    @classmethod
+    def of(cls, hardware: Hardware, *, index: int = 0) -> Device:
+        """The device that is asked for; the ``index``-th accelerator in sight.
+
+        Raises:
+            InputError: this machine has it not, or it cannot multiply in that precision.
+        """
+        kind = _best() if hardware.device == "auto" else hardware.device
+        if not _is_here(kind):
+            raise InputError(
+                f"there is no {kind} device here, or PyTorch is built without it",
+                value=hardware.device,
+                where="hardware.device",
+                remedy="atlas doctor shows what is there; device: auto takes the best",
+            )
+        precision = hardware.precision
+        if precision == "auto":
+            precision = "bfloat16" if kind == "cuda" else "float32"
+        if precision == "bfloat16" and not _multiplies_bfloat16(kind):
+            raise InputError(
+                f"this {kind} device has no units for bfloat16; it would be slower than float32",
+                value=hardware.precision,
+                where="hardware.precision",
+                remedy="leave precision out",
+            )
+        where = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
+        return cls(where, precision)
+
+    @contextmanager
+    def multiplying(self) -> Iterator[None]:
+        """Matrix products inside are in this precision."""
+        if self.precision == "float32" or self.where.type != "cpu":
+            enabled = self.precision == "bfloat16"
+            with torch.autocast(self.where.type, torch.bfloat16, enabled=enabled):
+                yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    def peak_flops(self) -> tuple[float, str]:
+        """FLOP/s at most, and where that is from: a data sheet, else a matrix product just now."""
+        if self.where.type == "cuda" and self.precision == "bfloat16":
+            name = torch.cuda.get_device_name(self.where).lower()
+            known = [one for one in ACCELERATORS.values() if one.name in name]
+            if known:
+                best = max(known, key=lambda one: len(one.name))  # gh200 is not an h200
+                return best.peak_flops, best.source
+        return self._measured_flops(), "a matrix product when the run began"
+
+    def _measured_flops(self) -> float:
+        n = _GEMM_SIZE[self.where.type]
+        left, right = torch.ones(2, n, n, device=self.where)
+        seconds = []
+        with self.multiplying(), torch.no_grad():
+            for _ in range(_GEMM_TIMES + 1):  # the first one warms up
+                begin = time.perf_counter()
+                product = left @ right
+                float(product[0, 0])  # waits for it
+                seconds.append(time.perf_counter() - begin)
+        return 2.0 * n**3 / min(seconds[1:])
+
+    def forget_peak_memory(self) -> None:
+        """Count the peak anew from here, where the system can."""
+        if self.where.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.where)
+        elif sys.platform == "linux":
+            try:
+                Path("/proc/self/clear_refs").write_text("5")
+            except OSError:
+                return  # a container may forbid it: the peak is then the process's whole life's
+
+    def peak_memory(self) -> int | None:
+        """Bytes at most in use since: of an accelerator's memory, or of this process on a CPU."""
+        match self.where.type:
+            case "cuda":
+                return int(torch.cuda.max_memory_allocated(self.where))
+            case "mps":
+                return int(torch.mps.driver_allocated_memory())
+        if sys.platform == "linux":
+            lines = Path("/proc/self/status").read_text().splitlines()
+            peak = next(line for line in lines if line.startswith("VmHWM"))
+            return int(peak.split()[1]) * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _best() -> Literal["cpu", "cuda", "mps"]:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _is_here(kind: str) -> bool:
+    match kind:
+        case "cuda":
+            return torch.cuda.is_available()
+        case "mps":
+            return torch.backends.mps.is_available()
+    return True
+
+
+def _multiplies_bfloat16(kind: str) -> bool:
+    if kind != "cpu":
+        return kind == "mps" or torch.cuda.is_bf16_supported()
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists():
+        return False
+    words = set(flags.read_text(errors="replace").split())
+    return bool(words & {"amx_bf16", "avx512_bf16"})

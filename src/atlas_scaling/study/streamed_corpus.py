@@ -1,0 +1,346 @@
+"""Builds a corpus from documents that stream by: memory does not grow with the text.
+
+1. Documents are read once, language by language, and sorted on disk by a seeded hash of their
+   fingerprint, so that copies come to lie side by side and the order is a shuffle.
+2. Hashes of all languages are sorted together: of a document that stands in several languages, one
+   language keeps it.
+3. Each language is read in its new order and written, without copies and without what the
+   evaluation text has.
+
+Evaluation text is given, or is split off by document, as the documents whose hash comes first:
+a document stays on its side as the text grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.cache import discard, new_directory
+from atlas_scaling.study.cleaning import fingerprint, tidied
+from atlas_scaling.study.contamination import PassageIndex
+from atlas_scaling.study.corpus_store import (
+    EVALUATION,
+    IDS,
+    TRAIN,
+    Contamination,
+    Corpus,
+    LanguageRecord,
+    SourceRecord,
+    SourceShare,
+    TextRecord,
+    open_corpus,
+    text_path,
+    write_lines,
+    write_manifest,
+)
+from atlas_scaling.study.deduplication import Excess, order_key
+from atlas_scaling.study.line_sort import MEMORY_BYTES, LineSorter
+from atlas_scaling.study.say import Pace, Say
+
+MAX_EVAL_SHARE: Final = 0.1
+"""At most this share of a language's distinct documents becomes evaluation text."""
+
+SHARED_PASSAGE: Final = "has_a_passage_of_the_evaluation_text"
+
+STREAMING_VERSION: Final = 2
+"""Raised with every change that alters a corpus which is built here."""
+
+_KEY_DIGITS: Final = 16
+_BREAK: Final = "\u2028"
+
+
+class GivenLine(NamedTuple):
+    """A line of given evaluation text; equal ids say the same in every language."""
+
+    identity: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What a corpus is built from.
+
+    Attributes:
+        source: its name, as manifests have it.
+        place: where a language's text comes from, for messages.
+        documents: the documents of a language, each any text; read once.
+        evaluation: given evaluation text of a language, or None.
+        eval_lines: documents to split off for evaluation where it is None.
+        seed: of that split and of the order.
+        contamination: whether a training document that shares a passage with the evaluation text
+            of its language is dropped or only reported.
+        records: of the sources, for the manifest.
+        has_ids: whether the identities of given evaluation text are the source's own, so that lines
+            which a language lacks are left out of all; else they are line numbers.
+        memory: bytes of text to hold at a time.
+    """
+
+    source: str
+    place: Callable[[str], str]
+    documents: Callable[[str], Iterator[str]]
+    evaluation: Callable[[str], Sequence[GivenLine] | None]
+    eval_lines: int
+    seed: int
+    contamination: Literal["drop", "report"]
+    records: Sequence[SourceRecord]
+    has_ids: bool = False
+    memory: int = MEMORY_BYTES
+
+
+def build_streamed(
+    target: Path, intake: Intake, languages: Sequence[str], request: Mapping[str, Any], say: Say
+) -> Corpus:
+    """Build the corpus ``target``.
+
+    Raises:
+        InputError: a language has no text, or too little to train and evaluate on.
+        SourceError: the disk does not take it, or a source cannot be read.
+    """
+    with new_directory(target) as scratch:
+        _Build(scratch, intake, languages, say).run(request)
+    return open_corpus(target)
+
+
+class _Build:
+    def __init__(self, scratch: Path, intake: Intake, languages: Sequence[str], say: Say) -> None:
+        self.scratch = scratch
+        self.sorting = scratch / ".sorting"
+        self.intake = intake
+        self.languages = languages
+        self.say = say
+        self.pace = Pace(say)
+        self.given: set[str] = set()
+        # ids of a language's evaluation lines, in order; the lines themselves lie on disk
+        self.ids: dict[str, list[str]] = {}
+        self.withheld: set[str] = set()
+        self.sorters: dict[str, LineSorter] = {}
+        self.dropped: dict[str, Counter[str]] = {code: Counter() for code in languages}
+
+    def run(self, request: Mapping[str, Any]) -> None:
+        for folder in (self.sorting, self.scratch / TRAIN, self.scratch / EVALUATION):
+            folder.mkdir()
+        hashes = LineSorter(self.sorting / "hashes", memory=self.intake.memory)
+        for code in self.languages:
+            self._read(code, hashes)
+        self._limit_evaluation(self._settle_copies(hashes))
+        aligned = self._align()
+        for code in self.languages:
+            self.withheld.update(self._key(fingerprint(text)) for text in self._evaluation(code))
+        records = {code: self._write(code) for code in self.languages}
+        if aligned:
+            write_lines(self.scratch / EVALUATION / IDS, self.ids[self.languages[0]])
+        discard(self.sorting)
+        write_manifest(
+            self.scratch,
+            records,
+            request=request,
+            aligned=aligned,
+            sources=self.intake.records,
+            notes=self._notes(aligned),
+        )
+
+    def _read(self, code: str, hashes: LineSorter) -> None:
+        """Step 1: sort a language's documents on disk, and keep those to evaluate on."""
+        given = self.intake.evaluation(code)
+        if given is not None:
+            self.given.add(code)
+            self._put_aside(code, given)
+        sorter = LineSorter(self.sorting / code, memory=self.intake.memory)
+        first = _FirstDocuments(0 if code in self.given else self.intake.eval_lines)
+        n_documents = n_bytes = 0
+        for document in self.intake.documents(code):
+            text = tidy(document)
+            if not text:
+                continue
+            print_ = fingerprint(text)
+            key = self._key(print_)
+            data = text.replace("\n", _BREAK).encode()
+            sorter.add(key.encode() + data)
+            hashes.add(f"{key}{code}".encode())
+            first.offer(_hash(print_, f"{self.intake.seed} eval"), text)
+            n_documents += 1
+            n_bytes += len(data)
+            self.pace.offer(
+                lambda: f"reading {code}: {n_documents:,} documents, {n_bytes / 1e6:.0f} MB"  # noqa: B023
+            )
+        sorter.put_aside()
+        self.sorters[code] = sorter
+        if code not in self.given:
+            self._put_aside(code, numbered_lines(first.texts()))
+
+    def _put_aside(self, code: str, lines: Sequence[GivenLine]) -> None:
+        """Keep a language's evaluation lines on disk, their ids in memory."""
+        self.ids[code] = [line.identity for line in lines]
+        kept = [GivenLine(line.identity, tidy(line.text)) for line in lines]
+        self._evaluation_file(code).write_text(json.dumps(kept), "utf-8")
+
+    def _evaluation_file(self, code: str) -> Path:
+        return self.sorting / f"{code}.eval"
+
+    def _evaluation(self, code: str) -> list[str]:
+        """The evaluation lines that a language was left with, in order."""
+        lines = dict(json.loads(self._evaluation_file(code).read_text("utf-8")))
+        return [lines[identity] for identity in self.ids[code]]
+
+    def _settle_copies(self, hashes: LineSorter) -> Counter[str]:
+        """Step 2: note what each language leaves to another; returns its distinct documents."""
+        distinct: Counter[str] = Counter()
+        files = {code: (self.sorting / f"{code}.left").open("wb") for code in self.languages}
+        try:
+            for key, lines in groupby(hashes.merged(), key=lambda line: line[:_KEY_DIGITS]):
+                codes = sorted({line[_KEY_DIGITS:].decode() for line in lines})
+                distinct.update(codes)
+                if len(codes) > 1:
+                    keeper = min(codes, key=lambda c: order_key(self.intake.seed, c, key.decode()))
+                    for code in codes:
+                        if code != keeper:
+                            files[code].write(key + b"\n")
+        finally:
+            for file in files.values():
+                file.close()
+        return distinct
+
+    def _limit_evaluation(self, distinct: Counter[str]) -> None:
+        for code in self.languages:
+            if code not in self.given:
+                most = max(1, int(MAX_EVAL_SHARE * distinct[code]))
+                self.ids[code] = self.ids[code][:most]
+
+    def _align(self) -> bool:
+        """Bring given evaluation text into one order; whether every line is in every language."""
+        if self.given != set(self.languages):
+            return False
+        ids = [self.ids[code] for code in self.languages]
+        if not self.intake.has_ids:
+            return len({len(one) for one in ids}) == 1
+        shared = set(ids[0]).intersection(*ids[1:])
+        if not shared or any(len(set(one)) < len(one) for one in ids):
+            return False
+        order = [one for one in ids[0] if one in shared]
+        self.ids = dict.fromkeys(self.languages, order)
+        return True
+
+    def _write(self, code: str) -> LanguageRecord:
+        """Step 3: write a language."""
+        lines = self._evaluation(code)
+        index = PassageIndex(lines)
+        hits = Counter[bool]()
+        train = write_lines(text_path(self.scratch, TRAIN, code), self._kept(code, index, hits))
+        evaluation = write_lines(text_path(self.scratch, EVALUATION, code), lines)
+        self._refuse_too_little(code, train, evaluation)
+        return LanguageRecord(
+            train=train,
+            evaluation=evaluation,
+            sources={
+                self.intake.source: SourceShare(
+                    train_lines=train.lines, train_bytes=train.bytes, eval_lines=evaluation.lines
+                )
+            },
+            dropped=dict(sorted(self.dropped[code].items())),
+            contamination=Contamination(
+                eval_lines=index.n_long_enough,
+                eval_lines_found=index.n_found,
+                train_lines=hits[True],
+                dropped=self.intake.contamination == "drop",
+            ),
+        )
+
+    def _kept(self, code: str, index: PassageIndex, hits: Counter[bool]) -> Iterator[str]:
+        for n, (text, hit) in enumerate(index.found_in(self._distinct(code))):
+            self.pace.offer(lambda: f"writing {code}: {n:,} documents")  # noqa: B023
+            hits[hit] += 1
+            if hit and self.intake.contamination == "drop":
+                self.dropped[code][SHARED_PASSAGE] += 1
+            else:
+                yield text
+
+    def _distinct(self, code: str) -> Iterator[str]:
+        """A language's documents in order, without copies and without evaluation text."""
+        dropped, last = self.dropped[code], ""
+        with (self.sorting / f"{code}.left").open("rb") as left:
+            other = left.readline()[:-1].decode()
+            for line in self.sorters.pop(code).merged():
+                key = line[:_KEY_DIGITS].decode()
+                while other and other < key:
+                    other = left.readline()[:-1].decode()
+                if key in self.withheld:
+                    dropped[Excess.TEST_LINE] += 1
+                elif key == last:
+                    dropped[Excess.DUPLICATE] += 1
+                elif key == other:
+                    dropped[Excess.OTHER_LANGUAGE] += 1
+                else:
+                    yield line[_KEY_DIGITS:].decode().replace(_BREAK, "\n")
+                last = key
+
+    def _key(self, print_: str) -> str:
+        return f"{_hash(print_, str(self.intake.seed)):016x}"
+
+    def _refuse_too_little(self, code: str, train: TextRecord, evaluation: TextRecord) -> None:
+        if not train.lines or not evaluation.lines:
+            raise InputError(
+                f"there is too little text for {code}: nothing is left to train or evaluate on",
+                value=f"{train.lines} training, {evaluation.lines} evaluation lines",
+                where=self.intake.place(code),
+                remedy="give it more text that is not copies of itself, or leave the language out",
+            )
+
+    def _notes(self, aligned: bool) -> list[str]:
+        notes = []
+        split = sorted(set(self.languages) - self.given)
+        if split:
+            notes.append(f"evaluation lines split off by hash of the line: {', '.join(split)}")
+        if not aligned:
+            notes.append(
+                "the evaluation text is not aligned: losses of two languages do not compare"
+            )
+        return notes
+
+
+class _FirstDocuments:
+    """The distinct documents whose hashes come first, as many as wanted."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._heap: list[tuple[int, str]] = []  # of -hash, so that the last one is on top
+        self._hashes: set[int] = set()
+
+    def offer(self, hash_: int, text: str) -> None:
+        if not self._n or hash_ in self._hashes:
+            return
+        if len(self._heap) < self._n:
+            heapq.heappush(self._heap, (-hash_, text))
+        elif hash_ < -self._heap[0][0]:
+            gone = heapq.heapreplace(self._heap, (-hash_, text))
+            self._hashes.remove(-gone[0])
+        else:
+            return
+        self._hashes.add(hash_)
+
+    def texts(self) -> list[str]:
+        return [text for _, text in sorted(self._heap, key=lambda one: -one[0])]
+
+
+def tidy(document: str) -> str:
+    """A document in NFC, white space collapsed, without empty lines and invisible characters."""
+    lines = (tidied(line) for line in document.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _hash(print_: str, seed: str) -> int:
+    digest = hashlib.blake2b(print_.encode(), digest_size=8, key=seed.encode()).digest()
+    return int.from_bytes(digest, "big")
+
+
+def numbered_lines(texts: Iterable[str]) -> list[GivenLine]:
+    """Evaluation text whose ids are line numbers."""
+    return [GivenLine(str(i), text) for i, text in enumerate(texts)]

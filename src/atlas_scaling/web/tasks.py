@@ -1,0 +1,252 @@
+"""What workers do: calls of the same functions as the command line, on files of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from atlas_scaling.answers import jsonable
+from atlas_scaling.errors import FitError, InputError
+from atlas_scaling.web.jobs import Tell
+
+SAMPLE_ROWS: Final = 8
+MOST_ROWS: Final = 5_000_000
+MOST_COLUMNS: Final = 5_000
+MOST_TARGETS: Final = 500
+_TEXT: Final = 60
+
+
+def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Columns and first rows of a table, and what the importer takes each column for."""
+    from atlas_scaling.runs.importers.column_map import FIELDS, ColumnMap
+    from atlas_scaling.runs.importers.importing import guess_map, import_runs
+
+    path = Path(task["path"])
+    tell(0, 2, "reading the columns")
+    table = _head(path)
+    tell(1, 2, "matching the columns")
+    guess, problem = ColumnMap(), None
+    try:
+        guess = guess_map(path)
+        guess = import_runs(path).columns
+    except InputError as error:
+        problem = error.to_dict()
+    return {
+        "columns": [
+            {"name": name, "type": str(kind), "sample": [_shown(v) for v in table[name].to_list()]}
+            for name, kind in table.schema.items()
+        ],
+        "fields": list(FIELDS),
+        "map": guess.model_dump(mode="json", exclude_defaults=True),
+        "problem": problem,
+        "bytes": path.stat().st_size,
+    }
+
+
+def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """A run table of an upload, and what became of every row."""
+    from atlas_scaling.fitting.data import targets_of
+    from atlas_scaling.runs.export import write_table
+    from atlas_scaling.runs.importers.column_map import ColumnMap
+    from atlas_scaling.runs.importers.importing import import_runs
+
+    tell(0, 2, "reading the table")
+    path = Path(task["path"])
+    _head(path)
+    imported = import_runs(path, columns=ColumnMap.model_validate(task["map"]))
+    tell(1, 2, "writing the run table")
+    write_table(imported.frame, Path(task["output"]))
+    targets = [t for t in targets_of(imported.frame) if t is not None]
+    return {
+        "summary": imported.summary.to_dict(),
+        "map": imported.columns.model_dump(mode="json", exclude_defaults=True),
+        "targets": targets[:MOST_TARGETS],
+    }
+
+
+def fit_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Every law fitted to every target; one that cannot be fitted says why."""
+    from atlas_scaling.fitting.api import fit
+
+    targets = task["targets"] or [None]
+    total = len(task["laws"]) * len(targets)
+    tell(0, total, "reading the runs")
+    data = _data(task["paths"])
+    results: list[dict[str, Any]] = []
+    for choice in task["laws"]:
+        for target in targets:
+            tell(len(results), total, f"fitting {_title(choice)} to {target or 'the losses'}")
+            one: dict[str, Any] = {"law": _title(choice), "target": target}
+            try:
+                made = fit(data, _law(choice), target=target, **task["options"])
+                one["file"] = str(made.save(_free(task["output"], target, choice)))
+                one["fit"] = made.to_dict()
+            except (FitError, InputError) as error:
+                one["error"] = error.to_dict()
+            results.append(one)
+    return {"fits": results}
+
+
+def compare_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Laws side by side on held-out rows, a law at a time."""
+    from dataclasses import replace
+
+    from atlas_scaling.fitting.comparison import compare, default_laws
+
+    tell(0, 0, "reading the runs")
+    data = _data(task["paths"])
+    laws = [_law(choice) for choice in task["laws"]] or default_laws()
+    parts = []
+    for i, law in enumerate(laws):
+        tell(i, len(laws), f"scoring {law.title or law.name}")
+        parts.append(compare(data, [law], targets=task["targets"] or None, **task["options"]))
+    whole = replace(
+        parts[0],
+        rows=tuple(row for part in parts for row in part.rows),
+        warnings=tuple(warning for part in parts for warning in part.warnings),
+    )
+    return whole.to_dict()
+
+
+def measure_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Transfer scores of the pairs that were run, one matrix a model size, each saved."""
+    from atlas_scaling.runs.store import read_runs
+    from atlas_scaling.transfer.matrix_files import save_matrix
+    from atlas_scaling.transfer.pairs import matrices_from_runs
+    from atlas_scaling.units import format_count
+
+    tell(0, 3, "reading the runs")
+    frame = read_runs(task["paths"]).frame
+    tell(1, 3, "scoring the pairs")
+    answer = matrices_from_runs(frame, **task["options"])
+    tell(2, 3, "writing the matrices")
+    for one in answer.matrices:
+        size = "unknown" if one.n_params is None else format_count(one.n_params)
+        path = Path(task["output"]) / f"measured-{size}.parquet"
+        save_matrix(one.matrix(answer.source), path)
+    return answer.to_dict()
+
+
+def complete_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """A matrix with every hole estimated, saved."""
+    from atlas_scaling.transfer.completion import complete
+    from atlas_scaling.transfer.matrix_files import save_matrix
+
+    tell(0, 2, "reading the matrix")
+    matrix = _matrix(task["path"])
+    tell(1, 2, "estimating the pairs that nobody measured")
+    answer = complete(matrix, languages=task["languages"] or None, **task["options"])
+    save_matrix(answer.matrix, Path(task["output"]))
+    return answer.to_dict()
+
+
+def analyze_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """What a matrix says of script, family, symmetry and groups."""
+    from atlas_scaling.transfer.analysis import analyze
+
+    tell(0, 1, "permuting")
+    return analyze(_matrix(task["path"]), **task["options"]).to_dict()
+
+
+TASKS: Final[Mapping[str, Callable[[dict[str, Any], Tell], dict[str, Any]]]] = {
+    "preview": preview,
+    "import": import_table,
+    "fit": fit_laws,
+    "compare": compare_laws,
+    "matrix": measure_matrix,
+    "complete": complete_matrix,
+    "analyze": analyze_matrix,
+}
+
+
+def _data(paths: Sequence[str]) -> Any:
+    from atlas_scaling.fitting.tables import read
+    from atlas_scaling.runs.store import read_runs
+
+    given = [Path(path) for path in paths]
+    return read(given[0]) if given[0].is_file() else read_runs(given)
+
+
+def _matrix(path: str | None) -> Any:
+    if path is None:
+        from atlas_scaling.transfer.reference import published_matrix
+
+        return published_matrix()
+    from atlas_scaling.transfer.matrix_files import load_matrix
+
+    return load_matrix(Path(path))
+
+
+def _law(choice: dict[str, Any]) -> Any:
+    from atlas_scaling import laws
+    from atlas_scaling.languages import normalise
+
+    options: dict[str, Any] = {}
+    if choice.get("variant"):
+        options["variant"] = choice["variant"]
+    if choice.get("sources"):
+        options["sources"] = tuple(normalise(code) for code in choice["sources"])
+    law = laws.get(choice["law"], **options)
+    for names in choice.get("ties", ()):
+        law = law.tied(*names)
+    return law.with_fixed(**choice["fixed"]) if choice.get("fixed") else law
+
+
+def _title(choice: dict[str, Any]) -> str:
+    parts = [choice["law"], choice.get("variant") or "", *("=".join(t) for t in choice["ties"])]
+    return " ".join(part for part in parts if part)
+
+
+def _free(folder: str, target: str | None, choice: dict[str, Any]) -> Path:
+    from atlas_scaling.web.workspace import free_path
+
+    stem = "-".join(part for part in (target, *_title(choice).split()) if part)
+    return free_path(Path(folder), stem, ".json")
+
+
+def _head(path: Path) -> Any:
+    """The first rows; refuses tables that would unfold to more than a machine holds.
+
+    Raises:
+        InputError: the file is no table of its ending, or too large a one.
+    """
+    import polars as pl
+
+    scans: dict[str, Callable[[], pl.LazyFrame]] = {
+        ".csv": lambda: pl.scan_csv(path, infer_schema_length=200),
+        ".tsv": lambda: pl.scan_csv(path, separator="\t", infer_schema_length=200),
+        ".jsonl": lambda: pl.scan_ndjson(path, infer_schema_length=200),
+        ".ndjson": lambda: pl.scan_ndjson(path, infer_schema_length=200),
+    }
+    try:
+        scan = scans.get(path.suffix, lambda: pl.scan_parquet(path))()
+        columns = scan.collect_schema().names()
+        rows = int(scan.select(pl.len()).collect().item()) if columns else 0
+        table = scan.head(SAMPLE_ROWS).collect() if columns else pl.DataFrame()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(
+            "the table cannot be read",
+            value=str(error).splitlines()[0],
+            where="upload",
+            remedy=f"check that it is {path.suffix}",
+        ) from None
+    for count, most, what in ((len(columns), MOST_COLUMNS, "columns"), (rows, MOST_ROWS, "rows")):
+        if count > most:
+            raise InputError(
+                f"the table has more {what} than the dashboard takes",
+                value=count,
+                where="upload",
+                remedy=f"at most {most:,} {what}; atlas runs import FILE -o runs.parquet has no "
+                "such limit",
+            )
+    if rows == 0:
+        raise InputError("the table has no row", where="upload", remedy="send another file")
+    return table
+
+
+def _shown(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = str(jsonable(value))
+    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"

@@ -1,0 +1,473 @@
+"""What a session may read and write: the paths it was given, and one folder to save into.
+
+Callers of the API name things by ids that are made here, from what lies in the given paths; no text
+of theirs is ever joined to a path but a file's own name, and that is checked. Uploads and results
+that are not saved yet lie in a folder that goes away with the session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from atlas_scaling.answers import Answer
+from atlas_scaling.errors import InputError, RunError, nearest
+from atlas_scaling.runs.store import find_runs
+
+if TYPE_CHECKING:
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.transfer.matrix import TransferMatrix
+
+PUBLISHED: Final = "published"
+RUNS: Final = "runs"
+FITS_FOLDER: Final = "fits"
+SPEC_NAME: Final = "study.yaml"
+TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+MATRICES: Final = (".csv", ".parquet")
+UPLOADS: Final = (*TABLES, ".pq")
+MATRIX_COLUMNS: Final = frozenset({"target", "source", "bts"})
+_FIT_HEAD: Final = 400_000
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+@dataclass(frozen=True, slots=True)
+class FitFile(Answer):
+    """A fit of the session: its id, what it is of, and whether it lies in a given folder."""
+
+    id: str
+    law: str
+    variant: str | None
+    target: str | None
+    status: str
+    n_rows: int
+    n_runs: int
+    has_draws: bool
+    saved: bool
+    loss_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixFile(Answer):
+    """A transfer matrix of the session."""
+
+    id: str
+    title: str
+    n_targets: int
+    n_sources: int
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet(Answer):
+    """Something that laws can be fitted to: the runs of the session, a table, an import."""
+
+    id: str
+    title: str
+    targets: tuple[str, ...]
+    n_runs: int | None
+
+
+class Workspace:
+    """The files of one session.
+
+    Args:
+        sources: folders of runs or studies, saved fits, tables, matrices.
+        saves_to: where fits and matrices are saved; made when it is first written to.
+        scratch: an empty folder that is removed with the session.
+
+    Raises:
+        InputError: a source does not exist or is nothing that can be shown.
+    """
+
+    def __init__(self, sources: Sequence[Path], *, saves_to: Path, scratch: Path) -> None:
+        self.sources = tuple(path.resolve() for path in sources)
+        self.saves_to = saves_to.resolve()
+        self.scratch = scratch.resolve()
+        self.run_folders: tuple[Path, ...] = ()
+        self.study_folders: tuple[Path, ...] = ()
+        self._given_fits: list[Path] = []
+        self._given_tables: list[Path] = []
+        self._given_matrices: list[Path] = []
+        self._lock = threading.Lock()
+        self._loaded: dict[Path, tuple[int, Fit]] = {}
+        self._heads: dict[Path, tuple[int, dict[str, object] | None]] = {}
+        self._imports: dict[str, DataSet] = {}
+        for path in self.sources:
+            self._take(path)
+
+    # --- fits -------------------------------------------------------------------------------
+
+    def fits(self) -> tuple[FitFile, ...]:
+        """Saved fits in the given places, then those of this session."""
+        return tuple(one for one, _ in self._fit_files().values())
+
+    def fit(self, name: str) -> Fit:
+        """The fit called ``name``, read once as long as its file stays the same."""
+        from atlas_scaling.fitting.result import Fit
+
+        path = self.fit_path(name)
+        changed = path.stat().st_mtime_ns
+        with self._lock:
+            held = self._loaded.get(path)
+        if held is not None and held[0] == changed:
+            return held[1]
+        loaded = Fit.load(path)
+        with self._lock:
+            self._loaded[path] = (changed, loaded)
+        return loaded
+
+    def fit_path(self, name: str) -> Path:
+        """Where the fit called ``name`` lies."""
+        files = self._fit_files()
+        if name not in files:
+            raise _unknown("fit", name, files)
+        return files[name][1]
+
+    def fit_name(self, path: Path) -> str:
+        """The id of the fit that lies at ``path``; it is not the file's name where two have one."""
+        return next(name for name, (_, own) in self._fit_files().items() if own == path)
+
+    def save_fit(self, name: str, as_name: str) -> Path:
+        """Copy a fit into the folder of saved ones.
+
+        Raises:
+            InputError: there is no such fit, the name is none, or it is taken.
+            RunError: the folder cannot be written.
+        """
+        path = self._free_path(as_name, ".json")
+        fit = self.fit(name)
+        with _said_if_unwritable(path):
+            return fit.save(path)
+
+    @property
+    def new_fits(self) -> Path:
+        """Where fits of this session lie until they are saved."""
+        return self.scratch / FITS_FOLDER
+
+    # --- matrices ---------------------------------------------------------------------------
+
+    def matrices(self) -> tuple[MatrixFile, ...]:
+        """The published matrix, then those of files."""
+        published = MatrixFile(PUBLISHED, "Published, 38 languages (Fig. C.2)", 38, 38, True)
+        found = [published]
+        for name, (path, saved) in self._matrix_files().items():
+            size = _matrix_size(path)
+            found.append(MatrixFile(name, path.stem, *size, saved))
+        return tuple(found)
+
+    def matrix(self, name: str | None) -> TransferMatrix:
+        """The matrix called ``name``; the published one if None."""
+        if name is None or name == PUBLISHED:
+            from atlas_scaling.transfer.reference import published_matrix
+
+            return published_matrix()
+        from atlas_scaling.transfer.matrix_files import load_matrix
+
+        path = self.matrix_path(name)
+        assert path is not None
+        return load_matrix(path)
+
+    def matrix_path(self, name: str | None) -> Path | None:
+        """Where the matrix lies; None for the published one."""
+        if name is None or name == PUBLISHED:
+            return None
+        files = self._matrix_files()
+        if name not in files:
+            raise _unknown("matrix", name, [PUBLISHED, *files])
+        return files[name][0]
+
+    def matrix_name(self, path: Path) -> str:
+        """The id of the matrix that lies at ``path``."""
+        return next(name for name, (own, _) in self._matrix_files().items() if own == path)
+
+    def save_matrix(self, name: str, as_name: str) -> Path:
+        """Copy a matrix into the folder of saved ones, as Parquet."""
+        from atlas_scaling.transfer.matrix_files import save_matrix
+
+        path = self._free_path(as_name, ".parquet")
+        matrix = self.matrix(name)
+        with _said_if_unwritable(path):
+            save_matrix(matrix, path)
+        return path
+
+    def new_matrix_path(self, stem: str) -> Path:
+        """A free path for a matrix of this session."""
+        return free_path(self.scratch / "matrices", stem, ".parquet")
+
+    # --- data for fits ----------------------------------------------------------------------
+
+    def data_sets(self) -> tuple[DataSet, ...]:
+        """Runs, tables and imports; what languages the runs have is for the caller to add."""
+        found = []
+        if self.run_folders:
+            found.append(DataSet(RUNS, "the runs of this session", (), None))
+        found += [DataSet(path.stem, path.name, (), None) for path in self._given_tables]
+        return (*found, *self._imports.values())
+
+    def data_paths(self, name: str) -> tuple[Path, ...]:
+        """What ``fit`` reads for a data set: run folders, or one table."""
+        if name == RUNS and self.run_folders:
+            return self.run_folders
+        tables = {path.stem: path for path in self._given_tables}
+        if name in tables:
+            return (tables[name],)
+        if name in self._imports:
+            return (self.scratch / "imports" / f"{name}.parquet",)
+        known = [one.id for one in self.data_sets()]
+        raise _unknown("data set", name, known)
+
+    # --- uploads ----------------------------------------------------------------------------
+
+    def new_upload(self, file_name: str) -> tuple[str, Path]:
+        """An id and a path for a file that is being sent; its own name only gives the ending.
+
+        Raises:
+            InputError: the ending is of no table that can be read.
+        """
+        ending = Path(file_name).suffix.lower()
+        if ending not in UPLOADS:
+            raise InputError(
+                "a table of runs has one of the endings that tell its format",
+                value=file_name[-80:],
+                where="name",
+                remedy=", ".join(UPLOADS),
+            )
+        folder = self.scratch / "uploads"
+        folder.mkdir(exist_ok=True)
+        name = secrets.token_hex(8)
+        return name, folder / f"{name}{ending}"
+
+    def upload_path(self, name: str) -> Path:
+        """The file that was sent as ``name``."""
+        sent = {path.stem: path for path in (self.scratch / "uploads").glob("*")}
+        if name not in sent:
+            raise InputError(
+                "there is no such upload", value=name, where="upload", remedy="send the file again"
+            )
+        return sent[name]
+
+    def import_path(self, upload: str) -> Path:
+        """Where the run table made of an upload goes."""
+        self.upload_path(upload)
+        folder = self.scratch / "imports"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{upload}.parquet"
+
+    def add_import(self, data: DataSet) -> None:
+        """Make an import known as a data set."""
+        self._imports[data.id] = data
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _take(self, path: Path) -> None:
+        """Sort one given path into what it is."""
+        if path.is_dir():
+            self._take_folder(path)
+        elif not path.exists():
+            raise InputError("there is no such file or folder", value=str(path), where="SOURCE")
+        elif path.suffix == ".json" and self._fit_head(path) is not None:
+            self._given_fits.append(path)
+        elif path.suffix in MATRICES and _is_matrix(path):
+            self._given_matrices.append(path)
+        elif path.suffix in TABLES:
+            self._given_tables.append(path)
+        else:
+            raise _nothing_to_show(path)
+
+    def _take_folder(self, folder: Path) -> None:
+        is_study = (folder / SPEC_NAME).is_file()
+        try:
+            find_runs(folder)
+            has_runs = True
+        except InputError:
+            has_runs = False
+        if has_runs or is_study:
+            self.run_folders = (*self.run_folders, folder)
+        for place in (folder, folder.parent):
+            if (place / SPEC_NAME).is_file() and (has_runs or is_study):
+                self.study_folders = (*self.study_folders, place)
+                break
+        if not (has_runs or is_study or any(self._fits_in(folder)) or any(_matrices_in(folder))):
+            raise _nothing_to_show(folder)
+
+    def _fits_in(self, folder: Path) -> Iterable[Path]:
+        for place in (folder, folder / FITS_FOLDER):
+            for path in sorted(place.glob("*.json")):
+                if path.is_file() and self._fit_head(path) is not None:
+                    yield path
+
+    def _fit_files(self) -> dict[str, tuple[FitFile, Path]]:
+        """Every fit by id; the same file is listed once."""
+        folders = [path for path in self.sources if path.is_dir()]
+        saved = [*self._given_fits, *(p for f in folders for p in self._fits_in(f))]
+        saved += [p for p in sorted(self.saves_to.glob("*.json")) if self._fit_head(p) is not None]
+        new = sorted((self.scratch / FITS_FOLDER).glob("*.json"))
+        found: dict[str, tuple[FitFile, Path]] = {}
+        for path in dict.fromkeys([*saved, *new]):
+            head = self._fit_head(path)
+            if head is not None:
+                name = _distinct(path.stem, found)
+                found[name] = (_fit_file(name, head, saved=path not in new), path)
+        return found
+
+    def _fit_head(self, path: Path) -> dict[str, object] | None:
+        """The document of a saved fit, or None where the file is none."""
+        try:
+            changed = path.stat().st_mtime_ns
+            held = self._heads.get(path)
+            if held is None or held[0] != changed:
+                held = (changed, _read_fit_head(path))
+                self._heads[path] = held
+        except OSError:
+            return None
+        return held[1]
+
+    def _matrix_files(self) -> dict[str, tuple[Path, bool]]:
+        folders = [path for path in self.sources if path.is_dir()]
+        saved = [*self._given_matrices, *(p for f in folders for p in _matrices_in(f))]
+        saved += list(_matrices_in(self.saves_to))
+        new = sorted((self.scratch / "matrices").glob("*.parquet"))
+        found: dict[str, tuple[Path, bool]] = {}
+        for path in dict.fromkeys([*saved, *new]):
+            found[_distinct(path.stem, [PUBLISHED, *found])] = (path, path not in new)
+        return found
+
+    def _free_path(self, name: str, suffix: str) -> Path:
+        """A path in the folder of saved things that does not exist yet."""
+        if not _FILE_NAME.fullmatch(name):
+            raise InputError(
+                "a name is letters, digits, dots, - and _",
+                value=name,
+                where="name",
+                remedy="such as swe-atlas",
+            )
+        path = self.saves_to / f"{name.removesuffix(suffix)}{suffix}"
+        # a link that leads nowhere would be written through
+        if any(os.path.lexists(one) for one in (path, path.with_suffix(".npz"))):
+            raise InputError(
+                "there is a file of that name already",
+                value=path.name,
+                where=str(self.saves_to),
+                remedy="choose another name",
+            )
+        return path
+
+
+@contextmanager
+def _said_if_unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"this cannot be saved: {error.strerror}",
+            value=str(path),
+            remedy="start with a folder that can be written: atlas serve --save FOLDER",
+        ) from None
+
+
+def _nothing_to_show(path: Path) -> InputError:
+    return InputError(
+        "nothing here that can be shown",
+        value=str(path),
+        where="SOURCE",
+        remedy="give a folder of runs, a study's folder, a saved fit (.json), a transfer matrix or "
+        "a table of runs (.csv, .parquet)",
+    )
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+    names = list(known)
+    return InputError(
+        f"there is no such {what} in this session",
+        value=name,
+        where=what,
+        remedy=nearest(name, names) or f"one of {', '.join(names) or 'none'}",
+    )
+
+
+def _read_fit_head(path: Path) -> dict[str, object] | None:
+    if path.stat().st_size > 50 * _FIT_HEAD:
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return None
+    is_fit = isinstance(document, dict) and {"law", "arrays", "parameters"} <= set(document)
+    return document if is_fit else None
+
+
+def _fit_file(name: str, head: dict[str, object], *, saved: bool) -> FitFile:
+    options = head.get("law_options")
+    diagnostics = head.get("diagnostics")
+    return FitFile(
+        id=name,
+        law=str(head["law"]),
+        variant=str(options["variant"])
+        if isinstance(options, dict) and options.get("variant")
+        else None,
+        target=None if head.get("target") is None else str(head["target"]),
+        status=str(head.get("status")),
+        n_rows=_whole(head.get("n_rows")),
+        n_runs=_whole(head.get("n_runs")),
+        has_draws=isinstance(diagnostics, dict) and diagnostics.get("resample") is not None,
+        saved=saved,
+        loss_unit=str(head.get("loss_unit")),
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _matrices_in(folder: Path) -> Iterable[Path]:
+    for path in sorted(folder.glob("*")):
+        if path.suffix in MATRICES and path.is_file() and _is_matrix(path):
+            yield path
+
+
+def _is_matrix(path: Path) -> bool:
+    """Whether a table's columns are those of a matrix; only its head is read."""
+    import polars as pl
+
+    try:
+        scan = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
+        return set(scan.collect_schema().names()) >= MATRIX_COLUMNS
+    except (pl.exceptions.PolarsError, OSError):
+        return False
+
+
+def _matrix_size(path: Path) -> tuple[int, int]:
+    import polars as pl
+
+    scan = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
+    try:
+        counts = scan.select(pl.col("target").n_unique(), pl.col("source").n_unique()).collect()
+    except pl.exceptions.PolarsError:
+        return 0, 0
+    return int(counts["target"][0]), int(counts["source"][0])
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "unnamed"
+
+
+def _distinct(name: str, taken: Iterable[str]) -> str:
+    held, n, free = set(taken), 2, name
+    while free in held:
+        free, n = f"{name}-{n}", n + 1
+    return free
+
+
+def free_path(folder: Path, stem: str, suffix: str) -> Path:
+    """A path in ``folder`` (made if it is not there) that does not exist yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = {path.stem for path in folder.glob(f"*{suffix}")}
+    return folder / (_distinct(_slug(stem), taken) + suffix)

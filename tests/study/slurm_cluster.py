@@ -1,0 +1,155 @@
+"""A real SLURM of one node on this machine, for the time of some tests.
+
+munged, slurmctld and slurmd run as root from a temporary folder, on loopback and free ports, with a
+configuration of their own; a cluster that this machine may belong to is not touched. There is no
+accounting, as on many small clusters, and no cgroups, as in a container.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
+
+CONFIGURATION = """
+ClusterName=atlas
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+CredType=cred/munge
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SrunPortRange={ports[2]}-{ports[3]}
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0
+PriorityType=priority/basic
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/none
+MpiDefault=none
+SwitchType=switch/none
+JobRequeue=1
+ReturnToService=0
+KillWait=20
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def why_not() -> str | None:
+    """Why no SLURM can be started here, None if one can."""
+    path = os.environ["PATH"] + os.pathsep + "/usr/sbin"
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    if missing:
+        return f"SLURM is not installed here ({', '.join(missing)}); Debian has slurm-wlm and munge"
+    if os.getuid() != 0:
+        return "a SLURM of our own is started as root only"
+    return None
+
+
+@contextmanager
+def slurm_cluster(folder: Path) -> Iterator[dict[str, str]]:
+    """Start it; gives the environment in which its commands find it, and stops it at the end."""
+    for name in ("spool", "state"):
+        (folder / name).mkdir(parents=True)
+    host = socket.gethostname().partition(".")[0]
+    configuration = folder / "slurm.conf"
+    configuration.write_text(CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(30)))
+    environment = {
+        **os.environ,
+        "PATH": os.environ["PATH"] + os.pathsep + "/usr/sbin",
+        "SLURM_CONF": str(configuration),
+    }
+    daemons: list[subprocess.Popen] = []
+    try:
+        _munge(folder, environment, daemons)
+        for command in (["slurmctld", "-D", "-c"], ["slurmd", "-D"]):
+            daemons.append(_start(command, folder, environment))
+        _wait_until(lambda: "idle" in _ask(["sinfo", "-h", "-o", "%T"], environment), folder)
+        yield environment
+    finally:
+        subprocess.run(
+            ["scancel", "--user=root", "--signal=KILL", "--full"], env=environment, check=False
+        )
+        for daemon in reversed(daemons):
+            daemon.terminate()
+        for daemon in daemons:
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+def _munge(folder: Path, environment: dict[str, str], daemons: list[subprocess.Popen]) -> None:
+    key = folder / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(1024))
+    names = {
+        "key-file": key,
+        "socket": folder / "munge.socket",
+        "pid-file": folder / "munged.pid",
+        "log-file": folder / "munged.log",
+        "seed-file": folder / "munged.seed",
+    }
+    arguments = [f"--{name}={path}" for name, path in names.items()]
+    daemons.append(_start(["munged", "--foreground", "--force", *arguments], folder, environment))
+    _wait_until(names["socket"].exists, folder)
+
+
+def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen:
+    with (folder / f"{command[0]}.out").open("w") as out:
+        return subprocess.Popen(
+            command, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+
+
+def _ask(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _wait_until(condition, folder: Path, *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            logs = "\n".join(
+                f"{path.name}:\n{path.read_text()[-2000:]}"
+                for path in sorted(folder.glob("*.[lo]*"))
+            )
+            raise TimeoutError(f"SLURM did not start:\n{logs}")
+        time.sleep(0.1)
+
+
+def _free_ports(n: int) -> list[int]:
+    """``n`` ports in a row that are free now."""
+    for first in range(21_000, 60_000, n):
+        if all(_is_free(port) for port in range(first, first + n)):
+            return [first, first + 1, first + 2, first + n - 1]
+    raise OSError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,231 @@
+"""Datasets of the hub, read from folders with the files and columns that the hub has."""
+
+import gzip
+import json
+
+import polars as pl
+import pytest
+
+from atlas_scaling.config import parse_config
+from atlas_scaling.errors import InputError, SourceError
+from atlas_scaling.study.corpus import HubSpec, build_corpus
+from tests.study.tiny_sources import sentence
+
+pytest.importorskip("datasets", reason="the hub's datasets need the extra [data]")
+
+
+def document(locale: str, number: int) -> str:
+    return "\n".join(sentence(locale, 100 * number + k) for k in range(3))
+
+
+def write_madlad(root, code: str, locale: str, n: int = 60) -> None:
+    """``data/sv/sv_clean_0000.jsonl.gz`` and on, a line break written as backslash and n."""
+    folder = root / "data" / code
+    folder.mkdir(parents=True)
+    for part in (0, 1):
+        texts = [document(locale, i).replace("\n", "\\n") for i in range(part, n, 2)]
+        data = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+        (folder / f"{code}_clean_{part:04}.jsonl.gz").write_bytes(gzip.compress(data))
+        (folder / f"{code}_noisy_{part:04}.jsonl.gz").write_bytes(gzip.compress(b'{"text": "x"}\n'))
+
+
+def write_fineweb2(root, code: str, locale: str, n: int = 60) -> None:
+    folder = root / "data" / code / "train"
+    folder.mkdir(parents=True)
+    pl.DataFrame(
+        {
+            "text": [document(locale, i) for i in range(n)],
+            "id": [f"<urn:uuid:{i}>" for i in range(n)],
+            "dump": "CC-MAIN-2024-10",
+            "url": "https://example.org/",
+            "date": "2024-02-21T09:58:32Z",
+            "file_path": "s3://commoncrawl/x",
+            "language": code[:3],
+            "language_score": 0.99,
+            "language_script": code[4:],
+            "minhash_cluster_size": 1,
+            "top_langs": "{}",
+        }
+    ).write_parquet(folder / "000_00000.parquet")
+
+
+def write_flores(root, code: str, locale: str, n: int = 20) -> None:
+    """``devtest/swe_Latn.jsonl``; the ids are the same in every language."""
+    (root / "devtest").mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "id": i,
+            "iso_639_3": code[:3],
+            "iso_15924": code[4:],
+            "text": sentence(locale, 50_000 + i),
+            "url": "https://example.org/",
+            "domain": "wikinews",
+        }
+        for i in range(n)
+    ]
+    (root / "devtest" / f"{code}.jsonl").write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
+    )
+
+
+def spec(**fields) -> HubSpec:
+    return HubSpec(source="huggingface", **fields)
+
+
+def test_madlad_is_read_by_its_own_codes_and_only_its_clean_part(tmp_path):
+    write_madlad(tmp_path / "madlad", "sv", "sv")
+    write_madlad(tmp_path / "madlad", "ru", "ru")
+    corpus = build_corpus(
+        spec(dataset="madlad-400", root=tmp_path / "madlad", eval_lines=5),
+        ["swe_Latn", "rus_Cyrl"],
+        cache=tmp_path / "cache",
+    )
+    read = {*corpus.train_lines("swe_Latn"), *corpus.eval_lines("swe_Latn")}
+    assert read == {document("sv", i) for i in range(60)}
+    assert corpus.record("rus_Cyrl").evaluation.lines == 5
+    assert corpus.manifest.sources[0].homepage.endswith("allenai/MADLAD-400")
+
+
+def test_fineweb2_with_flores_to_evaluate_on(tmp_path):
+    for code, locale in (("swe_Latn", "sv"), ("rus_Cyrl", "ru")):
+        write_fineweb2(tmp_path / "fineweb", code, locale)
+        write_flores(tmp_path / "flores", code, locale)
+    corpus = build_corpus(
+        spec(
+            dataset="fineweb-2",
+            root=tmp_path / "fineweb",
+            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
+        ),
+        ["swe_Latn", "rus_Cyrl"],
+        cache=tmp_path / "cache",
+    )
+    assert corpus.manifest.aligned
+    assert list(corpus.eval_lines("rus_Cyrl")) == [sentence("ru", 50_000 + i) for i in range(20)]
+    assert set(corpus.train_lines("swe_Latn")) == {document("sv", i) for i in range(60)}
+    assert [source.name for source in corpus.manifest.sources] == ["fineweb-2", "flores-plus"]
+
+
+def test_training_text_with_a_passage_of_the_test_set_is_dropped(tmp_path):
+    write_fineweb2(tmp_path / "fineweb", "swe_Latn", "sv", n=30)
+    write_flores(tmp_path / "flores", "swe_Latn", "sv")
+    long = "en lang mening som star bade i det ena och i det andra och annars ingenstans alls"
+    with (tmp_path / "flores/devtest/swe_Latn.jsonl").open("a") as file:
+        file.write(json.dumps({"id": 20, "text": long}) + "\n")
+    path = tmp_path / "fineweb/data/swe_Latn/train/000_00000.parquet"
+    frame = pl.read_parquet(path)
+    frame[0, "text"] = f"Rubrik\n{long.upper()}!\nslut"
+    frame.write_parquet(path)
+    corpus = build_corpus(
+        spec(
+            dataset="fineweb-2",
+            root=tmp_path / "fineweb",
+            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
+        ),
+        ["swe_Latn"],
+        cache=tmp_path / "cache",
+    )
+    record = corpus.record("swe_Latn")
+    assert record.train.lines == 29
+    assert record.contamination.eval_lines_found == record.contamination.train_lines == 1
+
+
+def test_ids_that_a_language_lacks_are_left_out_of_all(tmp_path):
+    for code, locale in (("swe_Latn", "sv"), ("rus_Cyrl", "ru")):
+        write_fineweb2(tmp_path / "fineweb", code, locale)
+        write_flores(tmp_path / "flores", code, locale)
+    path = tmp_path / "flores/devtest/rus_Cyrl.jsonl"
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[3:]), "utf-8")
+    corpus = build_corpus(
+        spec(
+            dataset="fineweb-2",
+            root=tmp_path / "fineweb",
+            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
+        ),
+        ["swe_Latn", "rus_Cyrl"],
+        cache=tmp_path / "cache",
+    )
+    assert corpus.manifest.aligned
+    assert list(corpus.eval_lines("swe_Latn")) == [sentence("sv", 50_003 + i) for i in range(17)]
+
+
+def test_no_more_is_read_than_was_asked_for(tmp_path):
+    write_fineweb2(tmp_path / "fineweb", "swe_Latn", "sv")
+    size = len(document("sv", 0).encode())
+    corpus = build_corpus(
+        spec(dataset="fineweb-2", root=tmp_path / "fineweb", max_bytes=19.5 * size),
+        ["swe_Latn"],
+        cache=tmp_path / "cache",
+    )
+    record = corpus.record("swe_Latn")
+    assert 18 <= record.train.lines + record.evaluation.lines <= 22
+
+
+def test_any_dataset_can_be_described(tmp_path):
+    (tmp_path / "own").mkdir()
+    rows = "".join(json.dumps({"content": sentence("sv", i)}) + "\n" for i in range(50))
+    (tmp_path / "own" / "sve.jsonl").write_text(rows)
+    corpus = build_corpus(
+        spec(
+            dataset="me/mine",
+            root=tmp_path / "own",
+            files="{iso639_3}.jsonl",
+            column="content",
+            codes={"swe_Latn": "sve"},
+        ),
+        ["swe_Latn"],
+        cache=tmp_path / "cache",
+    )
+    assert corpus.record("swe_Latn").train.lines == 45
+
+
+def test_a_language_that_the_dataset_lacks_is_named_with_its_kin(tmp_path):
+    write_fineweb2(tmp_path / "fineweb", "swh_Latn", "sv")
+    with pytest.raises(InputError, match="fineweb-2 has no text for swa_Latn") as caught:
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "fineweb"),
+            ["swa_Latn"],
+            cache=tmp_path / "cache",
+        )
+    assert "swh_Latn" in caught.value.remedy
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    write_fineweb2(tmp_path / "fineweb", "swe_Latn", "sv")
+    with pytest.raises(InputError, match="no column 'txt'") as caught:
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "fineweb", column="txt"),
+            ["swe_Latn"],
+            cache=tmp_path / "cache",
+        )
+    assert "'text'" in caught.value.remedy
+
+
+def test_a_broken_file_is_a_source_that_failed(tmp_path):
+    write_fineweb2(tmp_path / "fineweb", "swe_Latn", "sv")
+    (tmp_path / "fineweb/data/swe_Latn/train/000_00000.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(SourceError, match="fineweb-2 could not be read"):
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "fineweb"),
+            ["swe_Latn"],
+            cache=tmp_path / "cache",
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dataset: madlad400", "did you mean 'madlad-400'?"),
+        ("dataset: owner/name", "give files, such as"),
+    ],
+)
+def test_a_dataset_that_is_not_known_is_refused(text, said):
+    with pytest.raises(InputError) as caught:
+        parse_config(f"source: huggingface\n{text}\n", HubSpec, name="s.yaml")
+    assert said in caught.value.problem
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "gone"), ["swe_Latn"], cache=tmp_path / "c"
+        )

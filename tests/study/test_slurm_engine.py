@@ -1,0 +1,181 @@
+"""A real SLURM of one node, and real studies on it: killed, cancelled, drained, out of time.
+
+Each ends with the very lines that the same study writes when nothing goes wrong.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra [train]")
+pytest.importorskip("submitit", reason="SLURM is reached through the extra [slurm]")
+
+from tests.study.slurm_cluster import slurm_cluster, why_not
+from tests.study.small_study import write_small_study
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+]
+BASE, CONTINUED = "even2-s-seed0", "continued-swe_Latn-from-even2-s-seed0"
+TOKENS = 60_000
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+class Study:
+    """The command line at work on one study of four runs."""
+
+    def __init__(self, spec: Path, output: Path, environment: dict[str, str]) -> None:
+        self.spec, self.output = spec, output
+        self.environment = environment
+
+    def atlas(self, *words: str, code: int = 0) -> dict:
+        command = [sys.executable, "-m", "atlas_scaling", "study", *words, "--json"]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout)
+
+    def run(self, *options: str, code: int = 0) -> dict:
+        words = [word for option in options for word in ("-O", option)]
+        engine = ("--engine", "slurm") if words else ()
+        wait = () if not words or "--wait" in words else ("--no-wait",)
+        return self.atlas("run", str(self.spec), "-o", str(self.output), *engine, *words, *wait)
+
+    def resume(self) -> dict:
+        return self.atlas("resume", str(self.output))
+
+    def state(self, run_id: str) -> dict:
+        runs = self.atlas("status", str(self.output))["runs"]
+        return next(run for run in runs if run["run_id"] == run_id)
+
+    def evaluations(self) -> dict[str, str]:
+        found = self.output.glob("runs/*/evals.jsonl")
+        return {path.parent.name: path.read_text() for path in found}
+
+    def training(self) -> dict | None:
+        """The status of a run that has written a checkpoint and goes on."""
+        for path in self.output.glob("runs/*/checkpoints/last.safetensors"):
+            status = json.loads((path.parents[1] / "status.json").read_text())
+            if status["state"] == "running" and _is_alive(status["pid"]):
+                return status
+        return None
+
+    def all_done(self) -> bool:
+        files = list(self.output.glob("runs/*/status.json"))
+        return [json.loads(path.read_text())["state"] for path in files] == ["done"] * 4
+
+    def log(self) -> str:
+        """What jobs printed."""
+        return "".join(path.read_text() for path in self.output.glob("slurm/*_log.*"))
+
+    def slurm(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=self.environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    def jobs(self) -> list[str]:
+        lines = (self.output / "slurm" / "jobs.jsonl").read_text().splitlines()
+        return [json.loads(line)["job"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("spec")
+    return write_small_study(folder, tokens=TOKENS)
+
+
+@pytest.fixture
+def study(spec, cluster, tmp_path):
+    environment = {**cluster, "ATLAS_CACHE": str(spec.parent / "cache")}
+    return Study(spec, tmp_path / "out", environment)
+
+
+@pytest.fixture(scope="module")
+def unbroken(spec, tmp_path_factory):
+    environment = {**os.environ, "ATLAS_CACHE": str(spec.parent / "cache")}
+    study = Study(spec, tmp_path_factory.mktemp("unbroken") / "out", environment)
+    assert study.run()["n_done"] == 4
+    return study.evaluations()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition, *, seconds: float = 90):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_killed_worker_and_a_cancelled_job_lose_nothing(study, unbroken):
+    left = study.run("cpus=2", "runs_per_job=3")
+    assert (left["n_done"], left["n_in_hand"], left["failed"]) == (0, 4, {})
+    first, after = study.jobs()
+    assert f"afterany:{first}" in study.slurm("squeue", "-h", "-j", after, "-o", "%E")
+
+    killed = wait_for(study.training)
+    os.kill(killed["pid"], signal.SIGKILL)
+    wait_for(lambda: (now := study.training()) and now["pid"] != killed["pid"])
+
+    study.slurm("scancel", first)
+    ended = wait_for(lambda: not study.slurm("squeue", "-h", "-o", "%i"))
+    assert ended
+    stopped = study.state(BASE)
+    assert (stopped["state"], stopped["job"]) == ("stopped", first)
+    assert "CANCELLED" in stopped["reason"]
+    assert study.state(CONTINUED)["state"] == "waiting"
+
+    outcome = study.resume()
+    assert (outcome["n_done"], outcome["failed"]) == (4, {})
+    assert study.evaluations() == unbroken
+
+
+def test_a_drained_node_holds_a_study_up_and_a_lost_one_requeues_it(study, unbroken):
+    node = study.slurm("sinfo", "-h", "-N", "-o", "%N").split()[0]
+    update = ("scontrol", "update", f"nodename={node}")
+    study.slurm(*update, "state=drain", "reason=test")
+    study.run("cpus=2", "runs_per_job=3", "workers=2")
+    queued = study.state(BASE)
+    assert queued["state"] == "queued"
+    assert "DRAINED" in queued["reason"]  # SLURM's own words
+
+    study.slurm(*update, "state=resume")
+    wait_for(study.training)
+    study.slurm(*update, "state=down", "reason=test")
+    wait_for(lambda: study.state(BASE)["state"] == "queued")
+    study.slurm(*update, "state=resume")
+    wait_for(study.all_done)
+    assert study.evaluations() == unbroken
+    assert len(study.jobs()) == 2  # SLURM's own requeue, no new submission
+
+
+def test_before_the_time_limit_a_checkpoint_is_written_and_the_job_requeued(study, unbroken):
+    study.run("runs_per_job=4", "time=1", "signal_seconds=40")
+    status = wait_for(study.training)
+    heard = study.log().count("Caught signal SIGUSR2")
+    os.kill(status["pid"], signal.SIGSTOP)  # or it might be done before SLURM looks, in 30 s
+    wait_for(lambda: study.log().count("Caught signal SIGUSR2") > heard)
+    os.kill(status["pid"], signal.SIGCONT)
+    wait_for(lambda: "Requeued job" in study.log())
+    wait_for(study.all_done)
+    assert study.evaluations() == unbroken
+    assert len(study.jobs()) == 1

@@ -1,0 +1,176 @@
+"""One planted study with fits and a matrix, served once; a headless Chromium, if there is one."""
+
+import os
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip(
+    "fastapi", reason="the dashboard's packages are not installed: pip install '.[web]'"
+)
+
+import uvicorn
+
+from atlas_scaling.fitting.api import fit
+from atlas_scaling.runs.store import read_runs
+from atlas_scaling.transfer.matrix_files import save_matrix
+from atlas_scaling.transfer.pairs import matrices_from_runs
+from atlas_scaling.web.app import create_app
+from atlas_scaling.web.security import Access
+from atlas_scaling.web.session import Session
+from atlas_scaling.web.workspace import Workspace
+from tests.report.planted import write_study
+
+MAX_UPLOAD = 3_000_000
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """A folder with runs, fits of two laws and a measured matrix."""
+    folder = tmp_path_factory.mktemp("web") / "study"
+    write_study(
+        folder / "runs",
+        languages=("swe_Latn", "dan_Latn", "rus_Cyrl"),
+        pairs=(("dan_Latn", "swe_Latn"), ("rus_Cyrl", "swe_Latn")),
+    )
+    runs = read_runs(folder / "runs")
+    for target, law in (("swe_Latn", "atlas"), ("dan_Latn", "atlas"), ("swe_Latn", "chinchilla")):
+        fit(runs, law, target=target, bootstrap=60).save(folder / "fits" / f"{target}-{law}.json")
+    matrix = matrices_from_runs(runs.frame).of_size().matrix("planted runs")
+    save_matrix(matrix, folder / "matrix.csv")
+    return folder
+
+
+@pytest.fixture
+def session_on(tmp_path):
+    """Makes sessions that are closed after the test."""
+    opened = []
+
+    def make(*sources, **options):
+        scratch = tmp_path / f"scratch{len(opened)}"
+        scratch.mkdir()
+        files = Workspace([Path(s) for s in sources], saves_to=tmp_path / "saved", scratch=scratch)
+        opened.append(Session.open(files, workers=1, **{"max_upload_bytes": MAX_UPLOAD, **options}))
+        return opened[-1]
+
+    yield make
+    for session in opened:
+        session.jobs.close()
+
+
+@contextmanager
+def served(session, access=None):
+    """The address of a server on a free port, until the block ends."""
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        create_app(session, access or Access()), log_level="error", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def address(study, tmp_path_factory):
+    """The study, served."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    files = Workspace([study], saves_to=tmp_path_factory.mktemp("saved"), scratch=scratch)
+    with served(Session.open(files, workers=1, max_upload_bytes=MAX_UPLOAD)) as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The dashboard without anything given: the published study alone."""
+    folder = tmp_path_factory.mktemp("nothing")
+    files = Workspace([], saves_to=folder / "saved", scratch=folder)
+    with served(Session.open(files, workers=1, max_upload_bytes=MAX_UPLOAD)) as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory):
+    """Where screenshots go: ``ATLAS_SHOTS``, or a folder of the test run."""
+    named = os.environ.get("ATLAS_SHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("shots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Page:
+    """A page that fails its test on any script error, failed request or request to elsewhere."""
+
+    def __init__(self, browser, address, **options):
+        self.address = address
+        self.trouble = []
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
+        self.page.on("console", lambda said: said.type == "error" and self.note(said.text))
+        self.page.on("request", self.check)
+
+    def note(self, text):
+        if "422" not in text:  # a refused question is an answer
+            self.trouble.append(f"console: {text}")
+
+    def check(self, request):
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.trouble.append(f"request to {request.url}")
+
+    def go(self, view):
+        self.page.goto(f"{self.address}/#/{view}")
+        self.page.wait_for_selector("main .view")
+        return self.page
+
+
+@pytest.fixture
+def page_on(chromium):
+    """Makes pages on an address; what went wrong on them fails the test."""
+    opened = []
+
+    def make(address, **options):
+        opened.append(Page(chromium, address, **options))
+        return opened[-1]
+
+    yield make
+    trouble = [text for page in opened for text in page.trouble]
+    for page in opened:
+        page.context.close()
+    assert not trouble, trouble
