@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from atlas_scaling.fitting.comparison import Comparison
+
+MOST_LANGUAGES: Final = 5
 
 
 def comparison_text(comparison: Comparison) -> RenderableType:
@@ -38,4 +41,29 @@ def comparison_text(comparison: Comparison) -> RenderableType:
         *comparison.notes,
         *(f"missing: {w}" for w in comparison.warnings),
     ]
-    return Group(table, Text("\n".join(lines)))
+    by_language = _by_language(comparison)
+    return Group(table, *([] if by_language is None else [by_language]), Text("\n".join(lines)))
+
+
+def _by_language(comparison: Comparison) -> Table | None:
+    """R² on the random cut and the error in per cent of the reducible loss, language by language.
+
+    None for one language; of many those that a line has room for, the rest is in the JSON.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    if len(comparison.targets) < 2:
+        return None
+    shown = comparison.targets[:MOST_LANGUAGES]
+    table = Table("R² (error, %)", *map(escape, shown), box=None)
+    for row in comparison.rows:
+        cells = []
+        for target in shown:
+            score = row.by_target[target]["r2"]
+            share = score.error_reducible_percent
+            error = "" if share is None else f" ({share:.1f})"
+            cells.append("-" if score.r2 is None else f"{score.r2:.3f}{error}")
+        table.add_row(Text(f"{row.law} ({row.variant})" if row.variant else row.law), *cells)
+    return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -140,6 +140,7 @@ def compare(
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
     continued: bool = False,
+    done: Callable[[float], None] | None = None,
 ) -> Comparison:
     """Fit laws on part of the data and score them on the rest, for each held-out cut.
 
@@ -155,6 +156,7 @@ def compare(
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.
+        done: is told the share of the work that is done, now and then.
 
     Raises:
         InputError: the data or an option cannot be used for any law.
@@ -169,7 +171,7 @@ def compare(
     notes: list[str] = []
     made: list[list[Split]] = []
     n_rows = 0
-    for target in named:
+    for t, target in enumerate(named):
         selection = Selection(
             target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
         )
@@ -182,6 +184,8 @@ def compare(
             scores, n_free = _scores(frame, law, selection, cuts, measured, seed, asked=asked)
             table[i][base.facts.target or ""] = scores
             n_parameters[i] = n_parameters[i] or n_free
+            if done is not None:
+                done((t * len(chosen) + i + 1) / (len(named) * len(chosen)))
     rows = [_row(*parts) for parts in zip(chosen, table, n_parameters, strict=True)]
     return Comparison(
         rows=tuple(rows),

@@ -7,7 +7,7 @@ targets, which keeps their correlation in the draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,6 +77,7 @@ def fit_each(
     *,
     targets: Sequence[str] | None = None,
     workers: int = 1,
+    done: Callable[[float], None] | None = None,
     **options: Any,
 ) -> dict[str, Fit]:
     """One fit for each target language.
@@ -86,12 +87,15 @@ def fit_each(
         law: as for ``fit``.
         targets: the languages; None for all that have a loss and were trained on.
         workers: processes to share the work; more than one pays from some seconds of work on.
+        done: is told the share of the work that is done, now and then.
         **options: as for ``fit``.
     """
     frame = as_frame(read(data))
     named = targets or [t for t in targets_of(frame) if t is not None]
     calls = (prepared(frame, law, target=target, **options) for target in named)
-    fits = spread_over(fit_prepared, ((call,) for call in calls), workers=workers)
+    fits = spread_over(
+        fit_prepared, ((call,) for call in calls), workers=workers, done=done, n=len(named)
+    )
     return dict(zip(named, fits, strict=True))
 
 
@@ -108,6 +112,9 @@ def fit_pooled(
     seed: int = 0,
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
+    continued: bool = False,
+    zero_shot: bool | None = None,
+    weights: str | None = None,
     workers: int = 1,
 ) -> PooledFit:
     """Fit one law to many targets at once.
@@ -124,6 +131,9 @@ def fit_pooled(
         seed: of starts and draws.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
+        continued: as for ``fit``.
+        zero_shot: as for ``fit``.
+        weights: as for ``fit``.
         workers: processes to share the work.
 
     Raises:
@@ -138,13 +148,19 @@ def fit_pooled(
     blocks, observed = [], []
     for target in named:
         selection = Selection(
-            target=target, unit=loss_unit(unit), lr_state=lr_state, zero_shot=wanted.zero_shot
+            target=target,
+            unit=loss_unit(unit),
+            lr_state=lr_state,
+            continued=continued,
+            zero_shot=wanted.zero_shot if zero_shot is None else zero_shot,
+            weights=weights,
         )
         adapted, observations = observe(frame, wanted, selection)
         block = Problem(
             Coordinates(adapted),
             as_inputs(dict(observations.x)),
             np.log(observations.loss),
+            weights=observations.weights,
         )
         enough_rows(observations, block.coordinates)
         blocks.append(block)
@@ -217,6 +233,7 @@ def _resampled(
             block.coordinates,
             block.x,
             block.log_loss,
+            weights=block.weights,
             counts=counts.astype(np.float64),
             unit=np.array([number[run_id] for run_id in o.run_ids], dtype=np.intp)[o.run],
         )

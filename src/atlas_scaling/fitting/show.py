@@ -31,9 +31,9 @@ def fit_text(fit: Fit) -> RenderableType:
     )
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, digits: int = 5) -> str:
     """Five significant digits; ``-`` where missing."""
-    return "-" if value is None else f"{value:.5g}"
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def interval(estimate: Estimate) -> str:
