@@ -95,6 +95,21 @@ def test_the_status_of_a_slurm_study_away_from_the_cluster_says_so(capsys, tmp_p
     assert "squeue is not on the PATH" in status["warnings"][0]
 
 
+def test_another_engine_is_refused_while_nobody_can_say_what_the_first_has_in_hand(
+    capsys, tmp_path, monkeypatch
+):
+    StudyFolder.begin(tmp_path, spec())
+    (tmp_path / "engine.yaml").write_text("engine: {kind: slurm}\n")
+    (tmp_path / "slurm").mkdir()
+    line = {"job": "7", "runs": ["mono-swe_Latn-s-seed0"], "submitted_at": "2026-11-26T10:00:00"}
+    (tmp_path / "slurm" / "jobs.jsonl").write_text(json.dumps(line) + "\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = run(capsys, "study", "resume", str(tmp_path), "--engine", "local")
+    assert code == 1
+    assert "slurm, which carried this study out before, does not answer" in err
+    assert "engine.yaml" in err
+
+
 def test_nothing_is_cancelled_where_nothing_works(capsys, tmp_path):
     StudyFolder.begin(tmp_path, spec())
     code, out, _ = run(capsys, "study", "cancel", str(tmp_path), "--json")

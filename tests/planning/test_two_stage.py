@@ -148,3 +148,13 @@ def test_questions_without_a_target_or_about_another_are_refused(fitted):
         two_stages(fitted, flops=FLOPS, target="da")
     with pytest.raises(InputError):
         two_stages(fitted, flops=-1)
+
+
+def test_staged_runs_that_do_not_tell_ask_for_larger_and_longer_ones():
+    few = table(noise=0.2).filter(pl.col("n_params") == 1e7)
+    unsure = fit(few, LAW, target="swe_Latn", bootstrap=40)
+    answer = two_stages(unsure, flops=FLOPS)
+    assert answer.schedule is None
+    assert "not identified" in answer.reason
+    assert {run.n_params for run in answer.missing} == {4e7}
+    assert max(run.tokens for run in answer.missing) == pytest.approx(4 * 1.6e9)

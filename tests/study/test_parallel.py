@@ -135,9 +135,13 @@ def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_kill
     two = outcome("two", "-O", "hardware={device: cpu, processes: 2}", kill=True)
     assert (two["n_done"], two["failed"]) == (4, {})
     assert outcome("one", "-O", "hardware={device: cpu}")["n_done"] == 4
-    for run in (tmp_path / "one" / "runs").iterdir():
-        other = tmp_path / "two" / "runs" / run.name
-        assert losses(other) == pytest.approx(losses(run), rel=1e-3)
+    for name in ("even2-s-seed0", "mono-swe_Latn-s-seed0", "mono-spa_Latn-s-seed0"):
+        early = [
+            [row.loss for row in read_run(tmp_path / study / "runs" / name).rows if row.step <= 80]
+            for study in ("one", "two")
+        ]  # later, training has amplified what rounding began
+        assert len(early[0]) == 10
+        assert early[1] == pytest.approx(early[0], rel=1e-4)
 
 
 def companion_of(study: Path) -> int:

@@ -127,8 +127,8 @@ def compare_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Score every law on held-out data: sizes, tokens, compute and mixtures it did not see."""
-    from atlas_scaling.fitting.compare import compare
-    from atlas_scaling.fitting.show import comparison_text
+    from atlas_scaling.cli.compare_text import comparison_text
+    from atlas_scaling.fitting.comparison import compare
 
     result = compare(
         _table(runs, column, where),
@@ -145,9 +145,8 @@ def compare_command(
 
 
 def _table(runs: Path, column: Sequence[str] | None, where: Sequence[str] | None) -> Any:
-    from atlas_scaling.fitting.api import read
     from atlas_scaling.fitting.data import as_frame
-    from atlas_scaling.fitting.tables import renamed, rows_where
+    from atlas_scaling.fitting.tables import read, renamed, rows_where
 
     frame = as_frame(read(runs))
     return rows_where(renamed(frame, dict(_pairs(column, "--column"))), where or ())

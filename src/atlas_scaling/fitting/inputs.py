@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SHARE_PREFIX: Final = "w_"
+SUM_TOLERANCE: Final = 0.02
 _NOT_SHARES: Final = frozenset({"w_sum"})
 
 
@@ -48,9 +49,9 @@ class Mixtures:
         if "tokens_by_language" in frame.columns:
             read = _by_language(frame, "tokens_by_language")
         if read is None and "mixture" in frame.columns:
-            read = _scaled(_by_language(frame, "mixture"), total)
+            read = _as_tokens(_by_language(frame, "mixture"), frame, total)
         if read is None:
-            read = _scaled(_share_columns(frame), total)
+            read = _as_tokens(_share_columns(frame), frame, total)
         if read is None:
             return None
         languages, tokens = read
@@ -127,7 +128,7 @@ class _Builder:
         if name not in self.frame.columns or not self.frame.schema[name].is_numeric():
             raise InputError(
                 f"the law {self.law.name} needs {name}: the table has no such column of numbers",
-                value=self.frame.columns,
+                value=self._columns,
                 where=name,
                 remedy=f"say which column it is: --column {name}=THEIRS",
             )
@@ -143,9 +144,23 @@ class _Builder:
             )
         return values
 
+    @property
+    def _columns(self) -> list[str]:
+        """The user's columns; those that begin with an underscore are ours."""
+        return [name for name in self.frame.columns if not name.startswith("_")]
+
     def _flops(self) -> FloatArray:
-        if "flops" in self.frame.columns:
-            return self._column("flops")
+        if "flops" in self.frame.columns and self.frame["flops"].is_not_null().any():
+            flops = self._column("flops")
+            if (flops <= 0).any():
+                row = int(np.flatnonzero(flops <= 0)[0])
+                raise InputError(
+                    "flops must be above zero",
+                    value=float(flops[row]),
+                    where=f"row {self.frame['_row'][row] + 1} of the table, column flops",
+                    remedy="leave the column out: 6 x n_params x tokens is taken then",
+                )
+            return flops
         return 6.0 * self._column("n_params") * self._column("tokens")
 
     def _unique_tokens(self) -> FloatArray:
@@ -266,8 +281,8 @@ class _Builder:
             and self.frame.schema["unique_tokens"].is_numeric()
         ):
             values = self.frame["unique_tokens"].to_numpy().astype(np.float64)
-            if np.isfinite(values).any():
-                return np.where(np.isfinite(values), values, np.inf)
+            if (known := np.isfinite(values) & (values > 0)).any():
+                return np.where(known, values, np.inf)
         self._note("unique tokens are not recorded: nothing counts as repeated")
         return np.full(self.frame.height, np.inf)
 
@@ -278,7 +293,7 @@ class _Builder:
         if self.mixtures is None:
             raise InputError(
                 f"the law {self.law.name} needs {what}, and the table says nothing of mixtures",
-                value=self.frame.columns,
+                value=self._columns,
                 where="mixture",
                 remedy="add a column mixture, or shares as columns w_<language>",
             )
@@ -299,10 +314,17 @@ class _Builder:
 
 
 def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArray] | None:
-    """A list-of-structs column as (languages, (k, n)); None where it is something else."""
+    """A column by language as (languages, (k, n)); None where it is one number a row, or empty.
+
+    Cells are lists of ``{language, value}``, as in ``RunTable.frame``, or ``{code: value}``.
+    """
     import polars as pl
 
     dtype = frame.schema[column]
+    if isinstance(dtype, pl.Struct):
+        fields = frame[column].struct.unnest()
+        values = [fields[c].cast(pl.Float64, strict=False).fill_null(0.0) for c in fields.columns]
+        return fields.columns, np.array([v.to_numpy() for v in values])
     if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return None
     long = (
@@ -315,10 +337,10 @@ def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArra
         return None
     languages = sorted(long["language"].unique().to_list())
     number = {language: k for k, language in enumerate(languages)}
-    values = np.zeros((len(languages), frame.height))
+    found = np.zeros((len(languages), frame.height))
     row = long["language"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
-    values[row, long["i"].to_numpy()] = long["value"].to_numpy()
-    return languages, values
+    found[row, long["i"].to_numpy()] = long["value"].to_numpy()
+    return languages, found
 
 
 def _share_columns(frame: pl.DataFrame) -> tuple[list[str], FloatArray] | None:
@@ -334,6 +356,33 @@ def _share_columns(frame: pl.DataFrame) -> tuple[list[str], FloatArray] | None:
     return [c.removeprefix(SHARE_PREFIX) for c in columns], values
 
 
-def _scaled(read: tuple[list[str], Any] | None, total: FloatArray) -> tuple[list[str], Any] | None:
-    """Shares as tokens."""
-    return None if read is None else (read[0], read[1] * total)
+def _as_tokens(
+    read: tuple[list[str], FloatArray] | None, frame: pl.DataFrame, total: FloatArray
+) -> tuple[list[str], FloatArray] | None:
+    """Shares or percentages as tokens; their sums may be off by rounding, and are made whole.
+
+    Raises:
+        InputError: a share is below zero, or shares sum to something else.
+    """
+    if read is None:
+        return None
+    languages, shares = read
+    sums = shares.sum(axis=0)
+    known = sums != 0
+    whole = np.where(np.abs(sums - 100.0) <= 100.0 * SUM_TOLERANCE, 100.0, 1.0)
+    off = known & ~(np.abs(sums / whole - 1.0) <= SUM_TOLERANCE)
+    bad = np.flatnonzero(off | (shares < 0).any(axis=0))
+    if len(bad):
+        k = int(bad[0])
+        row = frame["_row"][k] if "_row" in frame.columns else k
+        below = bool((shares[:, k] < 0).any())
+        raise InputError(
+            "a share of a mixture is below zero"
+            if below
+            else f"the shares of a mixture sum to {sums[k]:.4g}, not to 1 or 100",
+            value={c: float(v) for c, v in zip(languages, shares[:, k], strict=True) if v},
+            where=f"row {row + 1} of the table ({len(bad)} rows in all)",
+            remedy="give shares or percentages of all training tokens; other weights: "
+            "atlas runs import with mixture_unit: relative in the map",
+        )
+    return languages, shares / np.where(known, sums, 1.0) * total

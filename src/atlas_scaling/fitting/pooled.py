@@ -21,23 +21,20 @@ from atlas_scaling.fitting.api import (
     DEFAULT_BOOTSTRAP,
     enough_rows,
     fit_prepared,
-    one_thread,
     prepared,
-    read,
     result_of,
 )
-from atlas_scaling.fitting.bootstrap import Draws, refitted
-from atlas_scaling.fitting.compare import targets_of
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
+from atlas_scaling.fitting.bootstrap import TOLERANCE, Draws
+from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.fitting.pooled_problem import PooledProblem
-from atlas_scaling.fitting.refine import polish
+from atlas_scaling.fitting.pooled_problem import PooledProblem, descend
+from atlas_scaling.fitting.refine import FULL
 from atlas_scaling.fitting.result import Fit, FittedParameter
-from atlas_scaling.fitting.solver import Solution, minimise
+from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.fitting.starts import Search, search
-from atlas_scaling.fitting.tangent import Tangent
-from atlas_scaling.fitting.workers import spread_over
+from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -192,14 +189,14 @@ def fit_pooled(
 def _descend(pooled: PooledProblem, alone: Sequence[Search], estimator: Estimator) -> Solution:
     """From the separate optima: own values as they are, shared ones at their median."""
     votes: list[list[float]] = [[] for _ in range(pooled.n_free)]
-    for one, where in zip(alone, pooled.maps, strict=True):
-        for k, value in zip(where, one.best, strict=True):
+    for search_of_one, where in zip(alone, pooled.maps, strict=True):
+        for k, value in zip(where, search_of_one.best, strict=True):
             votes[k].append(float(value))
-    theta = np.array([[np.median(v) for v in votes]])
+    theta, only = np.array([[np.median(v) for v in votes]]), np.zeros(1, dtype=np.intp)
     *wide, last = estimator.stages()
     for delta in wide:
-        theta = minimise(pooled, theta, delta=delta, tolerance=1e-5).theta
-    return polish(pooled, theta, delta=last)
+        theta = descend(pooled, theta, only, delta=delta, tolerance=1e-5).theta
+    return descend(pooled, theta, only, delta=last, tolerance=FULL)
 
 
 def _searched(block: Problem, estimator: Estimator, seed: int) -> Search:
@@ -236,12 +233,9 @@ def _refitted(
 ) -> FloatArray:
     """Coordinates of the refits of some resamples that converged, (R, p)."""
     pooled = PooledProblem(blocks, shared)
+    here = np.tile(best, (len(rows), 1))
     with one_thread():
-        tangents = [
-            Tangent(block, best[where]) for block, where in zip(blocks, pooled.maps, strict=True)
-        ]
-        tangent = PooledProblem(tangents, shared)
-        solution = refitted(pooled, tangent, best, rows, estimator)
+        solution = descend(pooled, here, rows, delta=estimator.delta, tolerance=TOLERANCE)
     return solution.theta[solution.converged]
 
 

@@ -1,13 +1,23 @@
-"""The same function on many arguments, in this process or in several."""
+"""The same function on many arguments, in this process or in several; BLAS on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from atlas_scaling.errors import InputError
 
 R = TypeVar("R")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS on one thread: its own threads cost more than they gain on matrices of this size."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def spread_over(

@@ -20,6 +20,8 @@ SMALL: Final = 0.02
 """Compute of a proposed run, where there is no fit, as a part of the run that is planned."""
 
 TOKENS_PER_PARAMETER: Final = 20.0
+LARGER: Final = 4.0
+"""Size and tokens over the largest of a fit whose staged runs do not tell."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def _size(fit: Fit | None, flops: float) -> tuple[float, float]:
     """Size and tokens of the proposed runs: those of the fit, else a small part of the plan."""
     if fit is not None and "n_params" in fit.observations.x:
         x = fit.observations.x
-        N = float(np.exp(np.median(np.log(x["n_params"]))))
-        return N, float(np.max(x["tokens"]))
+        N, D = float(np.exp(np.median(np.log(x["n_params"])))), float(np.max(x["tokens"]))
+        if ranges_of(fit).longest:  # such runs are there and do not tell: larger and longer ones
+            return float(np.max(x["n_params"])) * LARGER, D * LARGER
+        return N, D
     N = (SMALL * flops / 6 / TOKENS_PER_PARAMETER) ** 0.5
     return N, TOKENS_PER_PARAMETER * N

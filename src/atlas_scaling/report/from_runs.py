@@ -24,7 +24,7 @@ from atlas_scaling.transfer.matrix import TransferMatrix
 if TYPE_CHECKING:
     import polars as pl
 
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable

@@ -24,7 +24,7 @@ from atlas_scaling.report.words import is_language
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.blocks import Report
@@ -237,7 +237,7 @@ def _compare(
 ) -> Comparison | None:
     if runs is None:
         return None
-    from atlas_scaling.fitting.compare import compare
+    from atlas_scaling.fitting.comparison import compare
 
     n_targets = len(_targets(runs, targets))
     work.begin("comparing laws on held-out evaluations", _HELD_OUT * n_targets)

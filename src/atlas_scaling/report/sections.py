@@ -32,7 +32,7 @@ from atlas_scaling.report.words import MISSING, count, counted, language_name, l
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.start_curves import StartComparison

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.corpus import build_corpus
 from atlas_scaling.study.display import Display
 from atlas_scaling.study.engines.base import Engine, Job
 from atlas_scaling.study.engines.make import make_engine
-from atlas_scaling.study.engines.options import note_options, noted_options
+from atlas_scaling.study.engines.options import ENGINE_NAME, note_options, noted_options
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.follow import follow
 from atlas_scaling.study.pace import StudyPace
@@ -184,7 +184,15 @@ def _refuse_two_engines(study: StudyFolder, engine: Engine) -> None:
     before = noted_options(study.path)
     if before.kind == engine.options.kind:
         return
-    in_hand = sum(job.in_hand for job in make_engine(before).jobs(study.path).values())
+    try:
+        in_hand = sum(job.in_hand for job in make_engine(before).jobs(study.path).values())
+    except RunError as error:
+        raise RunError(
+            f"{before.kind}, which carried this study out before, does not answer: {error.problem}",
+            where=str(study.path / ENGINE_NAME),
+            remedy=f"go on with --engine {before.kind}; if that scheduler is gone for good, remove "
+            "this file",
+        ) from None
     if in_hand:
         raise InputError(
             f"{before.kind} still has {in_hand} runs of this study in hand",
@@ -195,24 +203,42 @@ def _refuse_two_engines(study: StudyFolder, engine: Engine) -> None:
 
 
 def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyInputs:
-    """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it."""
+    """Fetch, clean, cut and pack the study's text, as far as the cache does not hold it.
+
+    Paths are absolute: runs may be carried out from another folder, on another machine.
+    """
     corpus = build_corpus(spec.corpus, spec.languages, cache=cache, say=display.say)
 
     def packed(languages: Sequence[str]) -> TokenStore:
         tokenizer = train_tokenizer(
             corpus, spec.tokenizer, languages=languages, cache=cache, say=display.say
         )
-        return pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+        store = pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+        _refuse_short_text(store, spec.sequence_length)
+        return store
 
     store = packed(spec.languages)
     own = {code: packed([code]) for code in spec.with_own_vocabulary}
     return StudyInputs(
-        corpus_dir=str(corpus.path),
+        corpus_dir=str(corpus.path.resolve()),
         corpus_sha256=corpus.sha256,
-        tokens_dir=str(store.path),
+        tokens_dir=str(store.path.resolve()),
         tokenizer_sha256=store.tokenizer.sha256,
-        own_tokens_dirs={code: str(one.path) for code, one in own.items()},
+        own_tokens_dirs={code: str(one.path.resolve()) for code, one in own.items()},
     )
+
+
+def _refuse_short_text(store: TokenStore, sequence_length: int) -> None:
+    """Before any run: text that does not fill one window would stop its runs, one by one."""
+    for code in store.languages:
+        if store.unique_tokens(code) <= sequence_length:
+            raise InputError(
+                f"the training text of {code} is shorter than one sequence",
+                value=f"{store.unique_tokens(code)} tokens",
+                where="sequence_length",
+                remedy=f"give it more than {sequence_length} tokens of text, leave it out, or "
+                "shorten sequence_length",
+            )
 
 
 def require_training_packages() -> None:

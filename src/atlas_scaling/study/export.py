@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from atlas_scaling.answers import Answer
@@ -80,7 +80,8 @@ def export_run(run_dir: Path, output: Path, *, cache: Path) -> Exported:
     described = _description(config, tokenizer.eos_id)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        save_file(_weights(model, heads_added), output / "model.safetensors", {"format": "pt"})
+        weights = save(_weights(model, heads_added), {"format": "pt"})
+        (output / "model.safetensors").write_bytes(weights)
         _write(output / "config.json", described)
         ends = {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
         _write(output / "generation_config.json", ends)

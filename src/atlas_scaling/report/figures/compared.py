@@ -18,7 +18,7 @@ from atlas_scaling.report.words import counted, interval, number, parameter_name
 if TYPE_CHECKING:
     import altair as alt
 
-    from atlas_scaling.fitting.compare import ComparedLaw, Comparison
+    from atlas_scaling.fitting.comparison import ComparedLaw, Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
 

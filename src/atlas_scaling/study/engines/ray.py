@@ -124,7 +124,7 @@ class RayEngine:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Ray, joined or started here for the time of the outermost block."""
+        """Ray: started here for the time of the outermost block, or joined until we end."""
         if ray.is_initialized():
             yield
             return
@@ -141,7 +141,8 @@ class RayEngine:
         try:
             yield
         finally:
-            ray.shutdown()
+            if self._here:
+                ray.shutdown()
 
     def _arguments(self) -> dict[str, Any]:
         shared = {"log_to_driver": False, "configure_logging": False, "namespace": NAMESPACE}

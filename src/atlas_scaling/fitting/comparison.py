@@ -11,13 +11,15 @@ import numpy as np
 from atlas_scaling import laws
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import FitError, InputError
-from atlas_scaling.fitting.api import enough_rows, one_thread, read
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
+from atlas_scaling.fitting.api import enough_rows
+from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
 from atlas_scaling.fitting.identify import goodness
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.splits import SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
+from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -191,19 +193,6 @@ def compare(
         notes=tuple(notes),
         warnings=tuple(_warnings(rows)),
     )
-
-
-def targets_of(frame: Any) -> list[str | None]:
-    """Languages with a loss that some run was trained on; [None] where the table names none."""
-    column = next((c for c in ("language", "eval_domain") if c in frame.columns), None)
-    if column is None:
-        return [None]
-    present = sorted(map(str, frame[column].drop_nulls().unique().to_list()))
-    from atlas_scaling.fitting.inputs import Mixtures
-
-    mixtures = Mixtures.of(frame)
-    trained = [t for t in present if mixtures is None or t in mixtures.languages]
-    return [*(trained or present)]
 
 
 def _scores(
