@@ -7,6 +7,7 @@ import pytest
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import compare, fit
 from atlas_scaling.fitting.tables import read_table
+from atlas_scaling.laws import ATLAS
 from tests.fitting.planted import planted_runs, two_power_table
 
 
@@ -177,3 +178,16 @@ def test_mixtures_in_a_pandas_frame_are_dictionaries():
     options = {"target": "swe_Latn", "bootstrap": 0}
     found = fit(pandas.DataFrame(rows), "atlas", **options)
     assert found.values == fit(table, "atlas", **options).values
+
+
+def test_others_whose_unique_tokens_are_not_known_do_not_repeat():
+    # as in zhou_mix_repeat: unique tokens are known of the small corpus alone
+    table = planted_runs().with_columns(
+        pl.col("unique_tokens").list.filter(pl.element().struct.field("language") == "swe_Latn")
+    )
+    found = fit(table, ATLAS(variant="other"), target="swe_Latn", bootstrap=0)
+    assert np.isinf(
+        found.observations.x["other_unique"][found.observations.x["other_tokens"] > 0]
+    ).all()
+    assert found.diagnostics.r2 > 0.95
+    assert any("others" in note for note in found.observations.notes)
