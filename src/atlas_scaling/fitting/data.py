@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError, nearest
-from atlas_scaling.fitting.inputs import Mixtures, build_inputs
+from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 from atlas_scaling.units import LossUnit
@@ -123,14 +123,13 @@ def targets_of(frame: pl.DataFrame) -> list[str | None]:
     if column is None:
         return [None]
     present = sorted(map(str, frame[column].drop_nulls().unique().to_list()))
-    mixtures = Mixtures.of(frame)
-    trained = [t for t in present if mixtures is None or t in mixtures.languages]
+    known = languages_of(frame)
+    trained = [t for t in present if known is None or t in known]
     return [*(trained or present)]
 
 
-def facts_of(frame: pl.DataFrame, target: str | None) -> DataFacts:
+def facts_of(frame: pl.DataFrame, target: str | None, mixtures: Mixtures | None) -> DataFacts:
     """Target language and what it was trained with."""
-    mixtures = Mixtures.of(frame)
     if mixtures is None:
         return DataFacts(target=target)
     return DataFacts(
@@ -164,8 +163,9 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
     _pick_schedule(sieve, selection)
     _drop_bad_numbers(sieve, column)
     _drop_repeats(sieve)
-    if target is not None and not selection.zero_shot:
-        _drop_zero_shot(sieve, target)
+    mixtures = Mixtures.of(sieve.frame)
+    if target is not None and mixtures is not None and not selection.zero_shot:
+        mixtures = _without_zero_shot(sieve, target, mixtures)
     _refuse_too_high(sieve, column, law.largest, selection.unit)
     frame = sieve.frame
     if not frame.height:
@@ -174,9 +174,9 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
             value=[f"{d.rows} rows: {d.reason}" for d in sieve.dropped],
             where="data",
         )
-    facts = facts_of(frame, target)
+    facts = facts_of(frame, target, mixtures)
     law = law.adapted(facts)
-    x, notes = build_inputs(frame, law, facts)
+    x, notes = build_inputs(frame, law, facts, mixtures)
     run_ids, run = np.unique(_run_ids(frame), return_inverse=True)
     observations = Observations(
         x=x,
@@ -184,7 +184,7 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
         run=run.reshape(-1).astype(np.intp),
         run_ids=tuple(map(str, run_ids)),
         weights=_weights(frame, selection.weights),
-        facets=_facets(frame),
+        facets=_facets(frame, mixtures),
         facts=facts,
         unit=selection.unit,
         notes=(*sieve.notes, *notes),
@@ -433,17 +433,17 @@ def _drop_repeats(sieve: _Sieve) -> None:
         sieve.dropped.append(Dropped(repeats, "the same evaluation again"))
 
 
-def _drop_zero_shot(sieve: _Sieve, target: str) -> None:
-    mixtures = Mixtures.of(sieve.frame)
-    if mixtures is None or target not in mixtures.languages:
-        return
+def _without_zero_shot(sieve: _Sieve, target: str, mixtures: Mixtures) -> Mixtures:
+    """Drop the rows of runs that were not trained on the target; mixtures of those left."""
+    if target not in mixtures.languages:
+        return mixtures
     seen = mixtures.shares(target) > 0
     n = int((~seen).sum())
-    if n:
-        import polars as pl
-
-        sieve.frame = sieve.frame.filter(pl.Series(seen))
-        sieve.dropped.append(Dropped(n, f"of a run not trained on {target}"))
+    if not n:
+        return mixtures
+    sieve.frame = sieve.frame.filter(seen)
+    sieve.dropped.append(Dropped(n, f"of a run not trained on {target}"))
+    return mixtures.of_rows(seen)
 
 
 def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
@@ -470,14 +470,13 @@ def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
     return weights
 
 
-def _facets(frame: pl.DataFrame) -> dict[str, FloatArray]:
+def _facets(frame: pl.DataFrame, mixtures: Mixtures | None) -> dict[str, FloatArray]:
     n_params = frame["n_params"].to_numpy().astype(np.float64)
     tokens = frame["tokens"].to_numpy().astype(np.float64)
     facets = {"n_params": n_params, "tokens": tokens, "flops": 6.0 * n_params * tokens}
     if "flops" in frame.columns and frame.schema["flops"].is_numeric():
         flops = frame["flops"].to_numpy().astype(np.float64)
         facets["flops"] = np.where(np.isfinite(flops), flops, facets["flops"])
-    mixtures = Mixtures.of(frame)
     if mixtures is not None:
         unimax = np.zeros(frame.height, dtype=bool)
         if "group" in frame.columns:

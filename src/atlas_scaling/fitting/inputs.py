@@ -65,6 +65,16 @@ class Mixtures:
                 )
         return cls(tuple(languages), tokens, unique)
 
+    def of_rows(self, rows: NDArray[np.bool_]) -> Mixtures:
+        """Of some of the rows, with the languages that these train on."""
+        tokens = self.tokens[:, rows]
+        met = np.flatnonzero((tokens > 0).any(axis=1))
+        return Mixtures(
+            tuple(self.languages[i] for i in met),
+            tokens[met],
+            None if self.unique is None else self.unique[met][:, rows],
+        )
+
     def row(self, language: str) -> int | None:
         """Row of a language; None where no mixture has it."""
         return self.languages.index(language) if language in self.languages else None
@@ -98,24 +108,47 @@ class Mixtures:
         return tuple(sorted(met, key=lambda language: (-round(weight[language], 9), language)))
 
 
+def languages_of(frame: pl.DataFrame) -> tuple[str, ...] | None:
+    """The languages of ``Mixtures.of(frame)``, without its arrays; None where there are none."""
+    import polars as pl
+
+    for column in ("tokens_by_language", "mixture"):
+        if column in frame.columns and isinstance(frame.schema[column], pl.List):
+            entries = frame.lazy().select(pl.col(column).explode(empty_as_null=True))
+            codes = entries.select(pl.col(column).struct.field("language").unique()).collect()
+            found = codes["language"].drop_nulls().sort().to_list()
+            if found:
+                return tuple(found)
+    mixtures = Mixtures.of(frame)
+    return None if mixtures is None else mixtures.languages
+
+
 def build_inputs(
-    frame: pl.DataFrame, law: Law, facts: DataFacts
+    frame: pl.DataFrame, law: Law, facts: DataFacts, mixtures: Mixtures | None = None
 ) -> tuple[dict[str, FloatArray], list[str]]:
     """The arrays ``law`` names, and notes on what had to be assumed.
+
+    Args:
+        frame: the rows.
+        law: adapted to them.
+        facts: target and sources.
+        mixtures: of the rows, where they have been read already.
 
     Raises:
         InputError: an input cannot be had from this table.
     """
-    builder = _Builder(frame, law, facts)
+    builder = _Builder(frame, law, facts, mixtures or Mixtures.of(frame))
     return {name: builder.build(name) for name in law.inputs}, builder.notes
 
 
 class _Builder:
-    def __init__(self, frame: pl.DataFrame, law: Law, facts: DataFacts) -> None:
+    def __init__(
+        self, frame: pl.DataFrame, law: Law, facts: DataFacts, mixtures: Mixtures | None
+    ) -> None:
         self.frame = frame
         self.law = law
         self.facts = facts
-        self.mixtures = Mixtures.of(frame)
+        self.mixtures = mixtures
         self.notes: list[str] = []
 
     def build(self, name: str) -> FloatArray:

@@ -24,7 +24,7 @@ from atlas_scaling.fitting.api import (
     prepared,
     result_of,
 )
-from atlas_scaling.fitting.bootstrap import TOLERANCE, Draws
+from atlas_scaling.fitting.bootstrap import NEAR, TOLERANCE, Draws
 from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
@@ -34,6 +34,7 @@ from atlas_scaling.fitting.result import Fit, FittedParameter
 from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.fitting.starts import Search, search
 from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
@@ -252,7 +253,13 @@ def _refitted(
     pooled = PooledProblem(blocks, shared)
     here = np.tile(best, (len(rows), 1))
     with one_thread():
-        solution = descend(pooled, here, rows, delta=estimator.delta, tolerance=TOLERANCE)
+        tangents = [
+            Tangent(block, best[where]) for block, where in zip(blocks, pooled.maps, strict=True)
+        ]
+        start = descend(
+            PooledProblem(tangents, shared), here, rows, delta=estimator.delta, tolerance=NEAR
+        ).theta
+        solution = descend(pooled, start, rows, delta=estimator.delta, tolerance=TOLERANCE)
     return solution.theta[solution.converged]
 
 

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from atlas_scaling.fitting.objective import Local, Problem
 from atlas_scaling.fitting.refine import polish
 from atlas_scaling.fitting.solver import BLOCK_BYTES, Solution, solved
+from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.laws.base import FloatArray
+
+Block = Problem | Tangent
 
 _ROUNDS: Final = 30
 _LOOSE: Final = 1e-5
@@ -38,7 +41,7 @@ class PooledProblem:
         shared: names of the parameters in common.
     """
 
-    def __init__(self, blocks: Sequence[Problem], shared: Sequence[str]) -> None:
+    def __init__(self, blocks: Sequence[Block], shared: Sequence[str]) -> None:
         self.blocks = list(blocks)
         self.shared = tuple(shared)
         self.maps: list[NDArray[np.intp]] = []
@@ -179,12 +182,12 @@ def descend(
     return out
 
 
-def _local(block: Problem, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
+def _local(block: Block, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
     """The objective of a target around ``theta``, in parts that fit the cache."""
     found = [block.local(theta[part], rows[part], delta) for part in _parts(block, len(theta))]
     return Local(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
-def _parts(block: Problem, n: int) -> list[slice]:
+def _parts(block: Block, n: int) -> list[slice]:
     size = max(1, BLOCK_BYTES // block.bytes_per_problem)
     return [slice(i, i + size) for i in range(0, n, size)]
