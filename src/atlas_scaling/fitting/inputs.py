@@ -15,6 +15,7 @@ Where unique tokens are not recorded nothing counts as repeated (``U = inf``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -248,6 +249,28 @@ class _Builder:
             self._note("unique tokens of others are not recorded everywhere: not repeated there")
         known = np.where(trained & ~lacking, unique, 0.0).sum(axis=0)
         return np.where(lacking.any(axis=0), np.inf, known)
+
+    def _target_early(self) -> FloatArray:
+        return self._early_share([self.facts.target], self._target_tokens())
+
+    def _source_early(self) -> FloatArray:
+        sources = self._sources()
+        return self._stack([self._early_share([s], self._tokens_of(s)) for s in sources])
+
+    def _other_early(self) -> FloatArray:
+        others = [] if self.mixtures is None else self._other_rows()
+        named = [self.mixtures.languages[i] for i in others] if self.mixtures is not None else []
+        return self._early_share(named, self._other_tokens())
+
+    def _early_share(self, languages: Sequence[str | None], tokens: FloatArray) -> FloatArray:
+        """Share of ``tokens`` of some languages that the column ``early_tokens`` counts."""
+        has_column = "early_tokens" in self.frame.columns
+        read = _by_language(self.frame, "early_tokens") if has_column else None
+        if read is None:
+            return np.zeros(self.frame.height)
+        rows = [i for i, language in enumerate(read[0]) if language in languages]
+        early = read[1][rows].sum(axis=0) / np.maximum(tokens, 1e-300)
+        return np.asarray(np.where(tokens > 0, np.minimum(early, 1.0), 0.0))
 
     def _shares(self) -> FloatArray:
         mixtures = self._needed_mixtures("shares")
