@@ -65,13 +65,13 @@ class Study:
         found = self.output.glob("runs/*/evals.jsonl")
         return {path.parent.name: path.read_text() for path in found}
 
-    def training(self) -> dict | None:
+    def training(self, run_id: str = BASE) -> dict | None:
         """The status of a run that has written a checkpoint and goes on."""
-        for path in self.output.glob("runs/*/checkpoints/*/weights-*"):
-            status = json.loads((path.parents[2] / "status.json").read_text())
-            if status["state"] == "running" and _is_alive(status["pid"]):
-                return status
-        return None
+        run_dir = self.output / "runs" / run_id
+        if not list(run_dir.glob("checkpoints/*/weights-*")):
+            return None
+        status = json.loads((run_dir / "status.json").read_text())
+        return status if status["state"] == "running" and _is_alive(status["pid"]) else None
 
     def all_done(self) -> bool:
         files = list(self.output.glob("runs/*/status.json"))
@@ -80,6 +80,11 @@ class Study:
     def log(self) -> str:
         """What jobs printed."""
         return "".join(path.read_text() for path in self.output.glob("slurm/*_log.*"))
+
+    def account(self) -> str:
+        """All that can be known, for whoever reads that a test failed."""
+        status = json.dumps(self.atlas("status", str(self.output)), indent=1)
+        return f"{status}\n{self.slurm('squeue', '--states=all')}\n{self.log()}"
 
     def slurm(self, *command: str) -> str:
         return subprocess.run(
@@ -118,10 +123,10 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition, *, seconds: float = 90):
+def wait_for(condition, *, seconds: float = 90, account=lambda: ""):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen in time\n{account()}"
         time.sleep(0.05)
     return found
 
@@ -134,11 +139,11 @@ def test_a_killed_worker_and_a_cancelled_job_lose_nothing(study, unbroken):
 
     killed = wait_for(study.training)
     os.kill(killed["pid"], signal.SIGKILL)
-    wait_for(lambda: (now := study.training()) and now["pid"] != killed["pid"])
+    again = wait_for(lambda: (now := study.training()) and now["pid"] != killed["pid"] and now)
 
+    os.kill(again["pid"], signal.SIGSTOP)  # not to be done before scancel, which wakes it first
     study.slurm("scancel", first)
-    ended = wait_for(lambda: not study.slurm("squeue", "-h", "-o", "%i"))
-    assert ended
+    wait_for(lambda: not study.slurm("squeue", "-h", "-o", "%i"))
     stopped = study.state(BASE)
     assert (stopped["state"], stopped["job"]) == ("stopped", first)
     assert "CANCELLED" in stopped["reason"]
@@ -163,7 +168,7 @@ def test_a_drained_node_holds_a_study_up_and_a_lost_one_requeues_it(study, unbro
     study.slurm(*update, "state=down", "reason=test")
     wait_for(lambda: study.state(BASE)["state"] == "queued")
     study.slurm(*update, "state=resume")
-    wait_for(study.all_done)
+    wait_for(study.all_done, account=study.account)
     assert study.evaluations() == unbroken
     assert len(study.jobs()) == 2  # SLURM's own requeue, no new submission
 
@@ -176,6 +181,6 @@ def test_before_the_time_limit_a_checkpoint_is_written_and_the_job_requeued(stud
     wait_for(lambda: study.log().count("Caught signal SIGUSR2") > heard)
     os.kill(status["pid"], signal.SIGCONT)
     wait_for(lambda: "Requeued job" in study.log())
-    wait_for(study.all_done)
+    wait_for(study.all_done, account=study.account)
     assert study.evaluations() == unbroken
-    assert len(study.jobs()) == 1
+    assert len(study.jobs()) == 2  # requeued, not submitted anew
