@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -34,6 +35,7 @@ import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +170,49 @@ def run_page(
 
 
 def updated(text: str, outcomes: Sequence[Outcome]) -> str:
-    """The page with what was printed in place of what it showed, where these differ."""
+    """The page with what was printed in place of what it showed, where these differ.
+
+    What the page left out with lines of ``…`` stays left out.
+    """
     lines = text.splitlines()
     for outcome in reversed(outcomes):
         if outcome.printed and outcome.why is not None and outcome.example.shown is not None:
             start, end = outcome.example.output
-            lines[start:end] = outcome.printed
+            lines[start:end] = shortened(outcome.example.shown, outcome.printed)
     return "\n".join(lines) + "\n"
+
+
+def shortened(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
+    """``printed`` with gaps where ``shown`` has lines of ``…``: of each part the likest lines."""
+    parts: list[list[str]] = [[]]
+    for line in shown:
+        if line.strip() == ELLIPSIS:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    whole, kept, at = _squeezed(printed), [], 0
+    if len(parts) == 1:
+        return whole
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if i > 0:
+            kept.append(ELLIPSIS)
+        if not part:
+            continue
+        if i == 0:
+            start = 0
+        elif last:
+            start = max(at, len(whole) - len(part))
+        else:
+            start = max(range(at, len(whole)), key=partial(_likeness, part, whole), default=at)
+        at = len(whole) if last else min(len(whole), start + len(part))
+        kept += whole[start:at]
+    return kept
+
+
+def _likeness(part: Sequence[str], whole: Sequence[str], start: int) -> float:
+    there = "\n".join(whole[start : start + len(part)])
+    return difflib.SequenceMatcher(None, "\n".join(part), there, autojunk=False).ratio()
 
 
 def unknown_options(command: str) -> list[str]:

@@ -172,8 +172,8 @@ def test_a_figure_that_these_runs_cannot_give_is_said_with_those_they_can(tmp_pa
     write_study(tmp_path, languages=("swe_Latn",), sizes=("s",), continued=())
     result = run(tmp_path, "--figure", "transfer-heatmap")
     assert isinstance(result.exception, InputError)
-    assert "what there is: loss-curves" in str(result.exception)
-    assert "atlas report --list" in str(result.exception)
+    assert "it needs pairs, and each language alone" in str(result.exception)
+    assert "there are: loss-curves" in str(result.exception)
 
 
 def test_a_folder_without_runs_is_wrong_input(tmp_path):

@@ -1,7 +1,16 @@
 """The checker of examples: it must see what is wrong, or no page is checked."""
 
 import pytest
-from tools.doc_examples import examples, matches, run_page, unknown_options, updated
+from hypothesis import given
+from hypothesis import strategies as st
+from tools.doc_examples import (
+    examples,
+    matches,
+    run_page,
+    shortened,
+    unknown_options,
+    updated,
+)
 
 
 def page(tmp_path, text):
@@ -42,6 +51,29 @@ def test_a_number_that_the_program_does_not_print_is_found(tmp_path):
     assert outcome.why == "prints something else"
     (again,) = run_page(page(tmp_path, updated(text, [outcome])))
     assert again.why is None
+
+
+PRINTED = ["head 2", "", "a 1", "b 2", "c 3", "d 4", "note: x", "end 9"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept"),
+    [
+        (["head 1", "…"], ["head 2", "…"]),
+        (["head 1", "…", "c 7", "…"], ["head 2", "…", "c 3", "…"]),
+        (["head 1", "…", "b 5", "c 7", "…", "end 8"], ["head 2", "…", "b 2", "c 3", "…", "end 9"]),
+        (["…", "end 8"], ["…", "end 9"]),
+        (["head 1", "end"], PRINTED),
+    ],
+)
+def test_what_a_page_left_out_stays_left_out_when_it_is_brought_up_to_date(shown, kept):
+    assert shortened(shown, PRINTED) == kept
+    assert matches(kept, PRINTED)
+
+
+@given(st.lists(st.sampled_from(["…", "a", "b", ""])), st.lists(st.sampled_from(["a", "b", "c"])))
+def test_a_page_that_was_brought_up_to_date_shows_what_is_printed(shown, printed):
+    assert matches(shortened(shown, printed), printed)
 
 
 def test_a_command_that_fails_is_found_unless_its_error_is_shown(tmp_path):

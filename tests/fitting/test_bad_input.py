@@ -26,6 +26,15 @@ def test_a_loss_that_no_model_can_have_is_of_another_unit(loss):
     assert "row 4" in caught.value.where
 
 
+def test_a_model_may_be_hopeless_on_a_language_that_it_never_saw():
+    table = planted_runs(sizes=(4e5,), n_evals=3)
+    alone = table.filter(pl.col("run_id") == "dan_Latn-400000")
+    unseen = alone.with_columns(language=pl.lit("swe_Latn"), loss=pl.lit(23.2))
+    both = pl.concat([table, unseen])
+    held = fit(both, "single_power", target="swe_Latn", bootstrap=0)
+    assert held.n_rows == table.filter(pl.col("language") == "swe_Latn").height
+
+
 def test_compute_may_be_as_large_as_it_is():
     N = np.geomspace(1e8, 1e10, 12)
     table = pl.DataFrame({"n_params": N, "tokens": N, "loss": 1113708 * N**1.65})

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.api import fit
 from atlas_scaling.languages import languages
 from atlas_scaling.report.blocks import Missing, Report
 from atlas_scaling.report.document import render, write
@@ -125,6 +126,15 @@ def test_the_frame_of_an_import_is_as_good_as_run_records(runs):
     assert "loss-curves" in report.figures()
     facts = next(b for s in report.sections for b in s.blocks if b.kind == "facts")
     assert "bilingual" in dict(facts.items)["Runs"]  # told by the mixture
+
+
+def test_fits_of_losses_in_two_units_are_not_put_side_by_side(runs):
+    fits = [
+        fit(runs, target="swe_Latn", unit=u, bootstrap=0)
+        for u in ("nats_per_token", "bits_per_byte")
+    ]
+    with pytest.raises(InputError, match="several units"):
+        build_report(runs, fits=fits)
 
 
 def test_runs_that_were_never_evaluated_make_a_report(tmp_path):

@@ -67,8 +67,8 @@ class Study:
 
     def training(self) -> dict | None:
         """The status of a run that has written a checkpoint and goes on."""
-        for path in self.output.glob("runs/*/checkpoints/last.safetensors"):
-            status = json.loads((path.parents[1] / "status.json").read_text())
+        for path in self.output.glob("runs/*/checkpoints/*/weights-*"):
+            status = json.loads((path.parents[2] / "status.json").read_text())
             if status["state"] == "running" and _is_alive(status["pid"]):
                 return status
         return None

@@ -88,12 +88,14 @@ def test_a_scheduler_knows_sooner_than_silence_that_a_run_is_lost(study):
     one = stand(study, RUN, ENDED)
     assert one.state == "lost"
     assert "process 12 on node7 is gone" in one.reason
-    assert "job 12_3 ended: NODE_FAIL" in one.reason
+    assert "its job ended: NODE_FAIL" in one.reason
 
 
-def test_a_run_whose_job_ended_before_it_began_is_lost(study):
+def test_a_run_whose_job_ended_before_it_began_is_lost_unless_somebody_cancelled_it(study):
     one = stand(study, RUN, ENDED)
-    assert (one.state, one.reason) == ("lost", "it never began; job 12_3 ended: NODE_FAIL")
+    assert (one.state, one.reason) == ("lost", "it never began; its job ended: NODE_FAIL")
+    cancelled = Job("12_3", JobState.CANCELLED, "CANCELLED")
+    assert stand(study, RUN, cancelled).state == "stopped"
 
 
 def test_a_failure_in_a_job_that_goes_on_is_told_from_one_before_that_job(study):
@@ -177,4 +179,4 @@ def test_a_run_that_nobody_will_carry_on_is_told_as_failed(study, monkeypatch):
     events = []
     follow(study, {RUN}, engine, on_event=events.append)
     assert [event.kind for event in events] == [EventKind.FAILED]
-    assert "lost: it never began; job 12_3 ended: NODE_FAIL" in events[0].reason
+    assert "lost: it never began; its job ended: NODE_FAIL" in events[0].reason

@@ -12,7 +12,7 @@ import typer
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.cli.output import JsonFlag, emit, steps_done
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -119,16 +119,16 @@ def report_command(
 
 
 def _save_one(report: Report, name: str, path: Path) -> Path:
+    from atlas_scaling.report.catalogue import entry_of
     from atlas_scaling.report.figure import save_figure
 
     figures = report.figures()
     if name not in figures:
-        remedy = nearest(name, figures) or f"what there is: {', '.join(figures) or 'nothing'}"
         raise InputError(
             "these runs do not give this figure",
             value=name,
             where="--figure",
-            remedy=f"{remedy}; what each needs: atlas report --list",
+            remedy=f"it needs {entry_of(name).needs}; there are: {', '.join(figures) or 'none'}",
         )
     return save_figure(figures[name], path)
 

@@ -161,11 +161,12 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
     target = _pick_target(sieve, selection)
     _one_tokenizer(sieve.frame, selection.unit)
     _pick_schedule(sieve, selection)
-    _drop_bad_numbers(sieve, column, law.largest, selection.unit)
+    _drop_bad_numbers(sieve, column)
     _drop_repeats(sieve)
     mixtures = Mixtures.of(sieve.frame)
     if target is not None and mixtures is not None and not selection.zero_shot:
         mixtures = _without_zero_shot(sieve, target, mixtures)
+    _refuse_too_high(sieve, column, law.largest, selection.unit)
     frame = sieve.frame
     if not frame.height:
         raise InputError(
@@ -358,7 +359,7 @@ def _pick_schedule(sieve: _Sieve, selection: Selection) -> None:
     )
 
 
-def _drop_bad_numbers(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
+def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
     """Drop what is missing, refuse what cannot be, doubt what may be meant otherwise."""
     import polars as pl
 
@@ -380,7 +381,17 @@ def _drop_bad_numbers(sieve: _Sieve, column: str, largest: float, unit: LossUnit
                 f"({bad.height} rows in all)",
                 remedy="losses are nats per token or bits per byte, counts are plain numbers",
             )
-    high = sieve.frame.filter(loss > largest)
+    for name in ("n_params", "tokens"):
+        most = sieve.frame[name].max()
+        if isinstance(most, int | float) and most < FEW:
+            sieve.notes.append(f"{name} goes up to {most:.3g}: counts, or thousands or millions?")
+
+
+def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
+    """Of the rows that enter: a model may be this bad on a language that it never saw."""
+    import polars as pl
+
+    high = sieve.frame.filter(pl.col("_loss") > largest)
     if high.height:
         raise InputError(
             f"no loss in {unit.value} is that high: another unit, or a run that diverged",
@@ -389,10 +400,6 @@ def _drop_bad_numbers(sieve: _Sieve, column: str, largest: float, unit: LossUnit
             f"({high.height} rows in all)",
             remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
         )
-    for name in ("n_params", "tokens"):
-        most = sieve.frame[name].max()
-        if isinstance(most, int | float) and most < FEW:
-            sieve.notes.append(f"{name} goes up to {most:.3g}: counts, or thousands or millions?")
 
 
 def _drop_repeats(sieve: _Sieve) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Report, Section, Verdicts
 from atlas_scaling.report.provenance import Provenance, made_line, provenance_blocks
@@ -57,7 +58,18 @@ def build_report(
         plans: answers of ``plan allocate``, ``plan expand`` and ``plan start``.
         provenance: what the records do not say of how this was made.
         title: of the report; made of the study's name if not given.
+
+    Raises:
+        InputError: the fits are of losses in several units.
     """
+    units = sorted({fit.observations.unit.value for fit in fits})
+    if len(units) > 1:
+        raise InputError(
+            "a report compares its fits, and these are of losses in several units",
+            value=units,
+            where="fits",
+            remedy="make a report of each unit",
+        )
     if runs is not None:
         runs = as_runs(runs)
     scores = _scores(runs, matrix, bts)

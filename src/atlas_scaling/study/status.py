@@ -183,7 +183,7 @@ def _state(
         quiet = holder.silent > QUIET_AFTER_SECONDS and holder.life is Life.UNHEARD
         return Standing.RUNNING, f"no sign of life for {holder.silent:.0f} s" if quiet else None
     if job is not None and job.in_hand and not _failed_in(job, status):
-        waits = job.reason if job.state is JobState.QUEUED else "its job works on other runs"
+        waits = job.reason if job.state is JobState.QUEUED else "after others of its job"
         return Standing.QUEUED, waits
     if status is not None and status.state is RunState.FAILED:
         return Standing.FAILED, status.reason
@@ -195,7 +195,9 @@ def _state(
     if run.base_run is not None and (base is None or base.state is not RunState.DONE):
         return Standing.WAITING, f"for {run.base_run}"
     if job is not None:
-        return Standing.LOST, _with_job("it never began", job)
+        cancelled = job.state is JobState.CANCELLED
+        state = Standing.STOPPED if cancelled else Standing.LOST
+        return state, _with_job("it never began", job)
     return Standing.WAITING, None
 
 
@@ -217,7 +219,7 @@ def _failed_in(job: Job, status: RunStatus | None) -> bool:
 def _with_job(reason: str | None, job: Job | None) -> str | None:
     if job is None or job.in_hand:
         return reason
-    ended = f"job {job.job_id} ended" + (f": {job.reason}" if job.reason else "")
+    ended = f"its job ended: {job.reason or 'without a word'}"
     return f"{reason}; {ended}" if reason else ended
 
 

@@ -42,10 +42,11 @@ class Event:
 
 
 class JobState(StrEnum):
-    """What a scheduler says of a job; ``ENDED`` however it ended, or no longer known."""
+    """What a scheduler says of a job; ``ENDED`` however else it ended, or no longer known."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    CANCELLED = "cancelled"
     ENDED = "ended"
 
 
@@ -68,7 +69,7 @@ class Job:
     @property
     def in_hand(self) -> bool:
         """Whether the scheduler will carry the run out, or does."""
-        return self.state is not JobState.ENDED
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
 
 
 class Engine(Protocol):

@@ -9,10 +9,11 @@ machine, the program waits. The study's folder must be on a disk that the worker
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -124,24 +125,27 @@ class RayEngine:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Ray: started here for the time of the outermost block, or joined until we end."""
+        """Ray, joined or started here for the time of the outermost block.
+
+        Ray prints news of its workers; standard output is for answers.
+        """
         if ray.is_initialized():
             yield
             return
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Ray's own, about its own future
-                ray.init(**self._arguments())
-        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-            raise RunError(
-                f"Ray cannot be reached: {error}",
-                where=self.options.address,
-                remedy="look with: ray status; or leave the address out to start Ray here",
-            ) from None
-        try:
-            yield
-        finally:
-            if self._here:
+        with redirect_stdout(sys.stderr):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # Ray's own, about its own future
+                    ray.init(**self._arguments())
+            except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+                raise RunError(
+                    f"Ray cannot be reached: {error}",
+                    where=self.options.address,
+                    remedy="look with: ray status; or leave the address out to start Ray here",
+                ) from None
+            try:
+                yield
+            finally:
                 ray.shutdown()
 
     def _arguments(self) -> dict[str, Any]:

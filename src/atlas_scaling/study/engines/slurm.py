@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.study.design import PlannedRun
@@ -43,6 +43,8 @@ _WORKS: Final = {
     "STOPPED",
     "SUSPENDED",
 }
+_Said: TypeAlias = tuple[JobState, str | None]
+_FORGOTTEN: Final = (JobState.ENDED, "squeue no longer knows it")
 _ASK_SECONDS: Final = 60
 
 
@@ -91,9 +93,7 @@ class SlurmEngine:
         jobs = {}
         for run_id, line in last.items():
             job_id = line["job"]
-            state, reason = states.get(
-                job_id, (JobState.ENDED, ended.get(job_id, "squeue no longer knows it"))
-            )
+            state, reason = states.get(job_id) or ended.get(job_id) or _FORGOTTEN
             jobs[run_id] = Job(job_id, state, reason, line["submitted_at"])
         return jobs
 
@@ -214,29 +214,52 @@ def _noted(study_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _squeue(name: str) -> dict[str, tuple[JobState, str | None]]:
+def _squeue(name: str) -> dict[str, _Said]:
     """State and reason of every job of this name that SLURM still has in memory."""
     form = ["--noheader", "--array", "--states=all", "--format=%i|%T|%r"]
-    states: dict[str, tuple[JobState, str | None]] = {}
+    states: dict[str, _Said] = {}
     for line in _ask(["squeue", *form, f"--name={name}"]).splitlines():
-        job_id, word, reason = line.strip().split("|", 2)
-        if word in _WAITS:
-            states[job_id] = (JobState.QUEUED, reason if word == "PENDING" else f"{word}, {reason}")
-        elif word in _WORKS:
-            states[job_id] = (JobState.RUNNING, None)
-        else:
-            states[job_id] = (JobState.ENDED, word)
+        if line.count("|") < 2:
+            continue
+        job_ids, word, reason = line.strip().split("|", 2)
+        states.update(dict.fromkeys(_each(job_ids), _said(word, reason)))
     return states
 
 
-def _sacct(job_ids: Iterable[str]) -> dict[str, str]:
+def _sacct(job_ids: Iterable[str]) -> dict[str, _Said]:
     """How jobs ended that squeue has forgotten, where the cluster keeps accounts."""
     form = ["--noheader", "--parsable2", "--allocations", "--format=JobID,State"]
     try:
         text = _ask(["sacct", *form, f"--jobs={','.join(sorted(job_ids))}"])
     except RunError:
         return {}
-    return dict(line.split("|", 1) for line in text.splitlines() if "|" in line)
+    pairs = [line.split("|", 1) for line in text.splitlines() if "|" in line]
+    return {job_id: _said(word, "") for job_ids, word in pairs for job_id in _each(job_ids)}
+
+
+def _said(word: str, reason: str) -> _Said:
+    """What SLURM's word for a state means to us."""
+    if word in _WAITS:
+        return JobState.QUEUED, reason if word == "PENDING" else f"{word}, {reason}"
+    if word in _WORKS:
+        return JobState.RUNNING, None
+    cancelled = word.startswith("CANCELLED")  # sacct adds by whom
+    return JobState.CANCELLED if cancelled else JobState.ENDED, word
+
+
+def _each(job_ids: str) -> Iterator[str]:
+    """The tasks of an array that one line is about, such as ``4_[2-3,7%4]``.
+
+    >>> list(_each("4_[2-3,7%4]")), list(_each("4_1")), list(_each("5"))
+    (['4_2', '4_3', '4_7'], ['4_1'], ['5'])
+    """
+    from submitit.slurm.slurm import read_job_id
+
+    for main, *tasks in read_job_id(job_ids):
+        if not tasks:
+            yield main
+        else:
+            yield from (f"{main}_{n}" for n in range(int(tasks[0]), int(tasks[-1]) + 1))
 
 
 def _ask(command: list[str]) -> str:
