@@ -1,14 +1,18 @@
 """Optima that others have published or that were computed to many digits, on real data."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from atlas_scaling import laws
-from atlas_scaling.fitting import fit
+from atlas_scaling.fitting import compare, fit
+from atlas_scaling.fitting.data import Selection, observe
 from atlas_scaling.fitting.objective import huber
+from atlas_scaling.runs.importers.column_map import ColumnMap, load_map
+from atlas_scaling.runs.importers.importing import import_runs
 
 # datablations, utils/parametric_fit.ipynb: log E, log A, log B, alpha = beta, R_D*, R_N*
 DATABLATIONS = {
@@ -20,6 +24,15 @@ DATABLATIONS = {
     "R_D": 15.387756,
     "R_N": 5.309743,
 }
+
+
+MAPS = Path(__file__).resolve().parents[2] / "docs" / "maps"
+
+
+def imported(folder, name, **changes):
+    columns = load_map((MAPS / name).with_suffix(".yaml"))
+    columns = ColumnMap.model_validate(columns.model_dump() | changes)
+    return import_runs(folder / name, columns=columns).frame
 
 
 @pytest.fixture
@@ -72,3 +85,60 @@ def test_refitting_the_two_published_constants_is_at_least_as_good(datablations_
     assert found.objective <= 0.0158259
     free = fit(datablations_182, laws.DataConstrained(), bootstrap=0)
     assert free.objective < found.objective
+
+
+def test_the_published_half_lives_are_not_told_by_their_own_rows(datablations_182):
+    held = {k: v for k, v in DATABLATIONS.items() if not k.startswith("R_")}
+    given = fit(datablations_182, laws.DataConstrained().with_fixed(**held))
+    for name in ("R_D", "R_N"):
+        low, high = given.interval(name)
+        assert low < DATABLATIONS[name] < high
+        assert high > 10 * low
+        assert given.parameters[name].value is None
+    free = fit(datablations_182, laws.DataConstrained())
+    # less than half of 0.0158259, the objective of the published point
+    assert free.objective < 0.5 * 0.0158259
+    assert free.verdicts["R_N"].startswith("not identified: at its upper bound")
+
+
+def test_the_repetition_curve_of_atlas_agrees_with_the_half_life(datablations_182):
+    free = fit(datablations_182, laws.DataConstrained())
+    atlas = fit(datablations_182, laws.ATLAS(variant="target"))
+    assert atlas.objective < free.objective  # with one parameter less
+    low, high = free.interval("R_D")
+    assert low < 1 / atlas.values["lam"] < high
+
+
+def test_mixture_laws_know_the_mixtures_of_regmix_that_they_have_not_seen(shared_data):
+    train = imported(shared_data, "regmix.parquet")
+    test = imported(shared_data, "regmix.parquet", only={"size": "1m", "split": "test"})
+    law = laws.ExponentialMixture()
+    options = {"target": "arxiv", "zero_shot": True}
+    found = fit(train, law, bootstrap=0, **options)
+    assert (found.n_rows, len(found.law.domains)) == (512, 17)
+    _, held = observe(test, found.law, Selection(**options))
+    predicted = found.predict(**held.x)
+    assert held.n_rows == 256
+    assert np.corrcoef(predicted, held.loss)[0, 1] > 0.9
+    # no law of N and D can tell runs of one size and length apart
+    blind = fit(train, laws.Chinchilla(), bootstrap=0, **options)
+    assert np.ptp(blind.predict(n_params=1e6, tokens=np.full(256, 1e9))) == 0.0
+
+
+def test_a_token_of_fineweb_is_worth_little_of_the_small_corpus(shared_data):
+    frame = imported(shared_data, "zhou_mix_repeat.csv")
+    found = fit(frame, laws.ATLAS(variant="other"), target="pubmed")
+    low, high = found.interval("tau_other")
+    assert -0.1 < low < 0 < high < 0.1
+    assert found.verdicts["lam"] == "identified"
+    assert found.parameters["E"].value is None  # one model size
+    assert "the N range is 1x" in found.verdicts["E"]
+
+
+def test_over_trained_models_are_scored_on_german(shared_data):
+    frame = imported(shared_data, "gadre_overtrain.csv").drop("mixture", "tokens_by_language")
+    rows = compare(frame, ["chinchilla", "kaplan"], targets=["c4_german"]).rows
+    chinchilla, kaplan = rows
+    assert chinchilla.by_target["c4_german"]["r2"].n_held_out == 21  # a fifth of 104
+    assert chinchilla.r2_c > kaplan.r2_c
+    assert chinchilla.r2 > 0.95

@@ -2,6 +2,7 @@ import io
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -123,3 +124,9 @@ def test_a_fit_is_read_in_a_terminal(atlas_fit):
     assert "tau[dan_Latn]" in text
     assert "left out: 480 rows, loss of a language other than swe_Latn" in text
     assert "E=" in repr(atlas_fit)
+
+
+def test_few_runs_are_warned_of():
+    table = two_power_table(40).with_columns(pl.Series("run_id", [f"r{i % 4}" for i in range(40)]))
+    assert any(w.startswith("4 runs only") for w in fit(table, bootstrap=20).warnings)
+    assert not any("runs only" in w for w in fit(two_power_table(40), bootstrap=20).warnings)

@@ -244,3 +244,22 @@ def test_weights_of_rows_count():
     )
     assert weighted.objective == pytest.approx(doubled.objective, rel=1e-9)
     assert weighted.values["E"] == pytest.approx(doubled.values["E"], rel=1e-6)
+
+
+def test_the_profile_of_correlated_points_is_as_wide_as_the_bootstrap_by_run():
+    # 40 runs with an error of their own each, which moves E and alpha, and not beta
+    rng = np.random.default_rng(0)
+    table = two_power_table(
+        400,
+        noise=0.002,
+        n_params=np.repeat(10 ** rng.uniform(7, 10, 40), 10),
+        tokens=np.tile(np.geomspace(3e8, 1e12, 10), 40),
+    ).with_columns(
+        pl.Series("run_id", [f"run {i // 10}" for i in range(400)]),
+        pl.Series("shift", np.exp(0.01 * np.repeat(rng.standard_normal(40), 10))),
+    )
+    found = fit(table.with_columns(pl.col("loss") * pl.col("shift")), bootstrap=400)
+    for name in ("E", "alpha", "beta"):
+        low, high = found.interval(name)
+        first, last = profile(found, name).interval
+        assert 0.75 < (last - first) / (high - low) < 1.35

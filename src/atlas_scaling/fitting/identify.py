@@ -72,6 +72,7 @@ class Curvature:
     Attributes:
         covariance: of the coordinates, (p, p), flat directions left out.
         standard_error: of each coordinate, (p,); infinite along flat directions.
+        independent_error: the same if every row were independent of the others, (p,).
         blind: coordinates that no row depends on, (p,).
         condition_number: of the matrix scaled to a unit diagonal.
         scaled_gradient: what is left of the gradient.
@@ -79,6 +80,7 @@ class Curvature:
 
     covariance: FloatArray
     standard_error: FloatArray
+    independent_error: FloatArray
     blind: NDArray[np.bool_]
     condition_number: float
     scaled_gradient: float
@@ -111,11 +113,13 @@ def curvature(
     # along a flat direction the data sets no limit at all: infinite, not zero, variance
     loose = np.abs(directions[:, flat]).max(axis=1, initial=0.0) > _LOADING
     error = np.where(loose, np.inf, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
+    each = inverse @ (pull @ pull.T) @ inverse
     gradient = pull.sum(axis=1)
     value = float((weights * np.abs(residual)).sum()) + 1e-300
     return Curvature(
         covariance=covariance,
         standard_error=error,
+        independent_error=np.sqrt(np.maximum(np.diag(each), 0.0)),
         condition_number=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
         blind=blind,
         scaled_gradient=float(

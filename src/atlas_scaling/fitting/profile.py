@@ -1,8 +1,10 @@
 """Profile likelihood: how much the objective rises when one parameter is held elsewhere.
 
 The interval is where it rises by less than ``chi2 / 2`` in units of the dispersion of the
-residuals. Where it never rises enough on a side, the data says nothing on that side: the interval
-is open there, which is what an unidentified parameter looks like.
+residuals, times the square of how much wider the parameter's standard error is by run than by row:
+rows of one run are not independent (the robust adjusted profile of Royall and Tsou 2003). Where it
+never rises enough on a side, the data says nothing on that side: the interval is open there, which
+is what an unidentified parameter looks like.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _REACH: Final = 6.0
 """How far the profile looks on each side, in standard errors."""
 
 _WIDEST: Final = 3.0
+_RUNS_A_COORDINATE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,20 @@ def profile(fit: Fit, parameter: str, *, n_points: int = N_POINTS) -> Profile:
     problem = Problem(coordinates, as_inputs(dict(o.x)), np.log(o.loss), weights=o.weights)
     best = coordinates.inward(np.array(list(fit.values.values())))
     with one_thread():
-        grid = _grid(problem, best, k, fit, n_points)
+        curved = identify.curvature(problem, best, o.run, fit.estimator.delta)
+        grid = _grid(problem, best, k, float(curved.standard_error[k]), n_points)
         value = _held(problem, best, k, grid, fit)
     base = float(problem.objective(best[None], np.zeros(1, np.intp), fit.estimator.delta)[0])
     residual = problem.log_loss - problem.log_prediction(best[None])[0]
     threshold = 0.5 * _chi2(fit.level) * identify.dispersion(residual, fit.estimator.delta)
+    threshold *= (
+        _widening(
+            float(curved.standard_error[k]),
+            float(curved.independent_error[k]),
+            few_runs=fit.n_runs < _RUNS_A_COORDINATE * coordinates.n_free,
+        )
+        ** 2
+    )
     rise = (value - base) / threshold
     low, high = _crossing(grid, rise, best[k], -1), _crossing(grid, rise, best[k], +1)
     free = coordinates.free[k]
@@ -99,12 +111,19 @@ def profile(fit: Fit, parameter: str, *, n_points: int = N_POINTS) -> Profile:
     )
 
 
-def _grid(problem: Problem, best: FloatArray, k: int, fit: Fit, n_points: int) -> FloatArray:
+def _widening(by_run: float, by_row: float, *, few_runs: bool) -> float:
+    """How much wider a standard error is by run than by row; few runs never make it narrower."""
+    if not (by_row > 0 and math.isfinite(by_run)):
+        return 1.0
+    ratio = by_run / by_row
+    return max(ratio, 1.0) if few_runs else ratio
+
+
+def _grid(problem: Problem, best: FloatArray, k: int, error: float, n_points: int) -> FloatArray:
     """Points around the optimum, as far as standard error and bounds let look."""
     coordinates = problem.coordinates
-    error = identify.curvature(problem, best, fit.observations.run, fit.estimator.delta)
     width = coordinates.start_high[k] - coordinates.start_low[k]
-    reach = float(np.clip(_REACH * error.standard_error[k], 1e-6 * width, _WIDEST * width))
+    reach = float(np.clip(_REACH * error, 1e-6 * width, _WIDEST * width))
     low = max(best[k] - reach, coordinates.low[k])
     high = min(best[k] + reach, coordinates.high[k])
     half = max(n_points // 2, 2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
+
+FEW_RUNS: Final = 10
+"""Resampling fewer runs than this hardly varies them."""
 
 
 class FitStatus(StrEnum):
@@ -267,6 +271,11 @@ def _warnings(fit: Fit) -> list[str]:
         said.append("pulled towards given values: " + ", ".join(fit.priors))
     if fit.n_runs == 1:
         said.append("one run only: nothing here says how much runs differ")
+    elif fit.n_runs < FEW_RUNS:
+        said.append(
+            f"{fit.n_runs} runs only: standard errors and intervals from so few are rough, and "
+            f"mostly too narrow; {FEW_RUNS} or more are better"
+        )
     return said
 
 
