@@ -4,7 +4,7 @@ Each size runs in a process of its own: JSON lines of invented words in many lan
 sorted, freed of copies, checked against the evaluation text and written, then cut into tokens. If
 memory is bounded, ten times the text takes about the same peak.
 
-    python benchmarks/corpus_memory.py --megabytes 100 1000 --languages 420
+    python benchmarks/corpus_memory.py --megabytes 60 600 --languages 420
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _peak() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=float, nargs="+", default=[100, 1000])
+    parser.add_argument("--megabytes", type=float, nargs="+", default=[60, 600])
     parser.add_argument("--languages", type=int, default=420)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -19,6 +19,10 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -113,11 +117,38 @@ def peak_gigabytes(workers: int) -> float:
     return (own + of_workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1e6
 
 
-def measured(call: Callable[..., Any], *given: Any, **options: Any) -> tuple[float, float, Any]:
+def timed(call: Callable[..., Any], *given: Any, **options: Any) -> tuple[float, float, Any]:
     """Wall seconds, CPU seconds of all processes, and the result."""
     wall, cpu = time.perf_counter(), cpu_seconds()
     result = call(*given, **options)
     return time.perf_counter() - wall, cpu_seconds() - cpu, result
+
+
+def written(n_runs: int, n_evaluations: int, path: Path) -> None:
+    """The table as a file, made in a process of its own so that its memory does not count."""
+    synthetic(n_runs, n_evaluations).write_parquet(path)
+
+
+def measured(path: Path, n_runs: int, draws: int, workers: int) -> str:
+    """One row of the table, from reading the file to both kinds of fit."""
+    options = {"bootstrap": draws, "workers": workers}
+    table = pl.read_parquet(path)
+    each_wall, each_cpu, fits = timed(fit_each, table, ATLAS(), **options)
+    rows = sum(one.n_rows for one in fits.values())
+    wall, cpu, pooled = timed(fit_pooled, table, ATLAS(), **options)
+    alpha, beta = (pooled.shared[name].value for name in ("alpha", "beta"))
+    return (
+        f"{n_runs:6d} {table.height:10d} {rows:16d} | {each_wall:22.1f} {each_cpu:6.1f} |"
+        f" {wall:14.1f} {cpu:6.1f} | {each_wall + wall:16.1f} "
+        f"{1e6 * (each_cpu + cpu) / rows:11.0f} | {peak_gigabytes(workers):7.2f}"
+        f" {alpha:6.4f} {beta:6.4f}"
+    )
+
+
+def apart(call: Callable[..., Any], *given: Any) -> Any:
+    """The result of a call in a fresh process."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(call, *given).result()
 
 
 def main() -> None:
@@ -128,25 +159,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, nargs="*", default=[194, 387, 774])
     chosen = parser.parse_args()
-    options = {"bootstrap": chosen.draws, "workers": chosen.workers}
     print(
         f"48 languages, {chosen.draws} draws by run, {chosen.workers} workers\n"
         "  runs       rows  of these fitted | each language: wall s  CPU s | pooled: wall s  CPU s"
         " | together: wall s  CPU us/row | peak GB  alpha   beta"
     )
-    for n_runs in chosen.runs:
-        table = synthetic(n_runs, chosen.evaluations)
-        each_wall, each_cpu, fits = measured(fit_each, table, ATLAS(), **options)
-        rows = sum(one.n_rows for one in fits.values())
-        wall, cpu, pooled = measured(fit_pooled, table, ATLAS(), **options)
-        alpha, beta = (pooled.shared[name].value for name in ("alpha", "beta"))
-        print(
-            f"{n_runs:6d} {table.height:10d} {rows:16d} | {each_wall:22.1f} {each_cpu:6.1f} |"
-            f" {wall:14.1f} {cpu:6.1f} | {each_wall + wall:16.1f} "
-            f"{1e6 * (each_cpu + cpu) / rows:11.0f} | {peak_gigabytes(chosen.workers):7.2f}"
-            f" {alpha:6.4f} {beta:6.4f}",
-            flush=True,
-        )
+    with TemporaryDirectory() as folder:
+        for n_runs in chosen.runs:
+            path = Path(folder) / f"{n_runs}.parquet"
+            apart(written, n_runs, chosen.evaluations, path)
+            print(apart(measured, path, n_runs, chosen.draws, chosen.workers), flush=True)
     print(f"planted: alpha {ALPHA}, beta {BETA}")
 
 

@@ -1,6 +1,5 @@
 """Sphinx settings of the docs site; ``make docs`` builds it with warnings as errors."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -31,6 +30,7 @@ nitpick_ignore_regex = [("py:(class|exc|obj|data|attr)", ".*")]
 
 myst_heading_anchors = 4
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -72,15 +72,6 @@ def _by_short_name(app, env, node, content):  # type: ignore[no-untyped-def]
     return make_refnode(app.builder, node["refdoc"], docname, anchor, content, found[0])
 
 
-def _pages_there(app, docname, source):  # type: ignore[no-untyped-def]
-    """Leave pages out of the contents that come later, with the code that they are about."""
-    if docname == "index":
-        lines = source[0].splitlines()
-        there = [x for x in lines if not re.fullmatch("[a-z-]+", x) or (HERE / f"{x}.md").exists()]
-        source[0] = "\n".join(there)
-
-
 def setup(app):  # type: ignore[no-untyped-def]
-    """Resolve short names of types; leave out what is not there."""
+    """Resolve short names of types."""
     app.connect("missing-reference", _by_short_name)
-    app.connect("source-read", _pages_there)

@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "transfer": GROUND | {"laws", "runs", "published", "fitting"},
     "planning": GROUND | {"laws", "runs", "published", "fitting", "transfer"},
     "report": GROUND | {"laws", "runs", "published", "fitting", "transfer", "planning"},
+    "web": GROUND
+    | {"laws", "runs", "published", "fitting", "transfer", "planning", "report", "study"},
     "study": GROUND | {"laws", "runs", "published"},
 }
 

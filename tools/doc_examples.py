@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -34,6 +35,7 @@ import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,9 @@ SECONDS = 120
 _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[\w+-]*)\s*$")
 _COMMENT = re.compile(r"^<!--\s*(?P<key>file|needs|slow|not run):\s*(?P<value>.+?)\s*-->$")
 _SHELL = frozenset("|<>&;*?$`~")
+_LONG = re.compile(r"^(make|pip|atlas (serve|demo|study (run|resume)))\b")
+"""Commands that train, install or wait: a page must say that they are not run, unless it shows how
+they are refused."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +170,49 @@ def run_page(
 
 
 def updated(text: str, outcomes: Sequence[Outcome]) -> str:
-    """The page with what was printed in place of what it showed, where these differ."""
+    """The page with what was printed in place of what it showed, where these differ.
+
+    What the page left out with lines of ``…`` stays left out.
+    """
     lines = text.splitlines()
     for outcome in reversed(outcomes):
-        if outcome.why is not None and outcome.example.shown is not None:
+        if outcome.printed and outcome.why is not None and outcome.example.shown is not None:
             start, end = outcome.example.output
-            lines[start:end] = outcome.printed
+            lines[start:end] = shortened(outcome.example.shown, outcome.printed)
     return "\n".join(lines) + "\n"
+
+
+def shortened(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
+    """``printed`` with gaps where ``shown`` has lines of ``…``: of each part the likest lines."""
+    parts: list[list[str]] = [[]]
+    for line in shown:
+        if line.strip() == ELLIPSIS:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    whole, kept, at = _squeezed(printed), [], 0
+    if len(parts) == 1:
+        return whole
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if i > 0:
+            kept.append(ELLIPSIS)
+        if not part:
+            continue
+        if i == 0:
+            start = 0
+        elif last:
+            start = max(at, len(whole) - len(part))
+        else:
+            start = max(range(at, len(whole)), key=partial(_likeness, part, whole), default=at)
+        at = len(whole) if last else min(len(whole), start + len(part))
+        kept += whole[start:at]
+    return kept
+
+
+def _likeness(part: Sequence[str], whole: Sequence[str], start: int) -> float:
+    there = "\n".join(whole[start : start + len(part)])
+    return difflib.SequenceMatcher(None, "\n".join(part), there, autojunk=False).ratio()
 
 
 def unknown_options(command: str) -> list[str]:
@@ -251,6 +292,9 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(example.source, encoding="utf-8")
         return Outcome(example)
+    refused = example.shown is not None and example.shown[0].startswith("error: ")
+    if example.kind == "console" and _LONG.match(example.source) and not refused:
+        return Outcome(example, why="takes long: put <!-- not run: REASON --> above the block")
     began = time.perf_counter()
     if example.kind == "python":
         text, failed = _run_code(example, module)
@@ -258,7 +302,7 @@ def _run(example: Example, module: types.ModuleType) -> Outcome:
         text, failed = _run_atlas(shlex.split(example.source, comments=True)[1:])
     else:
         text, failed = _run_shell(example.source)
-    printed = tuple(text.rstrip().splitlines())
+    printed = tuple(line.rstrip() for line in text.rstrip().splitlines())
     why = None
     if example.shown is None:
         why = f"failed: {text.strip()}" if failed else None

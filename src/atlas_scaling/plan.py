@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from atlas_scaling.planning.export import export_mixture
     from atlas_scaling.planning.next_runs import next_runs
     from atlas_scaling.planning.start import start
+    from atlas_scaling.planning.two_stage import two_stages
 
 __all__ = [
     "allocate",
@@ -26,9 +27,10 @@ __all__ = [
     "export_mixture",
     "next_runs",
     "start",
+    "two_stages",
 ]
 
-_FILES: Final = {"export_mixture": "export"}
+_FILES: Final = {"export_mixture": "export", "two_stages": "two_stage"}
 """Homes of functions whose file has another name."""
 
 

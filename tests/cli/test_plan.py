@@ -309,3 +309,61 @@ def test_next_writes_a_study_that_can_be_run(saved_fit, tmp_path):
 )
 def test_next_says_where_a_question_is_wrong(command, where, saved_fit):
     assert error(f"{command} --fit", saved_fit).where == where
+
+
+# --- schedule and drawings
+
+
+def test_a_schedule_without_staged_runs_names_them_and_writes_a_study_that_expands(tmp_path):
+    path = tmp_path / "stages.yaml"
+    demo = str(packaged_studies()["demo"])
+    command = "schedule --flops 1e13 --target sv --source da --source nb --json"
+    answer = json.loads(ok(command, "--study", demo, "-o", str(path)))
+    assert answer["schedule"] is None
+    assert "no run whose mixture changes" in answer["reason"]
+    staged = [run for run in answer["missing"] if len(run["stages"]) == 2]
+    design = design_study(load_study(path))
+    assert design.n_runs == len(answer["missing"])
+    planned = [run for run in design.runs if len(run.stages) == 2]
+    assert len(planned) == len(staged) == 4
+    assert {round(run.stages[0].fraction, 6) for run in planned} == {0.5, 0.8}
+    text = ok("schedule --flops 1e21 --target ca --source es")
+    assert "Not told" in text
+    assert "atlas_two_stage" in text
+
+
+def test_a_schedule_that_cannot_be_asked_for_is_refused(tmp_path):
+    assert error("schedule --flops 1e21").where == "target"
+    caught = error("schedule --flops 1e13 --target sv", "-o", str(tmp_path / "x.yaml"))
+    assert caught.where == "--study"
+    demo = str(packaged_studies()["demo"])
+    caught = error(
+        "schedule --flops 1e13 --target sw", "--study", demo, "-o", str(tmp_path / "x.yaml")
+    )
+    assert caught.value == ["swa_Latn"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "expand --from-languages 8 --to-languages 16",
+        "start --language vi --params 2B --tokens 100B",
+        "allocate --flops 1e21 --target ca --unique ca=1B --source es",
+        "cost --params 2B --tokens 400B --accelerator h100",
+    ],
+)
+def test_commands_draw_their_answer_and_print_it_too(command, tmp_path):
+    page = tmp_path / "plan.html"
+    json.loads(ok(command + " --json", "-o", str(page)))
+    assert "<svg" in page.read_text()
+    caught = error(command, "-o", str(tmp_path / "plan.pdf"))
+    assert caught.where == "--output"
+
+
+def test_a_small_chance_is_not_printed_as_none():
+    from atlas_scaling.cli.plan_text import probability
+
+    assert probability(0.0) == "<1%"
+    assert probability(0.004) == "<1%"
+    assert probability(0.5) == "50%"
+    assert probability(0.999) == ">99%"

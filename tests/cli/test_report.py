@@ -127,6 +127,15 @@ def test_a_table_without_languages_and_steps_is_enough_for_a_law(tmp_path):
     assert {"loss-curves", "residuals"} <= set(json.loads(result.stdout)["figures"])
 
 
+def test_what_could_not_be_done_is_said_in_the_report_too(tmp_path):
+    write_study(tmp_path / "runs", languages=("swe_Latn",), sizes=("s",), continued=())
+    result = run(tmp_path / "runs", "-o", tmp_path / "r.html")
+    assert "no transfer score: " in result.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "Not done" in page
+    assert "no transfer score: " in page
+
+
 def test_a_budget_adds_the_plan_by_the_runs_own_laws(folder, tmp_path):
     result = run(
         folder / "runs", "--flops", "1e14", "--target", "swe_Latn", "-o", tmp_path / "r.html"
@@ -163,8 +172,8 @@ def test_a_figure_that_these_runs_cannot_give_is_said_with_those_they_can(tmp_pa
     write_study(tmp_path, languages=("swe_Latn",), sizes=("s",), continued=())
     result = run(tmp_path, "--figure", "transfer-heatmap")
     assert isinstance(result.exception, InputError)
-    assert "what there is: loss-curves" in str(result.exception)
-    assert "atlas report --list" in str(result.exception)
+    assert "it needs pairs, and each language alone" in str(result.exception)
+    assert "there are: loss-curves" in str(result.exception)
 
 
 def test_a_folder_without_runs_is_wrong_input(tmp_path):

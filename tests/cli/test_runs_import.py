@@ -69,6 +69,20 @@ def test_a_map_beside_the_source_is_used(table, tmp_path):
     assert read_table(tmp_path / "runs.parquet")["run_id"].to_list() == ["a", "c"]
 
 
+def test_a_map_of_the_users_own_is_not_written_over(table, tmp_path):
+    own = tmp_path / "data.map.yaml"
+    own.write_text("columns: {run_id: name, tokens: D}  # as our logger calls them\n")
+    run("import", table, "-o", tmp_path / "data.parquet")
+    assert "as our logger calls them" in own.read_text()
+    with pytest.raises(InputError, match="over your own"):
+        run("import", table, "-o", tmp_path / "data.parquet", "--set", "n_params=2B")
+
+
+def test_an_import_can_be_given_twice(table, tmp_path):
+    for _ in range(2):
+        run("import", table, "-o", tmp_path / "data.parquet", *OPTIONS)
+
+
 def test_the_output_is_checked_before_any_work(table, tmp_path):
     with pytest.raises(InputError, match="Parquet or CSV"):
         run("import", table, "-o", tmp_path / "runs.xlsx")

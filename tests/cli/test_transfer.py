@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -341,3 +343,16 @@ def test_plots_are_written(kind: str, tmp_path: Path):
 
 def test_a_plot_of_another_kind_of_file_is_refused(tmp_path: Path):
     assert refused("plot", "symmetry", "-o", tmp_path / "a.pdf").exit_code == 2
+
+
+def test_a_question_to_the_published_matrix_loads_no_data_frames_and_no_learners():
+    code = (
+        "import sys\n"
+        "from atlas_scaling.cli.main import app\n"
+        "app(['transfer', 'sources', 'cat_Latn', '--json'], standalone_mode=False)\n"
+        "heavy = {'polars', 'scipy', 'sklearn', 'altair', 'torch', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sources"][0]["language"] == "spa_Latn"

@@ -1,7 +1,16 @@
 """The checker of examples: it must see what is wrong, or no page is checked."""
 
 import pytest
-from tools.doc_examples import examples, matches, run_page, unknown_options, updated
+from hypothesis import given
+from hypothesis import strategies as st
+from tools.doc_examples import (
+    examples,
+    matches,
+    run_page,
+    shortened,
+    unknown_options,
+    updated,
+)
 
 
 def page(tmp_path, text):
@@ -44,6 +53,29 @@ def test_a_number_that_the_program_does_not_print_is_found(tmp_path):
     assert again.why is None
 
 
+PRINTED = ["head 2", "", "a 1", "b 2", "c 3", "d 4", "note: x", "end 9"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept"),
+    [
+        (["head 1", "…"], ["head 2", "…"]),
+        (["head 1", "…", "c 7", "…"], ["head 2", "…", "c 3", "…"]),
+        (["head 1", "…", "b 5", "c 7", "…", "end 8"], ["head 2", "…", "b 2", "c 3", "…", "end 9"]),
+        (["…", "end 8"], ["…", "end 9"]),
+        (["head 1", "end"], PRINTED),
+    ],
+)
+def test_what_a_page_left_out_stays_left_out_when_it_is_brought_up_to_date(shown, kept):
+    assert shortened(shown, PRINTED) == kept
+    assert matches(kept, PRINTED)
+
+
+@given(st.lists(st.sampled_from(["…", "a", "b", ""])), st.lists(st.sampled_from(["a", "b", "c"])))
+def test_a_page_that_was_brought_up_to_date_shows_what_is_printed(shown, printed):
+    assert matches(shortened(shown, printed), printed)
+
+
 def test_a_command_that_fails_is_found_unless_its_error_is_shown(tmp_path):
     silent = "```console\n$ atlas transfer sources klingon\n```\n"
     (outcome,) = run_page(page(tmp_path, silent))
@@ -68,6 +100,12 @@ def test_files_and_shell_commands_of_a_page_meet_in_one_folder(tmp_path):
         "```console\n$ cat sub/*.txt\nhello\n\n$ atlas --version | wc -l\n1\n```\n"
     )
     assert [o.why for o in run_page(page(tmp_path, text))] == [None, None, None]
+
+
+@pytest.mark.parametrize("command", ["atlas serve", "atlas study run x.yaml", "make demo"])
+def test_what_trains_or_waits_is_never_run_without_being_marked(tmp_path, command):
+    (outcome,) = run_page(page(tmp_path, f"```console\n$ {command}\n```\n"))
+    assert "not run: REASON" in outcome.why
 
 
 @pytest.mark.parametrize("mark", ["not run: no time", "needs: a-study", "slow: a minute"])

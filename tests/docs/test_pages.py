@@ -48,3 +48,12 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not re.match(r"[a-z]+:", target):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_both_tables_of_contents():
+    contents = (ROOT / "docs" / "index.md").read_text().splitlines()
+    readme = (ROOT / "docs" / "README.md").read_text()
+    for page in pages():
+        if page.stem not in ("README", "index"):
+            assert page.stem in contents, f"docs/index.md does not list {page.name}"
+            assert f"({page.name})" in readme, f"docs/README.md does not list {page.name}"

@@ -4,7 +4,7 @@ import pytest
 
 from atlas_scaling import laws
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.compare import compare, default_laws
+from atlas_scaling.fitting.comparison import compare, default_laws
 from atlas_scaling.fitting.data import Selection, observe
 from atlas_scaling.fitting.pooled import fit_each, fit_pooled
 from atlas_scaling.fitting.splits import SPLITS, splits

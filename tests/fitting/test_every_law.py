@@ -50,6 +50,10 @@ def _grid(seed: int = 0) -> dict[str, NDArray[np.float64]]:
         "source_unique": np.array([unique, unique * 20]),
         "other_tokens": shares[2] * D,
         "other_unique": unique * 40,
+        # a third of the runs has one stage, the others early shares from nothing to nearly all
+        "target_early": np.where(np.arange(n) % 3, rng.uniform(0, 0.9, n), 0.0),
+        "source_early": np.where(np.arange(n) % 3, rng.uniform(0, 1, (2, n)), 0.0),
+        "other_early": np.where(np.arange(n) % 3, rng.uniform(0, 1, n), 0.0),
     }
 
 
@@ -69,6 +73,13 @@ CASES = {
         laws.ATLAS(sources=("aaa", "bbb")),
         _X,
         _CHINCHILLA | {"lam": 0.3, "tau[aaa]": 0.4, "tau[bbb]": 0.05, "tau_other": 0.02},
+    ),
+    "atlas_two_stage": Case(
+        laws.TwoStage(sources=("aaa", "bbb")),
+        _X,
+        _CHINCHILLA
+        | {"lam": 0.3, "tau[aaa]": 0.4, "tau[bbb]": 0.15, "tau_other": 0.2}
+        | {"early": 0.7, "early_other": 1.2},
     ),
     "atlas_lambda_each": Case(
         laws.ATLAS(sources=("aaa",), shared_lambda=False),

@@ -237,7 +237,8 @@ def test_a_prior_that_cannot_be_is_refused(prior):
 
 def test_weights_of_rows_count():
     table = two_power_table(60, noise=0.02)
-    doubled = fit(pl.concat([table, table.head(20)]), bootstrap=0)
+    twice = pl.concat([table, table.head(20)]).with_columns(pl.int_range(pl.len()).alias("run_id"))
+    doubled = fit(twice, bootstrap=0)
     weighted = fit(
         table.with_columns(pl.Series("w", [2.0] * 20 + [1.0] * 40)), bootstrap=0, weights="w"
     )

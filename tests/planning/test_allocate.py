@@ -339,3 +339,111 @@ def test_eight_languages_take_a_few_hundredths_of_a_second(benchmark):
     assert len(answer.loss) == 8
     if benchmark.stats is not None:  # None under --benchmark-disable
         assert benchmark.stats["min"] < 0.5  # 0.02 s alone on one core; generous for a busy machine
+
+
+# --- what each constraint costs: against a plan of the changed question
+
+
+def moved(question, changed, name, steps):
+    """What the answer says of ``name``, and what the changed question finds, for one change."""
+    answer, other = plan((CAT, SPA), **question), plan((CAT, SPA), **changed)
+    said = {one.name: one.objective_change for one in answer.sensitivity}
+    return said.get(name, 0.0), (other.objective.value - answer.objective.value) * steps
+
+
+UP = 1.001
+STEPS = np.log(1.1) / np.log(UP)
+
+
+@pytest.mark.parametrize("kind", ["mean", "worst", "regret"])
+@pytest.mark.parametrize(
+    ("budget", "changed", "name"),
+    [
+        ({"flops": 1e21, "n_params": 3e9}, {"flops": 1e21, "n_params": 3e9 * UP}, "n_params"),
+        ({"flops": 1e21, "n_params": 3e9}, {"flops": 1e21 * UP, "n_params": 3e9}, "flops"),
+        ({"flops": 1e21, "tokens": 5e10}, {"flops": 1e21, "tokens": 5e10 * UP}, "tokens"),
+        ({"flops": 1e21, "tokens": 5e10}, {"flops": 1e21 * UP, "tokens": 5e10}, "flops"),
+        ({"n_params": 1e9, "tokens": 5e10}, {"n_params": 1e9 * UP, "tokens": 5e10}, "n_params"),
+        ({"n_params": 1e9, "tokens": 5e10}, {"n_params": 1e9, "tokens": 5e10 * UP}, "tokens"),
+        (
+            {"flops": 1e21, "inference_tokens": 2e12},
+            {"flops": 1e21, "inference_tokens": 2e12 * UP},
+            "served_tokens",
+        ),
+        (
+            {"flops": 1e21, "tokens": 5e10, "inference_tokens": 2e11},
+            {"flops": 1e21, "tokens": 5e10, "inference_tokens": 2e11 * UP},
+            "served_tokens",
+        ),
+    ],
+)
+def test_what_may_be_spent_moves_the_objective_as_it_says(budget, changed, name, kind):
+    said, found = moved(
+        {"budget": Budget(**budget), "objective": kind},
+        {"budget": Budget(**changed), "objective": kind},
+        name,
+        STEPS,
+    )
+    assert said == pytest.approx(found, rel=0.02, abs=2e-6)
+
+
+def test_a_limit_of_epochs_moves_the_objective_as_it_says():
+    said, found = moved({"max_epochs": 3}, {"max_epochs": 3 * UP}, "max_epochs", STEPS)
+    assert found < -1e-4
+    assert said == pytest.approx(found, rel=0.05)
+
+
+def test_a_cap_moves_the_objective_as_it_says():
+    said, found = moved({"caps": {"es": 0.1}}, {"caps": {"es": 0.1001}}, "cap[spa_Latn]", 100)
+    assert said == pytest.approx(found, rel=0.05)
+
+
+def test_every_parameter_moves_the_objective_as_it_says():
+    answer = plan((CAT, SPA))
+    for name in ("E", "A"):
+        other = plan((replace(CAT, **{name: getattr(CAT, name) * UP}), SPA))
+        found = (other.objective.value - answer.objective.value) / (UP - 1) * 0.1
+        tolerance = 0.05 if name == "A" else 0.01  # log against linear steps of a tenth
+        assert change(answer, f"{name}[cat_Latn]") == pytest.approx(found, rel=tolerance)
+    assert {one.kind for one in answer.sensitivity} == {"constraint", "parameter"}
+
+
+def test_what_a_repeat_is_worth_and_what_was_left_out_are_said():
+    answer = plan((CAT,))
+    lam, epochs = 0.1, answer.epochs["cat_Latn"]
+    assert answer.repeat_worth["cat_Latn"] == pytest.approx(np.exp(-lam * (epochs - 1)))
+    # at the optimum a repeat is worth what a fresh token of the best source is, if that is used
+    if "spa_Latn" in answer.mixture:
+        assert answer.repeat_worth["cat_Latn"] == pytest.approx(0.3, rel=1e-3)
+    much = plan(unique=UNIQUE | {"cat_Latn": UniqueTokens(500e9, "given")})
+    assert {code: one[0].tau for code, one in much.left_out.items()} == {
+        "spa_Latn": 0.3,
+        "por_Latn": 0.2,
+    }
+
+
+def test_an_independent_search_of_sizes_and_shares_finds_no_better_plan():
+    """The law written out again, over a fine grid of both targets, one source, N and epochs."""
+    answer = plan((CAT, SPA), sources=("por_Latn",), floors={"ca": 0.05}, caps={"es": 0.6})
+    U = {code: count.tokens for code, count in UNIQUE.items()}
+    grid = np.arange(0, 1.0001, 0.01)
+    ca, es = np.meshgrid(grid, grid, indexing="ij")
+    pt = 1 - ca - es
+    allowed = (pt >= -1e-9) & (ca >= 0.05) & (es <= 0.6)
+    best = np.inf
+    for N in answer.n_params * np.exp(np.linspace(-0.5, 0.5, 51)):
+        D = 1e21 / 6 / N
+        worth = {}
+        for code, share in (("cat_Latn", ca), ("spa_Latn", es), ("por_Latn", np.maximum(pt, 0))):
+            d, u = share * D, U[code]
+            repeats = np.maximum(d / u - 1, 0)
+            worth[code] = np.where(d <= u, d, u * (1 + (1 - np.exp(-0.1 * repeats)) / 0.1))
+        q_ca = worth["cat_Latn"] + 0.3 * worth["spa_Latn"] + 0.2 * worth["por_Latn"]
+        q_es = worth["spa_Latn"] + 0.25 * worth["cat_Latn"] + 0.3 * worth["por_Latn"]
+        with np.errstate(divide="ignore"):
+            loss = 0.5 * (0.7 + 1500 / N**0.45 + 9000 * q_ca**-0.45) + 0.5 * (
+                0.72 + 1500 / N**0.45 + 8000 * q_es**-0.45
+            )
+        best = min(best, float(loss[allowed].min()))
+    assert answer.objective.value <= best + 1e-9
+    assert answer.objective.value == pytest.approx(best, abs=2e-4)

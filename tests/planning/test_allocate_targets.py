@@ -85,10 +85,22 @@ def test_a_fit_of_a_target_is_preferred_and_brings_its_sources(atlas_fit):  # no
     assert not any("paper's own unit" in warning for warning in plan.warnings)
 
 
-def test_published_and_fitted_laws_are_in_different_units_and_refused(atlas_fit):  # noqa: F811
+def test_a_target_without_a_fit_borrows_that_of_a_relative_and_says_so(atlas_fit):  # noqa: F811
     _, fitted = atlas_fit
+    plan = allocate_targets(["swe", "nob"], Budget(flops=1e19), fits=[fitted])
+    assert "borrowed for nob_Latn" in plan.laws["nob_Latn"]
+    assert plan.loss["nob_Latn"].interval is not None
+    assert any("nob_Latn has no fit" in warning for warning in plan.warnings)
+    named = allocate_targets(["swe", "rus"], Budget(flops=1e19), fits=[fitted], like={"ru": "sv"})
+    assert "of swe_Latn, borrowed for rus_Cyrl" in named.laws["rus_Cyrl"]
+
+
+def test_fits_do_not_mix_with_published_laws_and_strangers_are_asked_for(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    with pytest.raises(InputError, match="none of the fits is of a relative"):
+        allocate_targets(["swe", "tam"], Budget(flops=1e19), fits=[fitted])
     with pytest.raises(InputError, match="different units"):
-        allocate_targets(["swe", "dan"], Budget(flops=1e19), fits=[fitted])
+        allocate_targets(["swe", "fra"], Budget(flops=1e19), fits=[fitted], like={"fr": "fr"})
 
 
 def test_a_fit_of_no_target_is_refused(atlas_fit):  # noqa: F811

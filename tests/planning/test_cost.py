@@ -112,3 +112,19 @@ def test_an_unknown_accelerator_names_the_nearest():
     with pytest.raises(InputError) as caught:
         accelerator("h10")
     assert "'h100'" in caught.value.remedy
+
+
+def test_one_s_own_numbers_replace_those_of_the_data_sheet():
+    from atlas_scaling.planning.cost import chosen_accelerators
+
+    (own,) = chosen_accelerators(["h100"], peak_flops=500e12, power_w=350)
+    plain, changed = cost(flops=1e21, accelerators=["h100"]), cost(flops=1e21, accelerators=[own])
+    hours = plain.options[0].accelerator_hours
+    assert changed.options[0].accelerator_hours == pytest.approx(hours * 989.4 / 500)
+    energy = plain.options[0].energy_kwh
+    assert changed.options[0].energy_kwh == pytest.approx(energy * 989.4 / 500 / 2)
+    assert "as given" in changed.source
+    with pytest.raises(InputError, match="one kind"):
+        chosen_accelerators(None, power_w=350)
+    with pytest.raises(InputError):
+        chosen_accelerators(["h100"], power_w=-1)

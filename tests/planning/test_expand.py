@@ -241,3 +241,31 @@ def test_the_published_law_rests_on_four_to_fifty_languages():
     assert published.languages == (4, 50)
     assert not published.has_amplitudes
     assert published.n_draws == 0
+
+
+def test_an_added_language_s_loss_is_that_of_its_own_law_in_the_new_run():
+    values = {"E": 1.0, "A": 300.0, "B": 500.0, "alpha": 0.4, "beta": 0.3, "phi": 0.1, "psi": -0.05}
+    draws = {name: value * np.linspace(0.95, 1.05, 101) for name, value in values.items()}
+    law = CapacityLaw(values=values, draws=draws)
+    answer = expand(
+        from_languages=8, to_languages=16, n_params=2e9, tokens=4e11, added={"isl_Latn": law}
+    )
+    N, D = answer.n_params.value, answer.tokens.value / 16
+    expected = 1.0 + 300 * 16**0.1 / N**0.4 + 500 * 16**-0.05 / D**0.3
+    loss = answer.added_loss["isl_Latn"]
+    assert loss.value == pytest.approx(expected)
+    assert loss.interval[0] < expected < loss.interval[1]
+    with pytest.raises(InputError, match="which is not known"):
+        expand(from_languages=8, to_languages=16, added={"isl_Latn": law})
+    shares = {"en": 0.5, "de": 0.3, "is": 0.2}
+    uneven = expand(
+        from_mixture={"en": 0.6, "de": 0.4},
+        to_mixture=shares,
+        n_params=2e9,
+        tokens=4e11,
+        added={"isl_Latn": law},
+    )
+    K = math.exp(-sum(w * math.log(w) for w in shares.values()))
+    N, D = uneven.n_params.value, uneven.tokens.value * 0.2
+    expected = 1.0 + 300 * K**0.1 / N**0.4 + 500 * K**-0.05 / D**0.3
+    assert uneven.added_loss["isl_Latn"].value == pytest.approx(expected)

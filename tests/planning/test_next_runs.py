@@ -172,3 +172,59 @@ def test_an_unknown_parameter_names_the_nearest(small):
     with pytest.raises(InputError) as caught:
         parameter_decision(small, "alfa")
     assert "'alpha'" in caught.value.remedy
+
+
+@pytest.mark.parametrize("flops", [5e19, 2e20])
+def test_the_jacobian_says_what_the_delta_method_written_out_does(small, flops):
+    """Derivatives by finite differences of the law's formula, covariance from least squares."""
+    runs = [CandidateRun(3e8, 6e9, {}), CandidateRun(1e9, 5e9, {})]
+    answer = next_runs(
+        small, loss_decision(small, BIG), flops=flops, candidates=runs, information="jacobian"
+    )
+    names = list(small.values)
+    theta = np.array([small.values[n] for n in names])
+    # amplitudes move in logarithms, as everywhere in this kind of fit; scale does not matter here
+    scale = np.array([theta[names.index(n)] if n in "AB" else 1.0 for n in names])
+
+    def loss(values, N, D):
+        p = dict(zip(names, values, strict=True))
+        return p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"]
+
+    def slopes(N, D, of=np.log):
+        steps = [scale[k] * 1e-6 * np.eye(5)[k] for k in range(5)]
+        return np.array(
+            [(of(loss(theta + h, N, D)) - of(loss(theta - h, N, D))) / 2e-6 for h in steps]
+        )
+
+    x = small.observations.x
+    J = slopes(x["n_params"], x["tokens"])
+    residual = np.log(small.observations.loss) - np.log(small.predicted)
+    variance = residual @ residual / (len(residual) - 5)
+    M = J @ J.T / variance
+    c = slopes(BIG.n_params, BIG.tokens, of=lambda v: v)
+    before = c @ np.linalg.solve(M, c)
+    for run in answer.runs:
+        x_i = slopes(run.n_params, run.tokens)
+        M = M + np.outer(x_i, x_i) / variance
+    after = c @ np.linalg.solve(M, c)
+    assert answer.runs
+    assert answer.interval_left == pytest.approx(np.sqrt(after / before), rel=1e-3)
+
+
+def test_by_the_jacobian_too_more_compute_leaves_less_of_the_interval(small):
+    decision = size_decision(small, 1e21, {})
+    left = [
+        next_runs(small, decision, flops=c, information="jacobian").interval_left
+        for c in (1e17, 1e18, 1e19)
+    ]
+    assert left == sorted(left, reverse=True)
+    assert 0 < left[-1] < left[0] < 1
+
+
+def test_unknown_information_and_a_decision_that_cannot_be_moved_are_refused(small):
+    with pytest.raises(InputError) as caught:
+        next_runs(small, loss_decision(small, BIG), flops=1e19, information="guess")
+    assert caught.value.where == "information"
+    own = Decision("own", 1.0, np.random.Generator(np.random.PCG64(0)).standard_normal(200))
+    with pytest.raises(InputError, match="draws only"):
+        next_runs(small, own, flops=1e19, information="jacobian")

@@ -122,3 +122,19 @@ def test_numbers_out_of_range_are_named(wrong, where):
 def test_an_unknown_language_is_refused():
     with pytest.raises(InputError, match="unknown language"):
         start("Vietnamese", n_params=2e9, tokens=1e11)
+
+
+def test_another_checkpoint_widens_the_range_from_unmoved_to_proportional():
+    published = start("vi", n_params=2e9, tokens=100e9)
+    seen = published.basis.language_tokens
+    low, high = published.likely_range
+    more = start("vi", n_params=2e9, tokens=100e9, base_language_tokens=3 * seen)
+    assert more.likely_range == (pytest.approx(low), pytest.approx(3 * high))
+    less = start("vi", n_params=2e9, tokens=100e9, base_language_tokens=seen / 4)
+    assert less.likely_range == (pytest.approx(low / 4), pytest.approx(high))
+    assert less.recommendation.value == "undecided"
+    assert any("your checkpoint saw" in warning for warning in less.warnings)
+    stranger = start("ca", n_params=2e9, tokens=100e9, base_language_tokens=1e9)
+    assert stranger.probability_scratch_better is None
+    with pytest.raises(InputError):
+        start("vi", n_params=2e9, tokens=100e9, base_language_tokens=-1)

@@ -3,7 +3,7 @@
 import pytest
 
 from atlas_scaling.fitting.api import fit
-from atlas_scaling.fitting.compare import compare
+from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.planning.allocate_targets import allocate_targets
 from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.expand import expand

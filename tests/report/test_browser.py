@@ -95,3 +95,14 @@ def test_on_paper_everything_is_open_and_light(opened, tmp_path):
     assert tab.evaluate("[...document.querySelectorAll('details')].every((d) => d.open)")
     tab.emulate_media(media="print")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_against_the_accessibility_rules(browser, address, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    # The page's policy lets no other script run, not even the one that checks it.
+    tab = browser.new_context(color_scheme=scheme, bypass_csp=True).new_page()
+    tab.goto(address)
+    found = axe.Axe().run(tab).response["violations"]
+    tab.context.close()
+    assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == []

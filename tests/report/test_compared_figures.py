@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -19,18 +21,30 @@ def test_each_cut_is_a_panel_and_each_law_a_row(comparison):
     assert "ATLAS (full)" in figure.alt
 
 
+def with_r2(comparison, *scores):
+    rows = [replace(row, r2=score) for row, score in zip(comparison.rows, scores, strict=True)]
+    others = dict.fromkeys(("r2_n", "r2_d", "r2_c", "r2_m"))
+    return replace(comparison, rows=tuple(replace(row, **others) for row in rows))
+
+
+def axis_of(figure):
+    (panel,) = figure.panels
+    dots = next(x for x in panel.chart.to_dict()["layer"] if "shape" in x["encoding"])
+    return dots["encoding"]["x"]["scale"]["domain"]
+
+
 def test_scores_below_the_edge_are_arrows_and_keep_their_number(comparison):
-    figure = compared_laws(comparison)
-    low = figure.data.filter(pl.col("r2") < LOWEST)
-    if low.height:
-        assert low["r2"].min() < LOWEST
-    drawn = [
-        row
-        for p in figure.panels
-        for rows in p.chart.to_dict()["datasets"].values()
-        for row in rows
-    ]
-    assert min(row["shown"] for row in drawn if "shown" in row) >= LOWEST
+    figure = compared_laws(with_r2(comparison, -3.0, 0.99))
+    assert figure.data["r2"].drop_nulls().to_list() == [-3.0, 0.99]
+    drawn = figure.panels[0].chart.to_dict()["datasets"].values()
+    shown = {row["kind"]: row["shown"] for rows in drawn for row in rows if "kind" in row}
+    assert shown == {"below": LOWEST, "R²": 0.99}
+    assert axis_of(figure) == [LOWEST, 1]
+
+
+def test_laws_that_are_all_good_are_told_apart(comparison):
+    assert axis_of(compared_laws(with_r2(comparison, 0.93, 0.999))) == [0.9, 1]
+    assert axis_of(compared_laws(with_r2(comparison, 0.4, 0.999))) == [0.0, 1]
 
 
 def test_the_table_has_every_cut(comparison):

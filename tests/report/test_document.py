@@ -2,15 +2,21 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from itertools import permutations
 
+import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.api import fit
+from atlas_scaling.languages import languages
 from atlas_scaling.report.blocks import Missing, Report
 from atlas_scaling.report.document import render, write
 from atlas_scaling.report.from_runs import build_report
 from atlas_scaling.report.provenance import Provenance
 from atlas_scaling.runs.store import RunTable, read_runs
+from atlas_scaling.transfer.matrix import Cell, Origin, TransferMatrix
+from atlas_scaling.transfer.matrix import Provenance as Known
 from tests.report.conftest import FIGURES as NAMES
 from tests.report.pages import Page
 from tests.report.planted import write_study
@@ -113,6 +119,24 @@ def test_runs_without_pairs_or_fits_still_make_a_report(tmp_path):
     assert {"fits", "plan"} <= {s.name for s in report.sections if _is_missing(s)}
 
 
+def test_the_frame_of_an_import_is_as_good_as_run_records(runs):
+    bare = runs.frame.filter(pl.col("language") == "swe_Latn").drop("step", "language")
+    lacking = bare.with_columns(group=pl.lit(None, dtype=pl.String))
+    report = build_report(lacking)
+    assert "loss-curves" in report.figures()
+    facts = next(b for s in report.sections for b in s.blocks if b.kind == "facts")
+    assert "bilingual" in dict(facts.items)["Runs"]  # told by the mixture
+
+
+def test_fits_of_losses_in_two_units_are_not_put_side_by_side(runs):
+    fits = [
+        fit(runs, target="swe_Latn", unit=u, bootstrap=0)
+        for u in ("nats_per_token", "bits_per_byte")
+    ]
+    with pytest.raises(InputError, match="several units"):
+        build_report(runs, fits=fits)
+
+
 def test_runs_that_were_never_evaluated_make_a_report(tmp_path):
     folder = write_study(tmp_path / "runs", languages=("swe_Latn",), sizes=("s",))
     for evals in folder.glob("*/evals.jsonl"):
@@ -181,3 +205,13 @@ def test_figures_and_tables_are_found_by_name(report: Report):
     assert {"languages", "runs", "fits", "parameters", "transfer", "expand-8-16"} <= set(
         report.tables()
     )
+
+
+def test_a_matrix_of_a_hundred_languages_stays_below_five_megabytes():
+    codes = tuple(entry.code for entry in languages()[:100])
+    cells = [
+        Cell(a, b, 0.001 * i, provenance=Known.ESTIMATED, origin=Origin("a model", d=1e9))
+        for i, (a, b) in enumerate(permutations(codes, 2))
+    ]
+    page = render(build_report(matrix=TransferMatrix.from_cells(cells)))
+    assert len(page.encode()) < 5_000_000

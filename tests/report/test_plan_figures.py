@@ -89,7 +89,7 @@ def test_the_published_crossovers_are_those_of_the_paper():
 
 def test_the_plan_stands_first_beside_the_usual_mixtures(allocation):
     figure = plan_alternatives(allocation)
-    assert figure.data["mixture"].to_list() == ["this plan", "uniform", "target only"]
+    assert figure.data["mixture"].to_list() == ["this plan", "uniform", "target only", "unimax"]
     table = allocation_table(allocation)
     objectives = [float(row[3]) for row in table.rows]
     assert objectives[0] == min(objectives)

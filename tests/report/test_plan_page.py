@@ -15,6 +15,7 @@ from atlas_scaling.planning.decisions import parameter_decision
 from atlas_scaling.planning.expand import expand
 from atlas_scaling.planning.next_runs import next_runs
 from atlas_scaling.planning.start import start
+from atlas_scaling.planning.two_stage import two_stages
 from atlas_scaling.report.plan_page import check_plot_path, save_plan
 
 
@@ -36,6 +37,7 @@ ANSWERS = {
     ),
     "cost": lambda: cost(n_params=2e9, tokens=4e11, devices=64),
     "next": next_answer,
+    "schedule": lambda: two_stages(None, flops=1e21, target="ca", sources=["es"]),
 }
 
 

@@ -92,3 +92,16 @@ def test_a_run_that_has_not_been_evaluated_is_no_error(tmp_path):
     assert table.frame.height == 0
     assert isinstance(table.frame, pl.DataFrame)
     assert "no evaluation" in table.notes[0].problem
+
+
+def test_tokens_of_earlier_stages_are_told_from_those_of_the_present_one(tmp_path):
+    stages = [
+        {"fraction": 0.5, "mixture": {"swe_Latn": 0.25, "dan_Latn": 0.75}},
+        {"fraction": 0.5, "mixture": {"swe_Latn": 1.0}},
+    ]
+    mixture = {"swe_Latn": 0.625, "dan_Latn": 0.375}
+    lines = [eval_line(i, 1024 * i, "swe_Latn", 6.0 - i / 10) for i in (1, 2, 3, 4)]
+    write_run(tmp_path, lines, tokens=4096, mixture=mixture, stages=stages)
+    frame = read_runs(tmp_path).frame
+    assert value_of(frame, "early_tokens", "swe_Latn").to_list() == [0.0, 0.0, 512.0, 512.0]
+    assert value_of(frame, "early_tokens", "dan_Latn").to_list() == [0.0, 0.0, 1536.0, 1536.0]

@@ -222,3 +222,10 @@ def test_a_dataset_that_is_not_known_is_refused(text, said):
     with pytest.raises(InputError) as caught:
         parse_config(f"source: huggingface\n{text}\n", HubSpec, name="s.yaml")
     assert said in caught.value.problem
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "gone"), ["swe_Latn"], cache=tmp_path / "c"
+        )

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the extra [train]")
 pytest.importorskip("sentencepiece", reason="training needs the extra [train]")
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.runs.record import RunState
 from atlas_scaling.runs.store import read_run
 from atlas_scaling.study.conduct import prepare_inputs
@@ -99,3 +100,12 @@ def test_a_continued_run_starts_from_the_unimax_run(study):
     fresh = run(study, "mix-late-s-seed0")
     first = {one.record.run_id: one.rows[0].loss for one in (after, fresh)}
     assert first[after.record.run_id] < first[fresh.record.run_id]
+
+
+def test_text_shorter_than_a_sequence_is_refused_before_any_run(tmp_path):
+    path = write_small_study(tmp_path)
+    (tmp_path / "text" / "spa_Latn.txt").write_text("ba ke lo mi\nnu ra so ti\n")
+    spec = load_study(path)
+    with pytest.raises(InputError, match="text of spa_Latn is shorter than one sequence") as caught:
+        prepare_inputs(spec, cache=tmp_path / "cache", display=Silent())
+    assert "shorten sequence_length" in caught.value.remedy

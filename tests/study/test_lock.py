@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,31 +15,38 @@ from atlas_scaling.study.lock import Life, Lock, last_holder
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def _compete(directory, start, results):
-    start.wait(30)
+def _compete(directory, pipe):
+    """Say that it is ready, try when told to, and keep what it got until told to go."""
+    pipe.send("ready")
+    pipe.recv()
     try:
         with Lock(directory, what="run"):
-            results.put(os.getpid())
-            time.sleep(1)
+            pipe.send(os.getpid())
+            with suppress(EOFError):
+                pipe.recv()
     except InputError:
-        results.put(None)
+        pipe.send(None)
 
 
-def _hold(directory, held, release):
-    with Lock(directory, what="run"):
-        held.set()
-        release.wait(60)
+def _start(directory):
+    """A process that competes, and our end of its pipe (an event would hang once it is killed)."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=_compete, args=(directory, theirs))
+    process.start()
+    theirs.close()
+    assert ours.poll(60)
+    assert ours.recv() == "ready"
+    return process, ours
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds ``tmp_path``."""
-    held, release = SPAWN.Event(), SPAWN.Event()
-    process = SPAWN.Process(target=_hold, args=(tmp_path, held, release))
-    process.start()
-    assert held.wait(30)
+    process, pipe = _start(tmp_path)
+    pipe.send("try")
+    assert pipe.recv() == process.pid
     yield process
-    release.set()
+    pipe.close()
     process.join()
 
 
@@ -54,13 +62,12 @@ def elsewhere(directory: Path, *, job: str | None = None, silent: float = 0.0) -
 
 
 def test_of_many_processes_at_once_one_gets_the_directory(tmp_path):
-    start, results = SPAWN.Event(), SPAWN.Queue()
-    crowd = [SPAWN.Process(target=_compete, args=(tmp_path, start, results)) for _ in range(6)]
-    for process in crowd:
-        process.start()
-    start.set()
-    won = [pid for pid in (results.get(timeout=60) for _ in crowd) if pid is not None]
-    for process in crowd:
+    crowd = [_start(tmp_path) for _ in range(6)]
+    for _, pipe in crowd:
+        pipe.send("try")
+    won = [pid for pid in (pipe.recv() for _, pipe in crowd) if pid is not None]
+    for process, pipe in crowd:
+        pipe.close()
         process.join()
     assert len(won) == 1
     assert last_holder(tmp_path).owner.pid == won[0]

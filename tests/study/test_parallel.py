@@ -1,9 +1,13 @@
 """Two real processes on a CPU that train one run together, through gloo."""
 
+import contextlib
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from atlas_scaling.runs.store import read_run  # noqa: E402
 from atlas_scaling.study.parallel import World  # noqa: E402
 from atlas_scaling.study.settings import Hardware  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
+from tests.study.small_study import write_small_study  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
@@ -107,3 +112,47 @@ def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused():
     with pytest.raises(InputError, match="dealt out") as caught:
         World(rank=0, size=3).part_of(4)
     assert caught.value.value == "4 sequences, 3 processes"
+
+
+@pytest.mark.slow
+def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_killed(tmp_path):
+    spec = write_small_study(tmp_path, tokens=20_000)
+    command = [sys.executable, "-m", "atlas_scaling", "study", "run", spec, "--json"]
+    environment = {**os.environ, "ATLAS_CACHE": str(tmp_path / "cache")}
+
+    def outcome(name: str, *options: str, kill: bool = False):
+        process = subprocess.Popen(
+            [*command, "-o", tmp_path / name, *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        if kill:
+            os.kill(companion_of(tmp_path / name), signal.SIGKILL)
+        return json.loads(process.communicate(timeout=300)[0])
+
+    two = outcome("two", "-O", "hardware={device: cpu, processes: 2}", kill=True)
+    assert (two["n_done"], two["failed"]) == (4, {})
+    assert outcome("one", "-O", "hardware={device: cpu}")["n_done"] == 4
+    for name in ("even2-s-seed0", "mono-swe_Latn-s-seed0", "mono-spa_Latn-s-seed0"):
+        early = [
+            [row.loss for row in read_run(tmp_path / study / "runs" / name).rows if row.step <= 80]
+            for study in ("one", "two")
+        ]  # later, training has amplified what rounding began
+        assert len(early[0]) == 10
+        assert early[1] == pytest.approx(early[0], rel=1e-4)
+
+
+def companion_of(study: Path) -> int:
+    """A second process of a run of the study that has begun to train."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        begun = list(study.glob("runs/*/evals.jsonl"))
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_text().split("\0")
+                if begun and "atlas_scaling.study.companions" in words and str(study) in words:
+                    return int(path.parent.name)
+        time.sleep(0.05)
+    raise AssertionError("there is none")

@@ -1,4 +1,4 @@
-"""One planted study with fits and a matrix, served once; and a headless Chromium, if there is one."""
+"""One planted study with fits and a matrix, served once; a headless Chromium, if there is one."""
 
 import os
 import shutil

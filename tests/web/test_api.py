@@ -35,7 +35,7 @@ ALLOCATIONS = [
 ]
 
 
-@pytest.mark.parametrize("question", ALLOCATIONS, ids=lambda q: ",".join(q))
+@pytest.mark.parametrize("question", ALLOCATIONS, ids=",".join)
 def test_an_allocation_is_the_one_that_its_command_prints(address, question):
     answer = post(address, "plan/allocate", **question)
     assert answer.status_code == 200, answer.text
@@ -67,7 +67,8 @@ OTHERS = [
     ("expand", {"from_mixture": {"en": 0.5, "de": 0.5}, "to_mixture": {"en": 0.6, "fr": 0.4}}),
     ("start", {"language": "vi", "n_params": "2B", "tokens": "100B"}),
     ("start", {"language": "is", "n_params": 1e9, "tokens": 4e11, "share": 0.5}),
-    ("start", {"language": "is", "n_params": 1e9, "tokens": 4e11, "crossovers": {"1B": 1e11, "2B": 2e11}}),
+    ("start", {"language": "is", "n_params": 1e9, "tokens": 4e11,
+               "crossovers": {"1B": 1e11, "2B": 2e11}}),
     ("start", {"language": "sv", "tokens": 1e6, "scratch": "mono-swe_Latn-s-seed0",
                "continued": "continued-swe_Latn-from-even3-s-seed0"}),
     ("next", {"fit": "swe_Latn-atlas", "allowance": 1e14, "n_params": 2e7, "tokens": 1e7}),

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from atlas_scaling.fitting.api import fit
-from atlas_scaling.fitting.compare import compare
+from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
 
@@ -44,7 +44,7 @@ def send(address, name, content):
 
 
 WIDE = "run,N,D,loss_sv,loss_da,w_sv,w_da\n" + "".join(
-    f"r{i},{n:.0f},{d:.0f},{2 + 40 / n**0.3 + 100 / d**0.3},{2.2 + 40 / n**0.3 + 90 / d**0.3},0.5,0.5\n"
+    f"r{i},{n:.0f},{d:.0f},{2 + 40 / n**0.3 + 100 / d**0.3},{2 + 40 / n**0.3 + 90 / d**0.3},.5,.5\n"
     for i, n in enumerate((1e6, 4e6, 1.6e7, 6.4e7))
     for d in (1e7, 4e7, 1.6e8, 6.4e8)
 )
@@ -53,8 +53,9 @@ WIDE_MAP = {"columns": {"run_id": "run", "n_params": "N", "tokens": "D", "loss":
 
 
 def test_a_fit_by_the_dashboard_is_that_of_python(address, study):
-    made = result_of(address, kind="fit", data="runs", targets=["dan_Latn"], bootstrap=20,
-                     laws=[{"law": "chinchilla"}, {"law": "atlas", "variant": "other"}])["fits"]  # fmt: skip
+    laws = [{"law": "chinchilla"}, {"law": "atlas", "variant": "other"}]
+    task = {"data": "runs", "targets": ["dan_Latn"], "bootstrap": 20, "laws": laws}
+    made = result_of(address, kind="fit", **task)["fits"]
     assert [one["law"] for one in made] == ["chinchilla", "atlas other"]
     same = fit(read_runs(study), "chinchilla", target="dan_Latn", bootstrap=20)
     assert made[0]["fit"]["parameters"] == same.to_dict()["parameters"]
@@ -66,10 +67,17 @@ def test_a_fit_by_the_dashboard_is_that_of_python(address, study):
 
 
 def test_a_law_that_cannot_be_fitted_says_why_and_the_others_are(address):
-    made = result_of(address, kind="fit", data="runs", targets=["swe_Latn", "yor_Latn"], bootstrap=0,
-                     laws=[{"law": "chinchilla"}])["fits"]  # fmt: skip
+    task = {"data": "runs", "targets": ["swe_Latn", "yor_Latn"], "bootstrap": 0}
+    made = result_of(address, kind="fit", laws=[{"law": "chinchilla"}], **task)["fits"]
     assert "fit" in made[0]
     assert made[1]["error"]["error"] == "InputError"
+
+
+def test_a_fit_that_bears_the_name_of_a_saved_one_is_not_mistaken_for_it(address):
+    task = {"data": "runs", "targets": ["swe_Latn"], "bootstrap": 0}
+    made = result_of(address, kind="fit", laws=[{"law": "chinchilla"}], **task)["fits"][0]
+    assert made["id"] != "swe_Latn-chinchilla"  # lies in the study's own folder
+    assert httpx.get(f"{address}/api/fits/{made['id']}").json() == made["fit"]
 
 
 def test_a_fit_is_saved_where_it_was_said(address):
@@ -124,7 +132,7 @@ def test_other_formats_arrive_too(address, tmp_path, ending):
 HOSTILE = {
     "no table": ("x.csv", b"\x00\xff\xfe\x00" * 50),
     "no parquet": ("x.parquet", b"PAR1 but not really PAR1"),
-    "a pickle": ("x.parquet", b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system"),
+    "a pickle": ("x.parquet", b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix"),
     "no row": ("x.csv", b"run,n_params,tokens,loss\n"),
     "too many columns": ("x.csv", b",".join(b"c%d" % i for i in range(6000)) + b"\n1\n"),
     "one endless line": ("x.csv", b"a" * 1_000_000),

@@ -1,18 +1,18 @@
-"""Whatever the OpenAPI description allows is answered as it says, and never by a failure of ours."""
+"""What the OpenAPI description allows is answered as it says, and never by a failure of ours."""
 
 import pytest
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
+from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
+from schemathesis.checks import not_a_server_error  # noqa: E402
+from schemathesis.specs.openapi.checks import (  # noqa: E402
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
 
-from atlas_scaling.web.app import create_app
+from atlas_scaling.web.app import create_app  # noqa: E402
 
 DESCRIPTION = create_app(None).openapi()
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)

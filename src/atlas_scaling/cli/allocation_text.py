@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from atlas_scaling.cli.plan_text import closing_text
+from atlas_scaling.cli.plan_text import closing_text, probability
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from atlas_scaling.answers import Estimate
-    from atlas_scaling.planning.allocation_answer import Allocation
+    from atlas_scaling.planning.allocation_answer import Allocation, Sensitivity
 
 MOST_SENSITIVITIES: Final = 8
 WHAT: Final = {
@@ -42,14 +42,22 @@ def allocation_text(answer: Allocation) -> RenderableType:
     parts += [Text("\nOther mixtures, each at its own best size:\n"), _alternatives(answer)]
     if answer.frontier:
         parts += [Text("\nOther budgets:\n"), _frontier(answer)]
-    if answer.sensitivity:
-        parts += [Text(f"\nWhat moves {WHAT[answer.objective_kind.value]}:\n"), _moves(answer)]
+    what = WHAT[answer.objective_kind.value]
+    for kind, heading in (
+        ("constraint", f"What {what} would gain or lose"),
+        ("parameter", f"Numbers of the laws that move {what}"),
+    ):
+        felt = [one for one in answer.sensitivity if one.kind == kind]
+        if felt:
+            parts += [Text(f"\n{heading}:\n"), _moves(felt)]
     parts.append(closing_text(answer.source, answer.warnings))
     return Group(*parts)
 
 
 def _mixture(answer: Allocation) -> Table:
-    table = Table("language", "share", "tokens", "epochs", "worth to targets", box=None)
+    table = Table(
+        "language", "share", "tokens", "epochs", "a repeat is worth", "worth to targets", box=None
+    )
     worth: dict[str, list[str]] = {}
     for one in answer.transfer:
         worth.setdefault(one.source, []).append(f"{one.target} {one.tau:.2f}")
@@ -62,8 +70,12 @@ def _mixture(answer: Allocation) -> Table:
             f"{share:.1%}",
             format_count(share * answer.tokens),
             "" if epochs is None else f"{epochs:.2g}",
+            f"{answer.repeat_worth[code]:.0%}" if code in answer.repeat_worth else "",
             ", ".join(helped[:3]) + more,
         )
+    for code in answer.left_out:
+        helped = [f"{one.target} {one.tau:.2f}" for one in answer.left_out[code]]
+        table.add_row(code, "0%", "", "", "", ", ".join(helped[:3]))
     return table
 
 
@@ -97,7 +109,7 @@ def _alternatives(answer: Allocation) -> Table:
             format_count(other.n_params),
             format_count(other.tokens),
             f"{worse:.4f}",
-            *([] if not drawn else ["" if chance is None else f"{chance:.0%}"]),
+            *([] if not drawn else ["" if chance is None else probability(chance)]),
         )
     return table
 
@@ -123,8 +135,8 @@ def _largest(mixture: Mapping[str, float], n: int = 3) -> str:
     )
 
 
-def _moves(answer: Allocation) -> Table:
+def _moves(felt: Sequence[Sensitivity]) -> Table:
     table = Table("number", "change", "objective", box=None)
-    for one in answer.sensitivity[:MOST_SENSITIVITIES]:
+    for one in felt[:MOST_SENSITIVITIES]:
         table.add_row(one.name, one.change, f"{one.objective_change:+.4f}")
     return table

@@ -47,6 +47,10 @@ def build(
     max_bytes: Annotated[
         str | None, typer.Option(help="Text of the dataset to take of a language at most.")
     ] = None,
+    udhr: Annotated[
+        bool,
+        typer.Option("--udhr", help="The Declaration of Human Rights: many languages, little."),
+    ] = False,
     eval_lines: Annotated[int, typer.Option(min=1, help="Evaluation lines a language.")] = 800,
     seed: Annotated[int, typer.Option(help="Of the split and of the order of lines.")] = 0,
     cache: CacheOption = None,
@@ -65,6 +69,7 @@ def build(
         folder=folder,
         dataset=dataset,
         parts=part,
+        udhr=udhr,
         eval_lines=eval_lines,
         seed=seed,
         root=root,
@@ -186,7 +191,7 @@ def _sources_text(listed: SourceList) -> RenderableType:
     for source in listed.sources:
         table.add_row(
             source.name,
-            f"{source.n_bytes / 1e6:.0f}",
+            "" if source.n_bytes is None else f"{source.n_bytes / 1e6:.0f}",
             source.pin,
             source.licence,
             "yes" if source.cached else "no",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.cli.fit_text import Fits, several_text, sweep_text
+from atlas_scaling.cli.law_option import law_of, pairs, two_numbers
+from atlas_scaling.cli.output import JsonFlag, emit, share_done
 from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
+    from atlas_scaling.fitting.pooled import PooledFit
+    from atlas_scaling.fitting.result import Fit
     from atlas_scaling.laws.base import Law
 
 COMPARE_EXAMPLE = "Example: atlas compare atlas-demo/runs --target swe_Latn --target spa_Latn"
@@ -38,9 +42,16 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of starting points and r
 
 def fit_command(
     runs: Runs,
-    law: Annotated[str, typer.Option("--law", help="Name of the law.")] = "chinchilla",
+    law: Annotated[
+        str, typer.Option("--law", help="Name of the law, or your own: my_law.py:MyLaw.")
+    ] = "chinchilla",
     target: Annotated[
-        str | None, typer.Option("--target", help="Language whose loss is fitted.")
+        list[str] | None,
+        typer.Option("--target", help="Language whose loss is fitted; again for more, or all."),
+    ] = None,
+    shared: Annotated[
+        str | None,
+        typer.Option("--shared", help="One value for all targets of: alpha,beta. Else each own."),
     ] = None,
     variant: Annotated[
         str | None, typer.Option("--variant", help="Of atlas: target, other or full.")
@@ -54,8 +65,18 @@ def fit_command(
     fix: Annotated[
         list[str] | None, typer.Option("--fix", help="A parameter held at a value: E=1.7.")
     ] = None,
+    bound: Annotated[
+        list[str] | None, typer.Option("--bound", help="Limits of a parameter: alpha=0.1:0.6.")
+    ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option("--prior", help="Pull a parameter to a value, +- a deviation: E=1.7:0.1."),
+    ] = None,
     estimator: Annotated[str, typer.Option("--estimator", help="huber, lad or lsq.")] = "huber",
     delta: Annotated[float | None, typer.Option("--delta", help="Of huber; 1e-3.")] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Fit with many deltas instead, lad to lsq.")
+    ] = False,
     bootstrap: Annotated[int, typer.Option("--bootstrap", help="Refits for intervals.")] = 200,
     resample: Annotated[str, typer.Option("--resample", help="run, pairs or wild.")] = "run",
     level: Annotated[float, typer.Option("--level", help="Of the intervals.")] = 0.9,
@@ -75,35 +96,124 @@ def fit_command(
     column: Column = None,
     where: Where = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Save the fit here (JSON, .npz beside).")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Save the fit (JSON, .npz beside); a folder for several targets."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw it: .html with all figures, or .svg, .png, .csv."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit a scaling law to runs: parameters, intervals, and what the data can tell."""
+    if plot is not None:
+        from atlas_scaling.report.fit_pages import check_page_or_figure
+
+        check_page_or_figure(plot)
+    made = law_of(law, variant, sources, tie, fix, bound)
+    table = _table(runs, column, where)
+    options: dict[str, Any] = {
+        "unit": unit,
+        "lr_state": lr_state,
+        "continued": continued,
+        "zero_shot": True if zero_shot else None,
+        "weights": weights,
+        "seed": seed,
+    }
+    how: dict[str, Any] = {
+        "estimator": estimator,
+        "delta": delta,
+        "bootstrap": bootstrap,
+        "level": level,
+    }
+    alone: dict[str, Any] = {"resample": resample, "starts": starts, "priors": _priors(prior)}
+    if len(target or ()) > 1 or target == ["all"] or shared is not None:
+        if sweep:
+            raise InputError("a sweep is of one target", value=target, where="--sweep")
+        targets = None if target in (None, ["all"]) else target
+        _check_folder(output)
+        several: Fits | PooledFit
+        if shared is None:
+            several = _each(table, made, targets, options | how | alone)
+        else:
+            _refuse(resample != "run" or starts is not None or bool(prior), "--shared")
+            several = _pooled(table, made, targets, shared, options | how)
+        _save_several(several.fits, output, plot)
+        emit(several, as_json=as_json, text=several_text)
+        return
+    options["target"] = target[0] if target else None
+    if sweep:
+        from atlas_scaling.fitting.sweep import sweep_delta
+
+        _refuse(output is not None or plot is not None or estimator != "huber", "--sweep")
+        swept = sweep_delta(table, made, **options, priors=alone["priors"], starts=starts)
+        emit(swept, as_json=as_json, text=sweep_text)
+        return
     from atlas_scaling.fitting.api import fit
     from atlas_scaling.fitting.show import fit_text
 
-    made = _law(law, variant, sources, tie, fix)
-    result = fit(
-        _table(runs, column, where),
-        made,
-        target=target,
-        estimator=estimator,
-        delta=delta,
-        bootstrap=bootstrap,
-        resample=resample,
-        level=level,
-        starts=starts,
-        seed=seed,
-        unit=unit,
-        lr_state=lr_state,
-        continued=continued,
-        zero_shot=True if zero_shot else None,
-        weights=weights,
-    )
+    result = fit(table, made, **options, **how, **alone)
     if output is not None:
         result.save(output)
+    if plot is not None:
+        from atlas_scaling.report.fit_pages import write_fits
+
+        write_fits([result], plot)
     emit(result, as_json=as_json, text=fit_text)
+
+
+def _each(table: Any, law: Law, targets: Sequence[str] | None, options: dict[str, Any]) -> Fits:
+    from atlas_scaling.fitting.pooled import fit_each
+
+    with share_done("fitting") as done:
+        return Fits(fit_each(table, law, targets=targets, done=done, **options))
+
+
+def _pooled(
+    table: Any, law: Law, targets: Sequence[str] | None, shared: str, options: dict[str, Any]
+) -> PooledFit:
+    from atlas_scaling.fitting.pooled import fit_pooled
+
+    names = tuple(name.strip() for name in shared.split(",") if name.strip())
+    return fit_pooled(table, law, targets=targets, shared=names, **options)
+
+
+def _save_several(fits: Mapping[str, Fit], output: Path | None, plot: Path | None) -> None:
+    """One file a target in the folder ``output``; all in one page or figure ``plot``."""
+    if output is not None:
+        for target, one in fits.items():
+            one.save(output / f"{target}.json")
+    if plot is not None:
+        from atlas_scaling.report.fit_pages import write_fits
+
+        write_fits(list(fits.values()), plot)
+
+
+def _check_folder(output: Path | None) -> None:
+    if output is not None and output.suffix:
+        raise InputError(
+            "several fits are saved in a folder, one file a language",
+            value=str(output),
+            where="--output",
+            remedy="-o fits",
+        )
+
+
+def _priors(given: Sequence[str] | None) -> dict[str, tuple[float, float]] | None:
+    found = {name: two_numbers(text, "--prior") for name, text in pairs(given, "--prior")}
+    return found or None
+
+
+def _refuse(wrong: bool, option: str) -> None:
+    """An option that would be ignored is refused."""
+    if wrong:
+        raise InputError(
+            f"{option} does not go with another option that was given",
+            where=option,
+            remedy="give one of them; atlas fit --help",
+        )
 
 
 def compare_command(
@@ -124,72 +234,42 @@ def compare_command(
     ] = False,
     column: Column = None,
     where: Where = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Draw it: .html with the table, .svg, .png, .csv."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score every law on held-out data: sizes, tokens, compute and mixtures it did not see."""
-    from atlas_scaling.fitting.compare import compare
-    from atlas_scaling.fitting.show import comparison_text
+    from atlas_scaling.cli.compare_text import comparison_text
+    from atlas_scaling.fitting.comparison import compare
 
-    result = compare(
-        _table(runs, column, where),
-        law,
-        targets=target,
-        estimator=estimator,
-        delta=delta,
-        seed=seed,
-        unit=unit,
-        lr_state=lr_state,
-        continued=continued,
-    )
+    if output is not None:
+        from atlas_scaling.report.fit_pages import check_page_or_figure, write_comparison
+
+        check_page_or_figure(output)
+    table = _table(runs, column, where)
+    with share_done("fitting every law to every cut") as done:
+        result = compare(
+            table,
+            None if law is None else [law_of(name) for name in law],
+            targets=target,
+            estimator=estimator,
+            delta=delta,
+            seed=seed,
+            unit=unit,
+            lr_state=lr_state,
+            continued=continued,
+            done=done,
+        )
+    if output is not None:
+        write_comparison(result, output)
     emit(result, as_json=as_json, text=comparison_text)
 
 
 def _table(runs: Path, column: Sequence[str] | None, where: Sequence[str] | None) -> Any:
-    from atlas_scaling.fitting.api import read
     from atlas_scaling.fitting.data import as_frame
-    from atlas_scaling.fitting.tables import renamed, rows_where
+    from atlas_scaling.fitting.tables import read, renamed, rows_where
 
     frame = as_frame(read(runs))
-    return rows_where(renamed(frame, dict(_pairs(column, "--column"))), where or ())
-
-
-def _law(
-    name: str,
-    variant: str | None,
-    sources: str | None,
-    tie: Sequence[str] | None,
-    fix: Sequence[str] | None,
-) -> Law:
-    from atlas_scaling import laws
-
-    options: dict[str, Any] = {}
-    if variant is not None:
-        options["variant"] = variant
-    if sources is not None:
-        from atlas_scaling.languages import normalise
-
-        options["sources"] = tuple(normalise(s.strip()) for s in sources.split(",") if s.strip())
-    law = laws.get(name, **options)
-    for one in tie or ():
-        law = law.tied(*(part.strip() for part in one.split("=")))
-    held = dict(_pairs(fix, "--fix"))
-    return law.with_fixed(**{k: _number(v, "--fix") for k, v in held.items()}) if held else law
-
-
-def _pairs(given: Sequence[str] | None, option: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise InputError(
-                f"{option} takes NAME=VALUE", value=text, where=option, remedy="like n_params=size"
-            )
-        pairs.append((name.strip(), value.strip()))
-    return pairs
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError("not a number", value=text, where=option) from None
+    return rows_where(renamed(frame, dict(pairs(column, "--column"))), where or ())

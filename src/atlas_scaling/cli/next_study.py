@@ -1,4 +1,4 @@
-"""What ``atlas plan next`` needs of studies: sizes as candidates, and a study of the answer."""
+"""Studies of runs that a plan asks for: sizes as candidates, and a YAML file of the answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.planning.decisions import CandidateRun, Decision
     from atlas_scaling.planning.next_runs import ChosenRun, NextRuns
+    from atlas_scaling.planning.two_stage_runs import StagedRun
     from atlas_scaling.study.spec import MixtureGroup, StudySpec
 
 
@@ -122,3 +123,50 @@ def _group(spec: StudySpec, place: int, runs: Sequence[ChosenRun]) -> MixtureGro
         seeds=tuple(run.seed for run in runs),
         shares=dict(first.mixture),
     )
+
+
+def write_staged_study(runs: Sequence[StagedRun], study: Path | None, output: Path) -> None:
+    """Write the study ``study`` with staged runs in place of its own.
+
+    Raises:
+        InputError: no study was given to take corpus, tokenizer and sizes from, or it lacks one of
+            the languages.
+    """
+    from atlas_scaling.config import dump_config
+    from atlas_scaling.study.mixture_spec import Stage
+    from atlas_scaling.study.spec import MixtureGroup, load_study
+
+    if study is None:
+        raise InputError(
+            "a study of these runs needs one to take its corpus and sizes from",
+            where="--study",
+            remedy="give --study SPEC",
+        )
+    spec = load_study(study)
+    wanted = {code for run in runs for _, mixture in run.stages for code in mixture}
+    lacking = sorted(wanted - set(spec.languages))
+    if lacking:
+        raise InputError(
+            "the study has no text of these languages",
+            value=lacking,
+            where=str(study),
+            remedy="add them to its languages, or name other sources",
+        )
+    groups = []
+    for place, run in enumerate(runs):
+        size = min(spec.sizes, key=lambda name: abs(spec.model_of(name).n_params - run.n_params))
+        stages = tuple(Stage(fraction=part, shares=dict(mixture)) for part, mixture in run.stages)
+        mixed = {"shares": stages[0].shares} if len(stages) == 1 else {"stages": stages}
+        groups.append(
+            MixtureGroup.model_validate(
+                {
+                    "kind": "mixture",
+                    "name": f"staged{place}" if len(stages) > 1 else f"control{place}",
+                    "sizes": (size,),
+                    "tokens": round(run.tokens),
+                    **mixed,
+                }
+            )
+        )
+    named = spec.model_copy(update={"name": f"{spec.name}-stages", "groups": tuple(groups)})
+    output.write_text(dump_config(named), encoding="utf-8")

@@ -46,13 +46,41 @@ def print_error(error: AtlasError, *, as_json: bool) -> None:
 
 @contextmanager
 def share_done(what: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr with the time left, shown from the first share that is told on."""
+    """A bar on a terminal with the time left, shown from the first share that is told on."""
+    if not sys.stderr.isatty():
+        yield lambda share: None
+        return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=1.0, visible=False)
         yield lambda share: bar.update(task, completed=share, visible=True)
+
+
+@contextmanager
+def steps_done() -> Iterator[Callable[[str, float | None], None]]:
+    """A bar on stderr with the time left, lines where that is no terminal.
+
+    Takes what is being done and the share done before it; a remark, with None for the share, stays.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    place = console(stderr=True)
+    if not place.is_terminal:
+        yield lambda text, share: place.print(text, markup=False)
+        return
+    columns = (BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=place, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def say(text: str, share: float | None) -> None:
+            if share is None:
+                place.print(text, markup=False)
+            else:
+                bar.update(task, description=text, completed=share)
+
+        yield say
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.planning.capacity_law import CapacityLaw
+    from atlas_scaling.planning.next_runs import Information
     from atlas_scaling.report.plan_page import PlanAnswer
     from atlas_scaling.transfer.matrix import TransferMatrix
 
@@ -56,6 +57,10 @@ def expand(
         typer.Option(help="Share of its reducible loss that more parameters would remove."),
     ] = None,
     fit: FitOption = None,
+    added_fit: Annotated[
+        list[Path] | None,
+        typer.Option(help="A capacity fit of an added language, whose loss is wanted; repeat it."),
+    ] = None,
     output: PlotOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -72,6 +77,7 @@ def expand(
         tokens=_count(tokens, "--tokens"),
         capacity_share=capacity_share,
         law=_capacity_law(fit),
+        added=_added_laws(added_fit),
     )
     _show(answer, as_json, expansion_text, output)
 
@@ -86,6 +92,10 @@ def start(
     share: Annotated[float, typer.Option(help="Share of the target in these tokens.")] = 1.0,
     unique: Annotated[
         str | None, typer.Option(help="Distinct tokens of the target that there are.")
+    ] = None,
+    base_tokens: Annotated[
+        str | None,
+        typer.Option(help="Tokens of the target that your checkpoint saw: 5B; widens the range."),
     ] = None,
     scratch: Annotated[
         Path | None,
@@ -112,6 +122,7 @@ def start(
         tokens=parse_count(tokens, name="--tokens"),
         share=share,
         unique_tokens=_count(unique, "--unique"),
+        base_language_tokens=_count(base_tokens, "--base-tokens"),
         scratch=scratch,
         continued=continued,
         crossovers=dict(_crossover(text) for text in crossover or ()),
@@ -131,6 +142,11 @@ def cost(
         typer.Option(help="a100, h100, h200, gh200, mi300x or cpu-core; all if left out."),
     ] = None,
     devices: Annotated[int, typer.Option(help="How many work at once.")] = 1,
+    peak: Annotated[
+        str | None, typer.Option(help="FLOP/s of one, instead of the data sheet's: 989e12.")
+    ] = None,
+    power: Annotated[float | None, typer.Option(help="Watts of one, likewise.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Bytes of one, likewise: 80e9.")] = None,
     mfu: Annotated[float | None, typer.Option(help="Share of the peak reached.")] = None,
     tokens_per_second: Annotated[
         str | None, typer.Option(help="Measured, of all devices together; instead of peak and MFU.")
@@ -147,16 +163,20 @@ def cost(
     as_json: JsonFlag = False,
 ) -> None:
     """Accelerator-hours, wall-clock, energy and money of a training run."""
-    from atlas_scaling.accelerators import ACCELERATORS
     from atlas_scaling.cli.plan_text import cost_text
-    from atlas_scaling.planning.cost import PUE
+    from atlas_scaling.planning.cost import PUE, chosen_accelerators
     from atlas_scaling.planning.cost import cost as cost_of
 
     answer = cost_of(
         n_params=_count(params, "--params"),
         tokens=_count(tokens, "--tokens"),
         flops=_count(flops, "--flops"),
-        accelerators=accelerator or tuple(ACCELERATORS),
+        accelerators=chosen_accelerators(
+            accelerator,
+            peak_flops=_count(peak, "--peak"),
+            power_w=power,
+            memory_bytes=_count(memory, "--memory"),
+        ),
         devices=devices,
         mfu=mfu,
         tokens_per_second=_count(tokens_per_second, "--tokens-per-second"),
@@ -205,13 +225,13 @@ def allocate(
     ] = None,
     fit: Annotated[
         list[Path] | None,
-        typer.Option(help="A saved fit of a target; published laws stand in for the others."),
+        typer.Option(help="A saved fit of a target; one without borrows a relative's."),
     ] = None,
     matrix: Annotated[
         Path | None, typer.Option(help="Transfer scores; the published 38x38 if left out.")
     ] = None,
     like: Annotated[
-        list[str] | None, typer.Option(help="Whose published law a target borrows: ca=es.")
+        list[str] | None, typer.Option(help="Whose law a target borrows: ca=es.")
     ] = None,
     interference: Annotated[
         bool, typer.Option("--interference", help="Count negative transfer of the matrix too.")
@@ -277,6 +297,9 @@ def next_command(
     all_parameters: Annotated[
         bool, typer.Option("--all-parameters", help="Narrow all parameters, not the decision.")
     ] = False,
+    information: Annotated[
+        str, typer.Option(help="draws, or jacobian: of the law at the fitted values.")
+    ] = "draws",
     most_runs: Annotated[int, typer.Option(help="Most runs in all.")] = 8,
     output: Annotated[
         Path | None,
@@ -313,6 +336,7 @@ def next_command(
         flops=flops,
         candidates=next_study.candidates(fitted, flops, _sizes(size, False), study),
         criterion="parameters" if all_parameters else "decision",
+        information=cast("Information", information),
         unique=texts,
         max_runs=most_runs,
     )
@@ -320,6 +344,62 @@ def next_command(
         next_study.write_study(answer, study, output)
         output = None
     _show(answer, as_json, next_text, output)
+
+
+@app.command(
+    epilog="Example: atlas plan schedule --fit two-stage.json --flops 1e21 --unique ca=10B"
+)
+def schedule(
+    flops: Annotated[str, typer.Option(help="Training compute of the run: 1e21.")],
+    fit: Annotated[
+        Path | None, typer.Option(help="A saved fit of the law atlas_two_stage to staged runs.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The language it is for; a fit says it itself.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Without a fit: a further language; repeat it.")
+    ] = None,
+    params: Annotated[str | None, typer.Option(help="Model size, if it is fixed: 2B.")] = None,
+    unique: Annotated[
+        list[str] | None, typer.Option(help="Distinct tokens there are: ca=10B; repeat it.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="A study to take corpus and sizes of missing runs from.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The missing runs as a study (.yaml, with --study), or a drawing: .html, .png.",
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """A multilingual stage and then one with more of the target: how long, which mixtures.
+
+    Only runs whose mixture changes tell what the order is worth; without them the answer is which
+    runs are missing.
+    """
+    from atlas_scaling.cli import next_study
+    from atlas_scaling.cli.plan_text import schedule_text
+    from atlas_scaling.fitting.result import Fit
+    from atlas_scaling.planning.two_stage import two_stages
+    from atlas_scaling.units import parse_count
+
+    answer = two_stages(
+        None if fit is None else Fit.load(fit),
+        flops=parse_count(flops, name="--flops"),
+        target=target,
+        sources=source or (),
+        n_params=_count(params, "--params"),
+        unique=_numbers(unique, "--unique"),
+    )
+    if output is not None and output.suffix in (".yaml", ".yml"):
+        next_study.write_staged_study(answer.missing, study, output)
+        output = None
+    _show(answer, as_json, schedule_text, output)
 
 
 @app.command(epilog="Example: atlas plan export plan.json --to megatron --paths data/{language}")
@@ -412,13 +492,16 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str] | None:
 
 
 def _numbers(texts: list[str] | None, option: str) -> dict[str, float] | None:
-    """``ca=10B`` or ``ca=0.3`` as numbers by code."""
+    """``ca=10B`` or ``ca=0.3`` as numbers by code; 0 is a number too."""
     from atlas_scaling.units import parse_count
 
     pairs = _pairs(texts, option)
     if pairs is None:
         return None
-    return {code: parse_count(value, name=f"{option} {code}") for code, value in pairs.items()}
+    return {
+        code: 0.0 if value in ("0", "0.0", "0%") else parse_count(value, name=f"{option} {code}")
+        for code, value in pairs.items()
+    }
 
 
 def _capacity_law(path: Path | None) -> CapacityLaw | None:
@@ -428,6 +511,23 @@ def _capacity_law(path: Path | None) -> CapacityLaw | None:
     from atlas_scaling.planning.capacity_law import capacity_law_of
 
     return capacity_law_of(Fit.load(path))
+
+
+def _added_laws(paths: list[Path] | None) -> dict[str, CapacityLaw]:
+    from atlas_scaling.errors import InputError
+    from atlas_scaling.planning.capacity_law import capacity_law_of
+
+    laws = {}
+    for path, fit in zip(paths or (), _fits(paths), strict=True):
+        if fit.target is None:
+            raise InputError(
+                "this fit does not say which language's loss it is of",
+                value=str(path),
+                where="--added-fit",
+                remedy="fit with --target",
+            )
+        laws[fit.target] = capacity_law_of(fit)
+    return laws
 
 
 def _count(text: str | None, option: str) -> float | None:

@@ -11,13 +11,14 @@ from rich.text import Text
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from atlas_scaling.answers import Estimate
     from atlas_scaling.planning.cost import CostAnswer
     from atlas_scaling.planning.expand import Expansion
     from atlas_scaling.planning.next_runs import NextRuns
     from atlas_scaling.planning.start import StartAdvice
+    from atlas_scaling.planning.two_stage import TwoStagePlan
 
 REBALANCING_WORTH_SAYING = 0.97
 OTHER_WAYS = 5
@@ -42,6 +43,8 @@ def expansion_text(answer: Expansion) -> RenderableType:
                 f"{answer.unbalanced.flops_ratio:.2f}× compute."
             )
         )
+    for code, loss in answer.added_loss.items():
+        parts.append(Text(f"\nLoss of {code}, newly added: {_estimate(loss)}"))
     parts += [Text("\nOther ways to the same loss:\n"), _other_ways(answer)]
     parts.append(closing_text(answer.source, answer.warnings))
     return Group(*parts)
@@ -96,7 +99,9 @@ def start_text(answer: StartAdvice) -> RenderableType:
     if answer.likely_range is not None:
         table.add_row("range", f"{_range(answer.likely_range)}: {answer.range_basis}")
     if answer.probability_scratch_better is not None:
-        table.add_row("chance that scratch is better", f"{answer.probability_scratch_better:.0%}")
+        table.add_row(
+            "chance that scratch is better", probability(answer.probability_scratch_better)
+        )
     for name, tokens_read in answer.readings.items():
         table.add_row(f"  {name}", format_count(tokens_read))
     base = answer.basis.description
@@ -161,6 +166,66 @@ def next_text(answer: NextRuns) -> RenderableType:
             f"{run.interval_left:.0%}",
         )
     return Group(Text(head), table, closing_text(answer.source, answer.warnings))
+
+
+def schedule_text(answer: TwoStagePlan) -> RenderableType:
+    """The stages and what the second saves; or the runs that would tell."""
+    if answer.schedule is None or answer.one_stage is None:
+        head = f"Not told by the runs there are: {answer.reason}.\n\nThese would tell:\n"
+        table = Table("parameters", "tokens", "stages", "FLOPs", box=None)
+        for run in answer.missing:
+            stages = "; then ".join(f"{part:.0%} of it on {_shares(m)}" for part, m in run.stages)
+            size, tokens = format_count(run.n_params), format_count(run.tokens)
+            table.add_row(size, tokens, stages, f"{run.flops:.3g}")
+        total = Text(
+            f"\n{answer.flops:.3g} FLOPs in all. --study SPEC -o stages.yaml writes a study. "
+            "Together with runs of other sizes and mixtures they are fitted by: atlas fit RUNS "
+            f"--law atlas_two_stage --target {answer.target} -o two-stage.json"
+        )
+        return Group(Text(head), table, total, closing_text(answer.source, answer.warnings))
+    plan, one = answer.schedule, answer.one_stage
+    head = (
+        f"{format_count(plan.n_params)} parameters on {format_count(plan.tokens)} tokens, "
+        f"{answer.flops:.3g} FLOPs:\n"
+    )
+    table = Table("stage", "tokens", "mixture", box=None)
+    for number, stage in enumerate(plan.stages, start=1):
+        tokens = format_count(stage.fraction * plan.tokens)
+        table.add_row(str(number), f"{tokens} ({stage.fraction:.0%})", _shares(stage.mixture))
+    lines = [
+        f"\nLoss of {answer.target}: {_estimate(plan.loss)}",
+        f"With one mixture throughout: {_estimate(one.loss)}, {format_count(one.n_params)} "
+        f"parameters on {_shares(one.stages[0].mixture)}",
+    ]
+    if answer.probability_better is not None:
+        lines.append(
+            f"The second stage saves {_estimate(answer.gain)}; chance that it helps: "
+            f"{probability(answer.probability_better)}"
+        )
+    return Group(
+        Text(head), table, Text("\n".join(lines)), closing_text(answer.source, answer.warnings)
+    )
+
+
+def probability(share: float) -> str:
+    """``37 %`` in whole per cent; what is merely small or near one is not printed as none or all.
+
+    >>> probability(0.004), probability(0.37), probability(0.9999)
+    ('<1%', '37%', '>99%')
+    """
+    if share < 0.01:
+        return "<1%"
+    return ">99%" if share > 0.99 else f"{share:.0%}"
+
+
+def _shares(mixture: Mapping[str, float]) -> str:
+    return ", ".join(f"{code} {share:.0%}" for code, share in mixture.items())
+
+
+def _estimate(loss: Estimate) -> str:
+    if loss.value is None or loss.interval is None:
+        return "?" if loss.value is None else f"{loss.value:.4f}"
+    return f"{loss.value:.4f} ({loss.interval[0]:.4f} to {loss.interval[1]:.4f})"
 
 
 def _duration(hours: float) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.cli.output import JsonFlag, console, emit
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.cli.output import JsonFlag, emit, steps_done
+from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,38 +96,39 @@ def report_command(
     check_writable(path)
     if figure is not None:
         check_figure_file(path)
-    progress = console(stderr=True)
-    report = report_from_paths(
-        sources or [],
-        targets=target or (),
-        flops=None if flops is None else parse_count(flops, name="--flops"),
-        seed=seed,
-        full=full,
-        figure=figure,
-        command=shlex.join(["atlas", *sys.argv[1:]]),
-        say=lambda text: progress.print(text, markup=False),
-    )
-    if figure is not None:
-        _save_one(report, figure, path)
-        report = Report("", "", (Section("", "", (report.figures()[figure],)),))
-    else:
-        write(report, path)
-    if figures is not None:
-        save_figures(report.figures().values(), figures)
+    budget = None if flops is None else parse_count(flops, name="--flops")
+    with steps_done() as say:
+        report = report_from_paths(
+            sources or [],
+            targets=target or (),
+            flops=budget,
+            seed=seed,
+            full=full,
+            figure=figure,
+            command=shlex.join(["atlas", *sys.argv[1:]]),
+            say=say,
+        )
+        if figure is not None:
+            _save_one(report, figure, path)
+            report = Report("", "", (Section("", "", (report.figures()[figure],)),))
+        else:
+            write(report, path)
+        if figures is not None:
+            save_figures(report.figures().values(), figures)
     emit(_written(report, path), as_json=as_json, text=_text)
 
 
 def _save_one(report: Report, name: str, path: Path) -> Path:
+    from atlas_scaling.report.catalogue import entry_of
     from atlas_scaling.report.figure import save_figure
 
     figures = report.figures()
     if name not in figures:
-        remedy = nearest(name, figures) or f"what there is: {', '.join(figures) or 'nothing'}"
         raise InputError(
             "these runs do not give this figure",
             value=name,
             where="--figure",
-            remedy=f"{remedy}; what each needs: atlas report --list",
+            remedy=f"it needs {entry_of(name).needs}; there are: {', '.join(figures) or 'none'}",
         )
     return save_figure(figures[name], path)
 

@@ -10,6 +10,7 @@ import typer
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +71,8 @@ def import_command(
 ) -> None:
     """Make one run table of other people's logs, and say what became of every row.
 
-    The map that was used, with everything written out, is saved beside the output.
+    The map that was used, with everything written out, is saved beside the output; a map of yours
+    that lies there is left as it is.
     """
     from atlas_scaling.runs.export import check_suffix, write_table
     from atlas_scaling.runs.importers.column_map import (
@@ -85,16 +87,24 @@ def import_command(
     check_suffix(output)
     if map_file is None and map_beside(source).is_file():
         map_file = map_beside(source)
-    columns = ColumnMap() if map_file is None else load_map(map_file)
-    columns = with_options(columns, column=column or (), facts=facts or ())
+    given = ColumnMap() if map_file is None else load_map(map_file)
+    columns = with_options(given, column=column or (), facts=facts or ())
+    beside = map_beside(output)
+    is_own = map_file is not None and beside.resolve() == map_file.resolve()
+    if is_own and columns != given:
+        raise InputError(
+            "the map with these options in it would be written over your own",
+            value=str(beside),
+            where="--output",
+            remedy="give the output another name, or put the options into the map",
+        )
     imported = import_runs(source, kind=kind, columns=columns)
     write_table(imported.frame, output)
-    saved = None
-    if imported.columns != ColumnMap():
-        saved = map_beside(output)
-        save_map(imported.columns, saved)
+    has_map = imported.columns != ColumnMap()
+    if has_map and not is_own:
+        save_map(imported.columns, beside)
     answer = _ImportAnswer(
-        output=str(output), map=None if saved is None else str(saved), summary=imported.summary
+        output=str(output), map=str(beside) if has_map else None, summary=imported.summary
     )
     emit(answer, as_json=as_json, text=_import_text)
 

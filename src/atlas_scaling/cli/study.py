@@ -55,7 +55,7 @@ app.command(epilog=study_design.EXAMPLE)(study_design.design)
 
 
 @app.command(
-    epilog="Examples: atlas study run demo --output demo-study; "
+    epilog="Example: atlas study run demo --output demo-study, or "
     "atlas study run demo --engine slurm -O partition=cpu -O time=4h -O runs_per_job=4"
 )
 def run(

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.api import fit
-    from atlas_scaling.fitting.compare import Comparison, compare
+    from atlas_scaling.fitting.comparison import Comparison, compare
     from atlas_scaling.fitting.result import Fit
 
 __all__ = ["Comparison", "Fit", "compare", "fit"]
 
-_HOMES: Final = {"fit": "api", "compare": "compare", "Comparison": "compare", "Fit": "result"}
+_HOMES: Final = {"fit": "api", "compare": "comparison", "Comparison": "comparison", "Fit": "result"}
 
 
 def __getattr__(name: str) -> Any:

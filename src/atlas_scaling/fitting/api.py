@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +18,8 @@ from atlas_scaling.fitting.objective import Coordinates, Estimator, Prior, Probl
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.result import Fit, FitStatus, identified
 from atlas_scaling.fitting.starts import Search, search
+from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -295,26 +295,3 @@ def enough_rows(observations: Observations, coordinates: Coordinates) -> None:
             where="data",
             remedy="add evaluations, or fix parameters: law.with_fixed(E=1.7)",
         )
-
-
-def read(data: Any) -> Any:
-    """``data`` itself, or the runs at a path: a folder of runs, or a table."""
-    if not isinstance(data, str | Path):
-        return data
-    path = Path(data)
-    if path.is_dir():
-        from atlas_scaling.runs.store import read_runs
-
-        return read_runs(path)
-    from atlas_scaling.fitting.tables import read_table
-
-    return read_table(path)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """BLAS on one thread: its own threads cost more than they gain on matrices of this size."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        yield

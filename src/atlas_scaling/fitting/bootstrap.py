@@ -27,8 +27,11 @@ from atlas_scaling.laws.base import FloatArray
 
 RESAMPLES: Final = ("run", "pairs", "wild")
 
-TOLERANCE: Final = 1e-9
+TOLERANCE: Final = 1e-8
 """Refits stop when less than this share of the objective is to gain: far below sampling error."""
+
+NEAR: Final = 1e-5
+"""The same for the tangents that lead there."""
 
 _RIVALS: Final = 3
 _PILOT: Final = 20
@@ -104,7 +107,7 @@ def refitted(
     deltas = estimator.stages()
     here = np.tile(start, (len(rows), 1))
     ahead = minimise(
-        tangent, here, rows, delta=deltas[-1], tolerance=1e-5, max_iterations=60, mu=0.1
+        tangent, here, rows, delta=deltas[-1], tolerance=NEAR, max_iterations=60, mu=0.1
     ).theta
     there, now = (values_at(problem, theta, rows, deltas[-1]) for theta in (ahead, here))
     theta = np.where((there < now)[:, None], ahead, here)

@@ -12,7 +12,7 @@ be an input of a user's law.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError, nearest
-from atlas_scaling.fitting.inputs import Mixtures, build_inputs
+from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 from atlas_scaling.units import LossUnit
@@ -28,7 +28,9 @@ from atlas_scaling.units import LossUnit
 if TYPE_CHECKING:
     import polars as pl
 
-REQUIRED: Final = ("n_params", "tokens", "loss")
+FEW: Final = 1e5
+"""Counts of parameters and tokens that end below this may be written in another unit."""
+
 LOSS_COLUMN: Final = {
     LossUnit.NATS_PER_TOKEN: "loss",
     LossUnit.BITS_PER_BYTE: "bits_per_byte",
@@ -91,8 +93,8 @@ def as_frame(data: Any) -> pl.DataFrame:
         return frame
     if isinstance(frame, Mapping):
         return pl.DataFrame(dict(frame))
-    if hasattr(frame, "columns") and hasattr(frame, "to_numpy"):  # pandas, without importing it
-        return pl.DataFrame({str(c): frame[c].tolist() for c in frame.columns}, strict=False)
+    if hasattr(frame, "columns") and hasattr(frame, "notna"):
+        return _from_pandas(frame)
     raise InputError(
         "this is no table of runs",
         value=type(frame).__name__,
@@ -101,9 +103,33 @@ def as_frame(data: Any) -> pl.DataFrame:
     )
 
 
-def facts_of(frame: pl.DataFrame, target: str | None) -> DataFacts:
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    """A pandas frame, without pandas or pyarrow; its several kinds of missing become null."""
+    import polars as pl
+
+    columns = [
+        pl.Series(
+            str(name), frame[name].astype(object).where(frame[name].notna(), None).tolist(),
+            strict=False,
+        )
+        for name in frame.columns
+    ]  # fmt: skip
+    return pl.DataFrame(columns)
+
+
+def targets_of(frame: pl.DataFrame) -> list[str | None]:
+    """Languages with a loss that some run was trained on; [None] where the table names none."""
+    column = next((c for c in ("language", "eval_domain") if c in frame.columns), None)
+    if column is None:
+        return [None]
+    present = sorted(map(str, frame[column].drop_nulls().unique().to_list()))
+    known = languages_of(frame)
+    trained = [t for t in present if known is None or t in known]
+    return [*(trained or present)]
+
+
+def facts_of(frame: pl.DataFrame, target: str | None, mixtures: Mixtures | None) -> DataFacts:
     """Target language and what it was trained with."""
-    mixtures = Mixtures.of(frame)
     if mixtures is None:
         return DataFacts(target=target)
     return DataFacts(
@@ -129,15 +155,18 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
     if "language" not in frame.columns and "eval_domain" in frame.columns:
         frame = frame.rename({"eval_domain": "language"})
     column = LOSS_COLUMN[selection.unit]
-    _check_columns(frame, ("n_params", "tokens", column))
+    frame = with_numbers(frame, ("n_params", "tokens", column))
+    _one_unit(frame, selection.unit)
     sieve = _Sieve(frame.with_columns(pl.col(column).alias("_loss")))
     target = _pick_target(sieve, selection)
     _one_tokenizer(sieve.frame, selection.unit)
     _pick_schedule(sieve, selection)
     _drop_bad_numbers(sieve, column)
     _drop_repeats(sieve)
-    if target is not None and not selection.zero_shot:
-        _drop_zero_shot(sieve, target)
+    mixtures = Mixtures.of(sieve.frame)
+    if target is not None and mixtures is not None and not selection.zero_shot:
+        mixtures = _without_zero_shot(sieve, target, mixtures)
+    _refuse_too_high(sieve, column, law.largest, selection.unit)
     frame = sieve.frame
     if not frame.height:
         raise InputError(
@@ -145,9 +174,9 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
             value=[f"{d.rows} rows: {d.reason}" for d in sieve.dropped],
             where="data",
         )
-    facts = facts_of(frame, target)
+    facts = facts_of(frame, target, mixtures)
     law = law.adapted(facts)
-    x, notes = build_inputs(frame, law, facts)
+    x, notes = build_inputs(frame, law, facts, mixtures)
     run_ids, run = np.unique(_run_ids(frame), return_inverse=True)
     observations = Observations(
         x=x,
@@ -155,7 +184,7 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
         run=run.reshape(-1).astype(np.intp),
         run_ids=tuple(map(str, run_ids)),
         weights=_weights(frame, selection.weights),
-        facets=_facets(frame),
+        facets=_facets(frame, mixtures),
         facts=facts,
         unit=selection.unit,
         notes=(*sieve.notes, *notes),
@@ -180,28 +209,45 @@ class _Sieve:
             self.dropped.append(Dropped(int(n), reason))
 
 
-def _check_columns(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
+def with_numbers(frame: pl.DataFrame, needed: Sequence[str]) -> pl.DataFrame:
+    """``frame`` with the needed columns as numbers; text that is one number a cell is read.
+
+    Raises:
+        InputError: a column is missing, or a cell is no number.
+    """
+    import polars as pl
+
     for name in needed:
         if name not in frame.columns:
             raise InputError(
                 f"the table has no column {name}",
-                value=frame.columns,
+                value=[c for c in frame.columns if not c.startswith("_")],
                 where="columns",
                 remedy=nearest(name, frame.columns) or f"say which it is: --column {name}=THEIRS",
             )
-        if not frame.schema[name].is_numeric():
+        column = frame[name]
+        if column.dtype.is_numeric():
+            continue
+        text = column.cast(pl.String, strict=False).str.strip_chars()
+        numbers = text.cast(pl.Float64, strict=False)
+        bad = (numbers.is_null() & text.is_not_null() & (text != "")).arg_true()
+        if len(bad) or numbers.is_null().all():
+            row = int(bad[0]) if len(bad) else 0
             raise InputError(
                 f"the column {name} is not numbers",
-                value=frame[name].drop_nulls().head(3).to_list(),
-                where=f"column {name}",
-                remedy="write plain numbers such as 1.4e9",
+                value=column[row],
+                where=f"row {row + 1} of the table, column {name} ({len(bad)} rows in all)",
+                remedy="write plain numbers such as 1.4e9; atlas runs import reads 7B and 400M",
             )
+        frame = frame.with_columns(numbers.alias(name))
+    return frame
 
 
 def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
     import polars as pl
 
-    if "language" not in sieve.frame.columns:
+    named = "language" in sieve.frame.columns and sieve.frame["language"].is_not_null().any()
+    if not named:
         if selection.target is not None:
             raise InputError(
                 "the table does not say which language a loss is of",
@@ -246,6 +292,27 @@ def _known_as(target: str, present: list[str]) -> str:
     )
 
 
+def _one_unit(frame: pl.DataFrame, unit: LossUnit) -> None:
+    """Refuse a table that says its losses are in another unit, or in several."""
+    if "loss_unit" not in frame.columns or unit is not LossUnit.NATS_PER_TOKEN:
+        return
+    named = sorted(map(str, frame["loss_unit"].drop_nulls().unique().to_list()))
+    if len(named) > 1:
+        raise InputError(
+            "losses of several units in one column; a fit never mixes units",
+            value=named,
+            where="column loss_unit",
+            remedy=f"take the rows of one: --where loss_unit={named[0]}",
+        )
+    if named and named[0] not in (unit.value, "nats", "nats/token"):
+        raise InputError(
+            f"the table's losses are in {named[0]}",
+            value=unit.value,
+            where="column loss_unit",
+            remedy="have them converted: atlas runs import FILE -o runs.parquet",
+        )
+
+
 def _one_tokenizer(frame: pl.DataFrame, unit: LossUnit) -> None:
     if unit is not LossUnit.NATS_PER_TOKEN or "tokenizer" not in frame.columns:
         return
@@ -285,19 +352,15 @@ def _pick_schedule(sieve: _Sieve, selection: Selection) -> None:
             where="lr_state",
             remedy=f"one of {', '.join(sorted(stated))}, or all",
         )
-    others = {s: n for s, n in stated.items() if s != state}
+    others = ", ".join(f"{n} {s}" for s, n in sorted(stated.items()) if s != state)
     sieve.drop(
         pl.col("lr_state").fill_null("unknown") != state,
-        f"learning rate not {state}: a fit compares one state only",
+        f"learning rate not {state}{f' ({others})' if others else ''}: a fit compares one state",
     )
-    if others:
-        sieve.notes.append(
-            f"fitted on evaluations at the {state} learning rate; left out: "
-            + ", ".join(f"{n} {s}" for s, n in sorted(others.items()))
-        )
 
 
 def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
+    """Drop what is missing, refuse what cannot be, doubt what may be meant otherwise."""
     import polars as pl
 
     loss = pl.col("_loss")
@@ -318,6 +381,25 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
                 f"({bad.height} rows in all)",
                 remedy="losses are nats per token or bits per byte, counts are plain numbers",
             )
+    for name in ("n_params", "tokens"):
+        most = sieve.frame[name].max()
+        if isinstance(most, int | float) and most < FEW:
+            sieve.notes.append(f"{name} goes up to {most:.3g}: counts, or thousands or millions?")
+
+
+def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
+    """Of the rows that enter: a model may be this bad on a language that it never saw."""
+    import polars as pl
+
+    high = sieve.frame.filter(pl.col("_loss") > largest)
+    if high.height:
+        raise InputError(
+            f"no loss in {unit.value} is that high: another unit, or a run that diverged",
+            value=high["_loss"][0],
+            where=f"row {high['_row'][0] + 1} of the table, column {column} "
+            f"({high.height} rows in all)",
+            remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
+        )
 
 
 def _drop_repeats(sieve: _Sieve) -> None:
@@ -326,6 +408,11 @@ def _drop_repeats(sieve: _Sieve) -> None:
 
     frame = sieve.frame
     if "run_id" not in frame.columns:
+        plain = [c for c, t in frame.schema.items() if c != "_row" and not t.is_nested()]
+        sieve.frame = frame.unique(subset=plain, keep="first", maintain_order=True)
+        if sieve.frame.height < frame.height:
+            n = frame.height - sieve.frame.height
+            sieve.dropped.append(Dropped(n, "equal to another row, and no column run_id"))
         return
     key = ["run_id", "step" if "step" in frame.columns else "tokens"]
     twice = frame.group_by(key).agg(
@@ -346,17 +433,17 @@ def _drop_repeats(sieve: _Sieve) -> None:
         sieve.dropped.append(Dropped(repeats, "the same evaluation again"))
 
 
-def _drop_zero_shot(sieve: _Sieve, target: str) -> None:
-    mixtures = Mixtures.of(sieve.frame)
-    if mixtures is None or target not in mixtures.languages:
-        return
+def _without_zero_shot(sieve: _Sieve, target: str, mixtures: Mixtures) -> Mixtures:
+    """Drop the rows of runs that were not trained on the target; mixtures of those left."""
+    if target not in mixtures.languages:
+        return mixtures
     seen = mixtures.shares(target) > 0
     n = int((~seen).sum())
-    if n:
-        import polars as pl
-
-        sieve.frame = sieve.frame.filter(pl.Series(seen))
-        sieve.dropped.append(Dropped(n, f"of a run not trained on {target}"))
+    if not n:
+        return mixtures
+    sieve.frame = sieve.frame.filter(seen)
+    sieve.dropped.append(Dropped(n, f"of a run not trained on {target}"))
+    return mixtures.of_rows(seen)
 
 
 def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
@@ -371,8 +458,7 @@ def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
 def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
     if column is None:
         return None
-    _check_columns(frame, (column,))
-    weights = frame[column].to_numpy().astype(np.float64)
+    weights = with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
@@ -384,14 +470,13 @@ def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
     return weights
 
 
-def _facets(frame: pl.DataFrame) -> dict[str, FloatArray]:
+def _facets(frame: pl.DataFrame, mixtures: Mixtures | None) -> dict[str, FloatArray]:
     n_params = frame["n_params"].to_numpy().astype(np.float64)
     tokens = frame["tokens"].to_numpy().astype(np.float64)
     facets = {"n_params": n_params, "tokens": tokens, "flops": 6.0 * n_params * tokens}
     if "flops" in frame.columns and frame.schema["flops"].is_numeric():
         flops = frame["flops"].to_numpy().astype(np.float64)
         facets["flops"] = np.where(np.isfinite(flops), flops, facets["flops"])
-    mixtures = Mixtures.of(frame)
     if mixtures is not None:
         unimax = np.zeros(frame.height, dtype=bool)
         if "group" in frame.columns:

@@ -4,6 +4,8 @@
 - ``target_tokens`` ``D_t``, ``target_unique`` ``U_t``: of the target language;
 - ``source_tokens``, ``source_unique``: one row a source of the law, (k, n);
 - ``other_tokens`` ``D_other``, ``other_unique`` ``U_other``: everything else, unique tokens summed;
+- ``target_early``, ``source_early``, ``other_early``: share of these tokens that came before the
+  present stage of a run whose mixture changes; 0 in all other runs;
 - ``family_share`` ``p_f``: share of the target's language family in the mixture;
 - ``shares``: one row a domain of the law, (k, n);
 - any other numeric column of the table, by its own name.
@@ -13,8 +15,9 @@ Where unique tokens are not recorded nothing counts as repeated (``U = inf``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SHARE_PREFIX: Final = "w_"
+SUM_TOLERANCE: Final = 0.02
 _NOT_SHARES: Final = frozenset({"w_sum"})
 
 
@@ -45,9 +49,9 @@ class Mixtures:
         if "tokens_by_language" in frame.columns:
             read = _by_language(frame, "tokens_by_language")
         if read is None and "mixture" in frame.columns:
-            read = _scaled(_by_language(frame, "mixture"), total)
+            read = _as_tokens(_by_language(frame, "mixture"), frame, total)
         if read is None:
-            read = _scaled(_share_columns(frame), total)
+            read = _as_tokens(_share_columns(frame), frame, total)
         if read is None:
             return None
         languages, tokens = read
@@ -61,6 +65,16 @@ class Mixtures:
                     [known[1][row[lang]] if lang in row else missing for lang in languages]
                 )
         return cls(tuple(languages), tokens, unique)
+
+    def of_rows(self, rows: NDArray[np.bool_]) -> Mixtures:
+        """Of some of the rows, with the languages that these train on."""
+        tokens = self.tokens[:, rows]
+        met = np.flatnonzero((tokens > 0).any(axis=1))
+        return Mixtures(
+            tuple(self.languages[i] for i in met),
+            tokens[met],
+            None if self.unique is None else self.unique[met][:, rows],
+        )
 
     def row(self, language: str) -> int | None:
         """Row of a language; None where no mixture has it."""
@@ -95,24 +109,47 @@ class Mixtures:
         return tuple(sorted(met, key=lambda language: (-round(weight[language], 9), language)))
 
 
+def languages_of(frame: pl.DataFrame) -> tuple[str, ...] | None:
+    """The languages of ``Mixtures.of(frame)``, without its arrays; None where there are none."""
+    import polars as pl
+
+    for column in ("tokens_by_language", "mixture"):
+        if column in frame.columns and isinstance(frame.schema[column], pl.List):
+            entries = frame.lazy().select(pl.col(column).explode(empty_as_null=True))
+            codes = entries.select(pl.col(column).struct.field("language").unique()).collect()
+            found = codes["language"].drop_nulls().sort().to_list()
+            if found:
+                return tuple(found)
+    mixtures = Mixtures.of(frame)
+    return None if mixtures is None else mixtures.languages
+
+
 def build_inputs(
-    frame: pl.DataFrame, law: Law, facts: DataFacts
+    frame: pl.DataFrame, law: Law, facts: DataFacts, mixtures: Mixtures | None = None
 ) -> tuple[dict[str, FloatArray], list[str]]:
     """The arrays ``law`` names, and notes on what had to be assumed.
+
+    Args:
+        frame: the rows.
+        law: adapted to them.
+        facts: target and sources.
+        mixtures: of the rows, where they have been read already.
 
     Raises:
         InputError: an input cannot be had from this table.
     """
-    builder = _Builder(frame, law, facts)
+    builder = _Builder(frame, law, facts, mixtures or Mixtures.of(frame))
     return {name: builder.build(name) for name in law.inputs}, builder.notes
 
 
 class _Builder:
-    def __init__(self, frame: pl.DataFrame, law: Law, facts: DataFacts) -> None:
+    def __init__(
+        self, frame: pl.DataFrame, law: Law, facts: DataFacts, mixtures: Mixtures | None
+    ) -> None:
         self.frame = frame
         self.law = law
         self.facts = facts
-        self.mixtures = Mixtures.of(frame)
+        self.mixtures = mixtures
         self.notes: list[str] = []
 
     def build(self, name: str) -> FloatArray:
@@ -124,7 +161,7 @@ class _Builder:
         if name not in self.frame.columns or not self.frame.schema[name].is_numeric():
             raise InputError(
                 f"the law {self.law.name} needs {name}: the table has no such column of numbers",
-                value=self.frame.columns,
+                value=self._columns,
                 where=name,
                 remedy=f"say which column it is: --column {name}=THEIRS",
             )
@@ -140,9 +177,23 @@ class _Builder:
             )
         return values
 
+    @property
+    def _columns(self) -> list[str]:
+        """The user's columns; those that begin with an underscore are ours."""
+        return [name for name in self.frame.columns if not name.startswith("_")]
+
     def _flops(self) -> FloatArray:
-        if "flops" in self.frame.columns:
-            return self._column("flops")
+        if "flops" in self.frame.columns and self.frame["flops"].is_not_null().any():
+            flops = self._column("flops")
+            if (flops <= 0).any():
+                row = int(np.flatnonzero(flops <= 0)[0])
+                raise InputError(
+                    "flops must be above zero",
+                    value=float(flops[row]),
+                    where=f"row {self.frame['_row'][row] + 1} of the table, column flops",
+                    remedy="leave the column out: 6 x n_params x tokens is taken then",
+                )
+            return flops
         return 6.0 * self._column("n_params") * self._column("tokens")
 
     def _unique_tokens(self) -> FloatArray:
@@ -192,7 +243,34 @@ class _Builder:
         if self.mixtures.unique is None:
             return np.full(self.frame.height, np.inf)
         trained = self.mixtures.tokens[rows] > 0
-        return np.asarray(np.where(trained, self.mixtures.unique[rows], 0.0).sum(axis=0))
+        unique = self.mixtures.unique[rows]
+        lacking = trained & ~(unique > 0)
+        if lacking.any():
+            self._note("unique tokens of others are not recorded everywhere: not repeated there")
+        known = np.where(trained & ~lacking, unique, 0.0).sum(axis=0)
+        return np.where(lacking.any(axis=0), np.inf, known)
+
+    def _target_early(self) -> FloatArray:
+        return self._early_share([self.facts.target], self._target_tokens())
+
+    def _source_early(self) -> FloatArray:
+        sources = self._sources()
+        return self._stack([self._early_share([s], self._tokens_of(s)) for s in sources])
+
+    def _other_early(self) -> FloatArray:
+        others = [] if self.mixtures is None else self._other_rows()
+        named = [self.mixtures.languages[i] for i in others] if self.mixtures is not None else []
+        return self._early_share(named, self._other_tokens())
+
+    def _early_share(self, languages: Sequence[str | None], tokens: FloatArray) -> FloatArray:
+        """Share of ``tokens`` of some languages that the column ``early_tokens`` counts."""
+        has_column = "early_tokens" in self.frame.columns
+        read = _by_language(self.frame, "early_tokens") if has_column else None
+        if read is None:
+            return np.zeros(self.frame.height)
+        rows = [i for i, language in enumerate(read[0]) if language in languages]
+        early = read[1][rows].sum(axis=0) / np.maximum(tokens, 1e-300)
+        return np.asarray(np.where(tokens > 0, np.minimum(early, 1.0), 0.0))
 
     def _shares(self) -> FloatArray:
         mixtures = self._needed_mixtures("shares")
@@ -241,8 +319,8 @@ class _Builder:
             and self.frame.schema["unique_tokens"].is_numeric()
         ):
             values = self.frame["unique_tokens"].to_numpy().astype(np.float64)
-            if np.isfinite(values).any():
-                return np.where(np.isfinite(values), values, np.inf)
+            if (known := np.isfinite(values) & (values > 0)).any():
+                return np.where(known, values, np.inf)
         self._note("unique tokens are not recorded: nothing counts as repeated")
         return np.full(self.frame.height, np.inf)
 
@@ -253,7 +331,7 @@ class _Builder:
         if self.mixtures is None:
             raise InputError(
                 f"the law {self.law.name} needs {what}, and the table says nothing of mixtures",
-                value=self.frame.columns,
+                value=self._columns,
                 where="mixture",
                 remedy="add a column mixture, or shares as columns w_<language>",
             )
@@ -274,10 +352,18 @@ class _Builder:
 
 
 def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArray] | None:
-    """A list-of-structs column as (languages, (k, n)); None where it is something else."""
+    """A column by language as (languages, (k, n)); None where it is one number a row, or empty.
+
+    Cells are lists of ``{language, value}``, as in ``RunTable.frame``, or ``{code: value}``.
+    """
     import polars as pl
 
-    if not isinstance(frame.schema[column], pl.List):
+    dtype = frame.schema[column]
+    if isinstance(dtype, pl.Struct):
+        fields = frame[column].struct.unnest()
+        values = [fields[c].cast(pl.Float64, strict=False).fill_null(0.0) for c in fields.columns]
+        return fields.columns, np.array([v.to_numpy() for v in values])
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return None
     long = (
         frame.select(pl.int_range(pl.len()).alias("i"), pl.col(column).alias("entry"))
@@ -289,10 +375,10 @@ def _by_language(frame: pl.DataFrame, column: str) -> tuple[list[str], FloatArra
         return None
     languages = sorted(long["language"].unique().to_list())
     number = {language: k for k, language in enumerate(languages)}
-    values = np.zeros((len(languages), frame.height))
+    found = np.zeros((len(languages), frame.height))
     row = long["language"].replace_strict(number, return_dtype=pl.Int64).to_numpy()
-    values[row, long["i"].to_numpy()] = long["value"].to_numpy()
-    return languages, values
+    found[row, long["i"].to_numpy()] = long["value"].to_numpy()
+    return languages, found
 
 
 def _share_columns(frame: pl.DataFrame) -> tuple[list[str], FloatArray] | None:
@@ -308,6 +394,33 @@ def _share_columns(frame: pl.DataFrame) -> tuple[list[str], FloatArray] | None:
     return [c.removeprefix(SHARE_PREFIX) for c in columns], values
 
 
-def _scaled(read: tuple[list[str], Any] | None, total: FloatArray) -> tuple[list[str], Any] | None:
-    """Shares as tokens."""
-    return None if read is None else (read[0], read[1] * total)
+def _as_tokens(
+    read: tuple[list[str], FloatArray] | None, frame: pl.DataFrame, total: FloatArray
+) -> tuple[list[str], FloatArray] | None:
+    """Shares or percentages as tokens; their sums may be off by rounding, and are made whole.
+
+    Raises:
+        InputError: a share is below zero, or shares sum to something else.
+    """
+    if read is None:
+        return None
+    languages, shares = read
+    sums = shares.sum(axis=0)
+    known = sums != 0
+    whole = np.where(np.abs(sums - 100.0) <= 100.0 * SUM_TOLERANCE, 100.0, 1.0)
+    off = known & ~(np.abs(sums / whole - 1.0) <= SUM_TOLERANCE)
+    bad = np.flatnonzero(off | (shares < 0).any(axis=0))
+    if len(bad):
+        k = int(bad[0])
+        row = frame["_row"][k] if "_row" in frame.columns else k
+        below = bool((shares[:, k] < 0).any())
+        raise InputError(
+            "a share of a mixture is below zero"
+            if below
+            else f"the shares of a mixture sum to {sums[k]:.4g}, not to 1 or 100",
+            value={c: float(v) for c, v in zip(languages, shares[:, k], strict=True) if v},
+            where=f"row {row + 1} of the table ({len(bad)} rows in all)",
+            remedy="give shares or percentages of all training tokens; other weights: "
+            "atlas runs import with mixture_unit: relative in the map",
+        )
+    return languages, shares / np.where(known, sums, 1.0) * total

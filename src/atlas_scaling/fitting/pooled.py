@@ -7,7 +7,7 @@ targets, which keeps their correlation in the draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,23 +21,21 @@ from atlas_scaling.fitting.api import (
     DEFAULT_BOOTSTRAP,
     enough_rows,
     fit_prepared,
-    one_thread,
     prepared,
-    read,
     result_of,
 )
-from atlas_scaling.fitting.bootstrap import Draws, refitted
-from atlas_scaling.fitting.compare import targets_of
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
+from atlas_scaling.fitting.bootstrap import NEAR, TOLERANCE, Draws
+from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.fitting.pooled_problem import PooledProblem
-from atlas_scaling.fitting.refine import polish
+from atlas_scaling.fitting.pooled_problem import PooledProblem, descend
+from atlas_scaling.fitting.refine import FULL
 from atlas_scaling.fitting.result import Fit, FittedParameter
-from atlas_scaling.fitting.solver import Solution, minimise
+from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.fitting.starts import Search, search
+from atlas_scaling.fitting.tables import read
 from atlas_scaling.fitting.tangent import Tangent
-from atlas_scaling.fitting.workers import spread_over
+from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -80,6 +78,7 @@ def fit_each(
     *,
     targets: Sequence[str] | None = None,
     workers: int = 1,
+    done: Callable[[float], None] | None = None,
     **options: Any,
 ) -> dict[str, Fit]:
     """One fit for each target language.
@@ -89,12 +88,15 @@ def fit_each(
         law: as for ``fit``.
         targets: the languages; None for all that have a loss and were trained on.
         workers: processes to share the work; more than one pays from some seconds of work on.
+        done: is told the share of the work that is done, now and then.
         **options: as for ``fit``.
     """
     frame = as_frame(read(data))
     named = targets or [t for t in targets_of(frame) if t is not None]
     calls = (prepared(frame, law, target=target, **options) for target in named)
-    fits = spread_over(fit_prepared, ((call,) for call in calls), workers=workers)
+    fits = spread_over(
+        fit_prepared, ((call,) for call in calls), workers=workers, done=done, n=len(named)
+    )
     return dict(zip(named, fits, strict=True))
 
 
@@ -111,6 +113,9 @@ def fit_pooled(
     seed: int = 0,
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
+    continued: bool = False,
+    zero_shot: bool | None = None,
+    weights: str | None = None,
     workers: int = 1,
 ) -> PooledFit:
     """Fit one law to many targets at once.
@@ -127,6 +132,9 @@ def fit_pooled(
         seed: of starts and draws.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
+        continued: as for ``fit``.
+        zero_shot: as for ``fit``.
+        weights: as for ``fit``.
         workers: processes to share the work.
 
     Raises:
@@ -141,13 +149,19 @@ def fit_pooled(
     blocks, observed = [], []
     for target in named:
         selection = Selection(
-            target=target, unit=loss_unit(unit), lr_state=lr_state, zero_shot=wanted.zero_shot
+            target=target,
+            unit=loss_unit(unit),
+            lr_state=lr_state,
+            continued=continued,
+            zero_shot=wanted.zero_shot if zero_shot is None else zero_shot,
+            weights=weights,
         )
         adapted, observations = observe(frame, wanted, selection)
         block = Problem(
             Coordinates(adapted),
             as_inputs(dict(observations.x)),
             np.log(observations.loss),
+            weights=observations.weights,
         )
         enough_rows(observations, block.coordinates)
         blocks.append(block)
@@ -192,14 +206,14 @@ def fit_pooled(
 def _descend(pooled: PooledProblem, alone: Sequence[Search], estimator: Estimator) -> Solution:
     """From the separate optima: own values as they are, shared ones at their median."""
     votes: list[list[float]] = [[] for _ in range(pooled.n_free)]
-    for one, where in zip(alone, pooled.maps, strict=True):
-        for k, value in zip(where, one.best, strict=True):
+    for search_of_one, where in zip(alone, pooled.maps, strict=True):
+        for k, value in zip(where, search_of_one.best, strict=True):
             votes[k].append(float(value))
-    theta = np.array([[np.median(v) for v in votes]])
+    theta, only = np.array([[np.median(v) for v in votes]]), np.zeros(1, dtype=np.intp)
     *wide, last = estimator.stages()
     for delta in wide:
-        theta = minimise(pooled, theta, delta=delta, tolerance=1e-5).theta
-    return polish(pooled, theta, delta=last)
+        theta = descend(pooled, theta, only, delta=delta, tolerance=1e-5).theta
+    return descend(pooled, theta, only, delta=last, tolerance=FULL)
 
 
 def _searched(block: Problem, estimator: Estimator, seed: int) -> Search:
@@ -220,6 +234,7 @@ def _resampled(
             block.coordinates,
             block.x,
             block.log_loss,
+            weights=block.weights,
             counts=counts.astype(np.float64),
             unit=np.array([number[run_id] for run_id in o.run_ids], dtype=np.intp)[o.run],
         )
@@ -236,12 +251,15 @@ def _refitted(
 ) -> FloatArray:
     """Coordinates of the refits of some resamples that converged, (R, p)."""
     pooled = PooledProblem(blocks, shared)
+    here = np.tile(best, (len(rows), 1))
     with one_thread():
         tangents = [
             Tangent(block, best[where]) for block, where in zip(blocks, pooled.maps, strict=True)
         ]
-        tangent = PooledProblem(tangents, shared)
-        solution = refitted(pooled, tangent, best, rows, estimator)
+        start = descend(
+            PooledProblem(tangents, shared), here, rows, delta=estimator.delta, tolerance=NEAR
+        ).theta
+        solution = descend(pooled, start, rows, delta=estimator.delta, tolerance=TOLERANCE)
     return solution.theta[solution.converged]
 
 

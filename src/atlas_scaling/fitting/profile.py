@@ -16,11 +16,11 @@ import numpy as np
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import identify
-from atlas_scaling.fitting.api import one_thread
 from atlas_scaling.fitting.objective import Coordinates, Problem, as_inputs
 from atlas_scaling.fitting.refine import polish
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.fitting.solver import minimise
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray
 
 N_POINTS: Final = 41

@@ -1,6 +1,6 @@
 """The result of a fit: a frozen value that holds its law, its data and its uncertainty.
 
-``saved.py`` writes and reads it as ``fit.json`` with its arrays beside.
+``Fit.save`` writes it as ``fit.json`` with its arrays beside, ``Fit.load`` reads it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atlas_scaling import laws
 from atlas_scaling._version import __version__
 from atlas_scaling.answers import Answer, Estimate, jsonable
+from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.identify import Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
-from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.laws.base import FloatArray, Law
+from atlas_scaling.fitting.observations import Dropped, Observations
+from atlas_scaling.fitting.saved import read_saved, write_saved
+from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -182,9 +186,18 @@ class Fit(Answer):
 
     def save(self, path: Path | str) -> Path:
         """Write ``path`` (JSON) and the arrays beside it (``.npz``); returns the JSON path."""
-        from atlas_scaling.fitting.saved import save_fit
-
-        return save_fit(self, Path(path))
+        o = self.observations
+        arrays: dict[str, FloatArray] = {
+            "values": np.array(list(self.values.values())),
+            "loss": o.loss,
+            "run": o.run.astype(np.float64),
+        }
+        arrays |= {f"x.{k}": v for k, v in o.x.items()}
+        arrays |= {f"facet.{k}": v for k, v in o.facets.items()}
+        arrays |= {} if o.weights is None else {"weights": o.weights}
+        arrays |= {} if self.draws is None else {"draws": self.draws}
+        facts = {"run_ids": list(o.run_ids), "facts": jsonable(o.facts)}
+        return write_saved(Path(path), self.to_dict() | facts, arrays)
 
     @classmethod
     def load(cls, path: Path | str, *, law: Law | None = None) -> Fit:
@@ -197,14 +210,20 @@ class Fit(Answer):
         Raises:
             InputError: the file is missing, is no fit, or its arrays are gone.
         """
-        from atlas_scaling.fitting.saved import load_fit
-
-        return load_fit(Path(path), law=law)
+        return _restored(*read_saved(Path(path)), law)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from atlas_scaling.fitting.show import fit_text
 
         yield fit_text(self)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=100, highlight=False, color_system=None)
+        with console.capture() as captured:
+            console.print(self)
+        return captured.get().rstrip()
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value:.5g}" for name, value in self.values.items())
@@ -249,3 +268,57 @@ def _warnings(fit: Fit) -> list[str]:
     if fit.n_runs == 1:
         said.append("one run only: nothing here says how much runs differ")
     return said
+
+
+def _restored(document: dict[str, Any], arrays: dict[str, FloatArray], law: Law | None) -> Fit:
+    """The fit of a saved document and its arrays."""
+    facts = document["facts"]
+    observations = Observations(
+        x={k.removeprefix("x."): v for k, v in arrays.items() if k.startswith("x.")},
+        loss=arrays["loss"],
+        run=arrays["run"].astype(np.intp),
+        run_ids=tuple(document["run_ids"]),
+        weights=arrays.get("weights"),
+        facets={k.removeprefix("facet."): v for k, v in arrays.items() if k.startswith("facet.")},
+        facts=DataFacts(facts["target"], tuple(facts["co_sampled"]), tuple(facts["languages"])),
+        unit=LossUnit(document["loss_unit"]),
+        notes=tuple(document["notes"]),
+        dropped=tuple(Dropped(**d) for d in document["dropped"]),
+        hash=document["data_hash"],
+    )
+    diagnostics = dict(document["diagnostics"])
+    diagnostics["at_bound"] = tuple(diagnostics["at_bound"])
+    estimator = document["estimator"]
+    return Fit(
+        law=law or _saved_law(document),
+        values=dict(zip(document["parameters"], map(float, arrays["values"]), strict=True)),
+        verdicts={name: p["verdict"] for name, p in document["parameters"].items()},
+        estimator=Estimator.named(
+            estimator["name"], estimator["delta"] if estimator["name"] == "huber" else None
+        ),
+        objective=document["objective"],
+        status=FitStatus(document["status"]),
+        diagnostics=Diagnostics(**diagnostics),
+        observations=observations,
+        draws=arrays.get("draws"),
+        level=document["level"],
+        seed=document["seed"],
+        priors={k: (v[0], v[1]) for k, v in document["priors"].items()},
+        version=document["version"],
+    )
+
+
+def _saved_law(document: dict[str, Any]) -> Law:
+    if document["law"] not in laws.names():
+        raise InputError(
+            "this fit is of a law that is not built in",
+            value=document["law"],
+            where="law",
+            remedy="load it with its law: Fit.load(path, law=MyLaw())",
+        )
+    options = {k: _tuples(v) for k, v in document["law_options"].items()}
+    return laws.get(document["law"], **options)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -9,7 +9,6 @@ from atlas_scaling.answers import Estimate
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from atlas_scaling.fitting.compare import Comparison
     from atlas_scaling.fitting.result import Fit
 
 
@@ -32,40 +31,9 @@ def fit_text(fit: Fit) -> RenderableType:
     )
 
 
-def comparison_text(comparison: Comparison) -> RenderableType:
-    """Laws side by side on held-out data, then what is missing and why."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("law", "params", "R²", "R²(N)", "R²(D)", "R²(C)", "R²(M)", "error", "%", box=None)
-    for row in comparison.rows:
-        name = f"{row.law} ({row.variant})" if row.variant else row.law
-        scores = (row.r2, row.r2_n, row.r2_d, row.r2_c, row.r2_m)
-        share = row.errors_reducible_percent["r2"]
-        table.add_row(
-            Text(name),
-            "-" if row.n_parameters is None else str(row.n_parameters),
-            *("-" if v is None else f"{v:.3f}" for v in scores),
-            "-" if row.errors["r2"] is None else f"{row.errors['r2']:.4f}",
-            "-" if share is None else f"{share:.2f}",
-        )
-    languages = ", ".join(t for t in comparison.targets if t) or "one unnamed target"
-    lines = [
-        "R² on held-out data: random 20 %; largest and a middle model size; top 20 % of tokens; "
-        "top 20 % of compute; mixtures of three languages or more. Mean over "
-        f"{languages}; {comparison.n_rows} rows in all.",
-        f"error: mean on the random cut, in {comparison.loss_unit}; %: of the reducible loss.",
-        *(f"{name}: {said}" for name, said in comparison.cuts.items() if "not made" in said),
-        *comparison.notes,
-        *(f"missing: {w}" for w in comparison.warnings),
-    ]
-    return Group(table, Text("\n".join(lines)))
-
-
-def number(value: float | None) -> str:
+def number(value: float | None, digits: int = 5) -> str:
     """Five significant digits; ``-`` where missing."""
-    return "-" if value is None else f"{value:.5g}"
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def interval(estimate: Estimate) -> str:

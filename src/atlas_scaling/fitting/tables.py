@@ -25,6 +25,18 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
+def read(data: Any) -> Any:
+    """``data`` itself, or the runs at a path: a folder of runs, or a table."""
+    if not isinstance(data, str | Path):
+        return data
+    path = Path(data)
+    if path.is_dir():
+        from atlas_scaling.runs.store import read_runs
+
+        return read_runs(path)
+    return read_table(path)
+
+
 def read_table(path: Path) -> pl.DataFrame:
     """Read a table by its ending.
 
@@ -35,6 +47,8 @@ def read_table(path: Path) -> pl.DataFrame:
 
     from atlas_scaling.runs.export import is_table
     from atlas_scaling.runs.export import read_table as read_own_table
+    from atlas_scaling.runs.importers.delimited import ragged_line, separator
+    from atlas_scaling.runs.importers.source import READ_ERRORS, Kind
 
     if not path.exists():
         raise InputError("there is no such file", value=str(path), where="runs")
@@ -44,7 +58,9 @@ def read_table(path: Path) -> pl.DataFrame:
         return read_own_table(path)
     _refuse_what_memory_cannot_hold(path)
     readers: dict[str, Callable[[], pl.DataFrame]] = {
-        ".csv": lambda: pl.read_csv(path, infer_schema_length=None),
+        ".csv": lambda: pl.read_csv(
+            path, separator=separator(path, Kind.CSV), infer_schema_length=None
+        ),
         ".tsv": lambda: pl.read_csv(path, separator="\t", infer_schema_length=None),
         ".jsonl": lambda: pl.read_ndjson(path, infer_schema_length=None),
         ".ndjson": lambda: pl.read_ndjson(path, infer_schema_length=None),
@@ -60,12 +76,14 @@ def read_table(path: Path) -> pl.DataFrame:
         )
     try:
         return reader()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except READ_ERRORS as error:
+        place, reason = str(path), next(iter(str(error).splitlines()), type(error).__name__)
+        if path.suffix.lower() in (".csv", ".tsv"):
+            place, reason = ragged_line(path, Kind(path.suffix.lower()[1:])) or (place, reason)
         raise InputError(
-            "the table cannot be read",
-            value=str(error).splitlines()[0],
-            where=str(path),
-            remedy=f"check that it is {path.suffix}",
+            f"the table cannot be read: {reason}",
+            where=place,
+            remedy=f"check that it is {path.suffix} in UTF-8",
         ) from None
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from atlas_scaling.laws.msl import MSL
     from atlas_scaling.laws.single_power import SinglePower
     from atlas_scaling.laws.skaling import Skaling
+    from atlas_scaling.laws.two_stage import TwoStage
 
 __all__ = [
     "ATLAS",
@@ -39,6 +40,7 @@ __all__ = [
     "Parameter",
     "SinglePower",
     "Skaling",
+    "TwoStage",
     "get",
     "names",
 ]
@@ -46,6 +48,7 @@ __all__ = [
 _CLASSES: Final = {
     "chinchilla": "Chinchilla",
     "atlas": "ATLAS",
+    "atlas_two_stage": "TwoStage",
     "data_constrained": "DataConstrained",
     "msl": "MSL",
     "capacity": "Capacity",
@@ -58,6 +61,7 @@ _CLASSES: Final = {
 }
 _HOMES: Final = {
     **{cls: module for module, cls in _CLASSES.items()},
+    "TwoStage": "two_stage",
     "DataFacts": "base",
     "Law": "base",
     "Parameter": "base",
@@ -87,7 +91,7 @@ def get(name: str, **options: Any) -> Law:
             where="law",
             remedy=nearest(name, _CLASSES) or f"one of {', '.join(_CLASSES)}",
         )
-    law_class: type[Law] = getattr(_module(name), _CLASSES[name])
+    law_class: type[Law] = getattr(_module(_HOMES[_CLASSES[name]]), _CLASSES[name])
     known = [f.name for f in dataclasses.fields(law_class)]
     for option in options:
         if option not in known:

@@ -8,6 +8,7 @@ and the legend of Fig. 7 (10283128 N^1.54) agree with Fig. 6 at 2B parameters.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ class Crossover(Law):
     title: ClassVar[str] = "Crossover compute"
     formula: ClassVar[str] = "C = a N^b"
     source: ClassVar[str] = "ATLAS, arXiv 2510.22037v2, section 6 and Fig. 7"
+    largest: ClassVar[float] = math.inf
     inputs = ("n_params",)
     parameters = (
         Parameter(

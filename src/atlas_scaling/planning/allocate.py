@@ -40,6 +40,9 @@ from atlas_scaling.units import format_count
 FRONTIER_FACTORS: Final = (0.1, 0.3, 3.0, 10.0)
 LAW: Final = "L = E + A/N^alpha + B/D_eff^beta, D_eff = sum_l tau_l S(D_l; U_l) (ATLAS, eqs. 1-3)"
 POSSIBLE_SHARE: Final = 0.01
+GOOD_EPOCHS: Final = 4.0
+"""Muennighoff et al. 2023: up to four epochs are worth nearly as much as fresh text."""
+
 MANY_EPOCHS: Final = 40.0
 """Muennighoff et al. 2023 find repeats beyond about this number worthless; the curve of ATLAS goes
 on rising to 1 + 1/lam epochs' worth."""
@@ -96,6 +99,8 @@ def allocate(
         flops=budget.spent,
         mixture=setup.named(plan.shares),
         epochs=setup.epochs(plan.shares, plan.tokens),
+        repeat_worth=_repeat_worth(setup, plan),
+        left_out=_left_out(setup, plan),
         loss=_losses(solver, plan, level),
         objective_kind=solver.kind,
         objective=_estimate(solver.value(plan), solver.draw_values(plan), level),
@@ -227,6 +232,30 @@ def _budget_point(solver: Solver, plan: Plan, value: float, flops: float) -> Bud
     )
 
 
+def _repeat_worth(setup: Setup, plan: Plan) -> dict[str, float]:
+    """``S'(D) = exp(-lam (D/U - 1))`` of the languages that are repeated (ATLAS, eq. 3)."""
+    found = {}
+    for code, epochs in setup.epochs(plan.shares, plan.tokens).items():
+        if epochs > 1:
+            lam = min(law.repetition_of(code) for law in setup.laws)
+            found[code] = math.exp(-lam * (epochs - 1))
+    return found
+
+
+def _left_out(setup: Setup, plan: Plan) -> dict[str, tuple[Transfer, ...]]:
+    """Languages without a share; their worth to each target, the largest first."""
+    unused = [code for i, code in enumerate(setup.languages) if not plan.shares[i] > 0]
+    return {
+        code: tuple(
+            sorted(
+                (Transfer(law.language, code, law.worth_of(code)) for law in setup.laws),
+                key=lambda one: -one.tau,
+            )
+        )
+        for code in unused
+    }
+
+
 def _transfer(setup: Setup, plan: Plan) -> tuple[Transfer, ...]:
     """Weights of the languages that have a share, the largest first."""
     used = [code for i, code in enumerate(setup.languages) if plan.shares[i] > 0]
@@ -252,7 +281,13 @@ def _warnings(solver: Solver) -> list[str]:
                 f"{law.language} rests on {format_count(law.n_params[0])}-"
                 f"{format_count(law.n_params[1])}"
             )
-    for code, epochs in setup.epochs(plan.shares, plan.tokens).items():
+    passes = setup.epochs(plan.shares, plan.tokens)
+    if max(passes.values(), default=0.0) > GOOD_EPOCHS:
+        said.append(
+            "text is repeated, and the law has no term for parameters that repeated text cannot "
+            "fill (R*_N of Muennighoff et al. 2023): a smaller model may do as well"
+        )
+    for code, epochs in passes.items():
         if epochs > MANY_EPOCHS:
             said.append(f"{code} is repeated {epochs:.0f} times: more text of it is worth more")
     if len(setup.languages) > 1 and not any(law.knows_transfer for law in setup.laws):

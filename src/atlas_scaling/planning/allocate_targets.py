@@ -1,8 +1,10 @@
 """``allocate`` from names: laws from fits or the published table, sources from a transfer matrix.
 
-Which law a target gets, in this order: a fit of its own; the published law of Table C.1, its own or
-a relative's (``language_laws``). Which sources may be trained on: those the user names; else those
-that the fits know; else the best of the matrix, if it has the target.
+Which law a target gets, in this order: a fit of its own; where fits are given, that of the target
+which the user names (``like``) or of its nearest relative, since fitted and published losses do not
+add up; else the published law of Table C.1, its own or a relative's (``language_laws``). Which
+sources may be trained on: those the user names; else those that the fits know; else the best of the
+matrix, if it has the target.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from atlas_scaling.planning.language_laws import (
     PUBLISHED_UNIT,
     LanguageLaw,
     best_sources_of,
+    borrowed_law,
     law_of_fit,
     published_law,
     transfer_warnings,
     with_transfer,
 )
 from atlas_scaling.planning.unique_tokens import unique_tokens
+from atlas_scaling.transfer.lookup import relatives_of
 from atlas_scaling.transfer.matrix import TransferMatrix
 
 if TYPE_CHECKING:
@@ -57,10 +61,11 @@ def allocate_targets(
     Args:
         targets: languages the model is for.
         budget: compute, sizes, tokens, serving.
-        fits: of targets, ATLAS or Chinchilla; the published laws stand in for the others.
+        fits: of targets, ATLAS or Chinchilla, those of a pooled fit too; a target without one
+            borrows that of a relative.
         matrix: transfer scores for laws that know none; the published 38x38 if not given.
         sources: further languages that may be trained on; chosen by transfer if not given.
-        like: target -> the language whose published law it borrows.
+        like: target -> the language whose law it borrows, fitted or published.
         interference: keep negative weights of the matrix.
         weights: of the targets in the mean; equal if not given.
         unique: distinct tokens by language; see ``unique_tokens`` for what else is known.
@@ -86,7 +91,7 @@ def allocate_targets(
     fitted = _fitted(fits, codes)
     borrowed = {normalise(code): other for code, other in (like or {}).items()}
     laws = [
-        fitted[code] if code in fitted else published_law(code, like=borrowed.get(code))
+        fitted[code] if code in fitted else _stand_in(code, fitted, borrowed.get(code))
         for code in codes
     ]
     chosen = _sources(sources, laws, matrix)
@@ -120,6 +125,22 @@ def allocate_targets(
             *transfer_warnings(without, matrix, languages),
         ),
     )
+
+
+def _stand_in(code: str, fitted: Mapping[str, LanguageLaw], like: str | None) -> LanguageLaw:
+    """The law of a target that has none: a fit's where there are fits, else a published one."""
+    wanted = None if like is None else normalise(like)
+    if not fitted or (wanted is not None and wanted not in fitted):
+        return published_law(code, like=like)
+    kin = [wanted] if wanted is not None else list(relatives_of(code, list(fitted)))
+    if not kin:
+        raise InputError(
+            "this target has no fit, and none of the fits is of a relative",
+            value=code,
+            where="fits",
+            remedy=f"fit it too, or say whose fit it borrows: like {code}={next(iter(fitted))}",
+        )
+    return borrowed_law(fitted[kin[0]], code)
 
 
 def _fitted(fits: Sequence[Fit], targets: Sequence[str]) -> dict[str, LanguageLaw]:

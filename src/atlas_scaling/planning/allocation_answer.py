@@ -87,11 +87,13 @@ class Sensitivity(Answer):
 
     Attributes:
         name: ``flops``, ``unique[cat_Latn]``, ``floor[…]``, ``tau[cat_Latn <- spa_Latn]``, …
+        kind: ``constraint`` for what may be changed, ``parameter`` for numbers of the laws.
         change: of that number.
         objective_change: in units of the objective; below 0 is better.
     """
 
     name: str
+    kind: str
     change: str
     objective_change: float
 
@@ -106,6 +108,9 @@ class Allocation(Answer):
         flops: of training, ``6 N D``; with serving, of both.
         mixture: share by language; languages without a share are left out.
         epochs: passes over the distinct tokens, by language that has a share and a known count.
+        repeat_worth: what one more token of a language is worth to a target over a fresh one, by
+            language that is repeated: of the targets, the one it is worth most to.
+        left_out: languages that got no share, each with what it is worth to targets.
         loss: by target.
         objective_kind: what was minimised.
         objective: its value; for a regret in nats over each target's own best.
@@ -129,6 +134,8 @@ class Allocation(Answer):
     flops: float
     mixture: Mapping[str, float]
     epochs: Mapping[str, float]
+    repeat_worth: Mapping[str, float]
+    left_out: Mapping[str, tuple[Transfer, ...]]
     loss: Mapping[str, Estimate]
     objective_kind: ObjectiveKind
     objective: Estimate

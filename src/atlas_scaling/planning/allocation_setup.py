@@ -159,8 +159,8 @@ class Setup:
         shares, found = self.usable_shares(problem, v)
         if not found.all():
             raise InputError(
-                "the transfer weights cancel a target: its effective data is below zero in the "
-                "mixture that suits it best",
+                "the transfer weights cancel a target: its effective data is below zero in every "
+                "mixture that was tried",
                 value={law.language: min(law.tau.values(), default=0.0) for law in self.laws},
                 where="tau",
                 remedy="fewer targets at once, or leave interference out",

@@ -70,6 +70,36 @@ class CostAnswer(Answer):
     warnings: tuple[str, ...] = field(default=())
 
 
+def chosen_accelerators(
+    names: Sequence[str] | None,
+    *,
+    peak_flops: float | None = None,
+    power_w: float | None = None,
+    memory_bytes: float | None = None,
+) -> tuple[Accelerator, ...]:
+    """The accelerators named, all of the table without names; one may be given other numbers.
+
+    Raises:
+        InputError: an unknown name, other numbers for none or several, or one not above zero.
+    """
+    chosen = tuple(accelerator(name) for name in names or ACCELERATORS)
+    given = {"peak_flops": peak_flops, "power_w": power_w, "memory_bytes": memory_bytes}
+    own = {name: value for name, value in given.items() if value is not None}
+    if not own:
+        return chosen
+    check_above_zero(**own)
+    if len(chosen) != 1:
+        raise InputError(
+            "numbers of one's own are of one kind of accelerator",
+            value=own,
+            where="accelerators",
+            remedy="name the one that is nearest",
+        )
+    said = ", ".join(f"{name} {value:.4g}" for name, value in own.items())
+    changed = replace(chosen[0], **own, source=f"{chosen[0].source}; as given: {said}")  # type: ignore[arg-type]
+    return (changed,)
+
+
 def cost(
     *,
     n_params: float | None = None,

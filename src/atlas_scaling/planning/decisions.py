@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -56,11 +56,13 @@ class Decision:
         name: in words.
         value: at the fit's values.
         draws: in each draw, (R,).
+        at: the same for other values of the parameters, (R, m) to (R,); None if it is not known.
     """
 
     name: str
     value: float
     draws: FloatArray = field(repr=False)
+    at: Callable[[FloatArray], FloatArray] | None = field(default=None, repr=False)
 
 
 def loss_decision(
@@ -70,7 +72,10 @@ def loss_decision(
     losses = np.exp(log_losses(fit, [run], unique))[:, 0]
     value = float(np.exp(log_losses(fit, [run], unique, draws=False))[0, 0])
     return Decision(
-        f"loss of {run.n_params:.3g} parameters on {run.tokens:.3g} tokens", value, losses
+        f"loss of {run.n_params:.3g} parameters on {run.tokens:.3g} tokens",
+        value,
+        losses,
+        lambda values: np.exp(log_losses(replace(fit, draws=values), [run], unique))[:, 0],
     )
 
 
@@ -87,7 +92,12 @@ def size_decision(
     runs = [CandidateRun(float(n), flops / 6 / float(n), mixture) for n in np.exp(v)]
     value = _lowest(v, log_losses(fit, runs, unique, draws=False))
     drawn = _lowest(v, log_losses(fit, runs, unique))
-    return Decision(f"log N of the lowest loss for {flops:.3g} FLOPs", float(value[0]), drawn)
+    return Decision(
+        f"log N of the lowest loss for {flops:.3g} FLOPs",
+        float(value[0]),
+        drawn,
+        lambda values: _lowest(v, log_losses(replace(fit, draws=values), runs, unique)),
+    )
 
 
 def parameter_decision(fit: Fit, name: str) -> Decision:
@@ -103,7 +113,10 @@ def parameter_decision(fit: Fit, name: str) -> Decision:
             where="decision",
             remedy=nearest(name, fit.values) or f"one of {', '.join(fit.values)}",
         )
-    return Decision(name, fit.values[name], draws_of(fit)[:, list(fit.values).index(name)])
+    column = list(fit.values).index(name)
+    return Decision(
+        name, fit.values[name], draws_of(fit)[:, column], lambda values: values[:, column]
+    )
 
 
 def design_space(
@@ -194,6 +207,15 @@ def log_losses(
     draws: bool = True,
 ) -> FloatArray:
     """Log loss of runs in each draw, (R, n), or at the fit's values, (1, n)."""
+    x = inputs_of(fit, runs, unique)
+    losses = fit.predict_draws(**x) if draws else np.atleast_2d(fit.predict(**x))
+    return np.log(losses)
+
+
+def inputs_of(
+    fit: Fit, runs: Sequence[CandidateRun], unique: Mapping[str, float] | None
+) -> dict[str, FloatArray]:
+    """The arrays that the fit's law reads, for runs that are not made yet."""
     import polars as pl
 
     from atlas_scaling.fitting.inputs import build_inputs
@@ -209,6 +231,4 @@ def log_losses(
         columns["mixture"] = [by_language(dict(run.mixture)) for run in runs]
     if unique:
         columns["unique_tokens"] = [by_language(dict(unique)) for _ in runs]
-    x, _ = build_inputs(pl.DataFrame(columns), fit.law, fit.observations.facts)
-    losses = fit.predict_draws(**x) if draws else np.atleast_2d(fit.predict(**x))
-    return np.log(losses)
+    return build_inputs(pl.DataFrame(columns), fit.law, fit.observations.facts)[0]

@@ -79,6 +79,8 @@ class Expansion(Answer):
         n_params, tokens, flops: the new run, where the baseline's numbers were given.
         loss: of each language before and after, where the law knows it; None otherwise. Of the new
             languages too, as far as they follow the same law.
+        added_loss: of newly added languages in the new run, by their own laws, where those and the
+            baseline's numbers were given.
         balance: of the baseline.
         rebalancing: compute after moving N against D at the old K, over compute before; 1 for a
             compute-optimal baseline.
@@ -99,6 +101,7 @@ class Expansion(Answer):
     tokens: Estimate | None
     flops: Estimate | None
     loss: Estimate | None
+    added_loss: Mapping[str, Estimate]
     balance: Balance
     rebalancing: Estimate
     unbalanced: FrontierPoint
@@ -135,6 +138,7 @@ def expand(
     tokens: float | None = None,
     capacity_share: float | None = None,
     law: CapacityLaw | None = None,
+    added: Mapping[str, CapacityLaw] | None = None,
 ) -> Expansion:
     """What it costs to serve more languages (or fewer) at the same loss.
 
@@ -148,6 +152,7 @@ def expand(
         capacity_share: ``w_N`` of the baseline; where it is not given it is computed from N, D and
             K if the law has amplitudes, else the baseline is taken to be compute-optimal.
         law: a fit's capacity law; the published one if not given.
+        added: capacity laws fitted to newly added languages, whose loss in the new run is wanted.
 
     >>> answer = expand(from_languages=8, to_languages=16)
     >>> round(answer.n_params_ratio.value, 2), round(answer.tokens_ratio.value, 2)
@@ -185,7 +190,7 @@ def expand(
     assert tokens_ratio is not None
     flops = None if n_params is None or tokens is None else training_flops(n_params, tokens)
     has_loss = law.has_amplitudes and "E" in law.values and n_params and tokens
-    new_n_params = scaled(n_params, n_ratio)
+    new_n_params, new_tokens = scaled(n_params, n_ratio), scaled(tokens, tokens_ratio)
     return Expansion(
         from_languages=case.k,
         to_languages=case.k_new,
@@ -194,9 +199,10 @@ def expand(
         tokens_per_language_ratio=language_ratio,
         flops_ratio=flops_ratio,
         n_params=new_n_params,
-        tokens=scaled(tokens, tokens_ratio),
+        tokens=new_tokens,
         flops=scaled(flops, flops_ratio),
         loss=estimated(lambda p: p["E"] + sum(_terms(p, case))) if has_loss else None,
+        added_loss=_added_losses(added or {}, case, to_mixture, new_n_params, new_tokens),
         balance=Balance(
             capacity_share=estimated(lambda p: _capacity_share(p, case)),
             optimal_share=estimated(_optimal_share),
@@ -210,6 +216,52 @@ def expand(
         law="capacity: L = E + A K^phi / N^alpha + B K^psi / D^beta",
         warnings=tuple(_warnings(law, case, balance_basis, from_mixture, new_n_params)),
     )
+
+
+def _added_losses(
+    laws: Mapping[str, CapacityLaw],
+    case: _Case,
+    mixture: Mapping[str, float] | None,
+    n_params: Estimate | None,
+    tokens: Estimate | None,
+) -> dict[str, Estimate]:
+    """Loss of added languages at the new N, K and their own tokens.
+
+    Raises:
+        InputError: the new run is not known, a law has no amplitudes, or a language is not in the
+            new mixture.
+    """
+    if not laws:
+        return {}
+    if n_params is None or tokens is None or n_params.value is None or tokens.value is None:
+        raise InputError(
+            "the loss of an added language is that of a run, which is not known",
+            where="n_params, tokens",
+            remedy="give parameters and tokens of the model you have",
+        )
+    shares = None if mixture is None else checked_mixture(mixture, where="to_mixture")
+    found = {}
+    for code, law in laws.items():
+        share = 1 / case.k_new if shares is None else shares.get(code, 0.0)
+        if not law.has_amplitudes or "E" not in law.values or share <= 0:
+            raise InputError(
+                "the loss of this language cannot be told: its law needs E, A, B, and it a share",
+                value=code,
+                where="added",
+            )
+        new = replace(
+            case, k=case.k_new, n_params=n_params.value, tokens=tokens.value * share * case.k_new
+        )
+        point = {name: np.array([value]) for name, value in law.values.items()}
+        value = float((point["E"] + sum(_terms(point, new)))[0])
+        interval = None
+        if law.n_draws:
+            tail = 50 * (1 - law.level)
+            drawn = law.draws["E"] + sum(_terms(law.draws, new))
+            low, high = np.percentile(drawn, [tail, 100 - tail])
+            interval = (float(low), float(high))
+        found[code] = Estimate(value, interval)
+    return found
 
 
 def _case(

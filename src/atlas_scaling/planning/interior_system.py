@@ -160,6 +160,9 @@ class System:
         slope = np.matmul(self.weights(y)[:, None, :], losses.gradients())[:, 0, 1:]
         limits = self.constraints
         room = np.minimum(x[:, 1:-1] - limits.low, limits.high - x[:, 1:-1])
+        if limits.max_tokens is not None:
+            most = limits.max_tokens / self.problem.tokens_at(x[:, 0])[0][:, None]
+            room = np.clip(np.minimum(room, most - x[:, 1:-1]), 0.0, None)
         return np.asarray(slope - ((room * slope).sum(axis=1) / room.sum(axis=1))[:, None])
 
     def linearise(self, x: FloatArray, y: FloatArray) -> Linear:

@@ -148,6 +148,21 @@ def law_of_fit(fit: Fit) -> LanguageLaw:
     )
 
 
+def borrowed_law(law: LanguageLaw, target: str) -> LanguageLaw:
+    """A relative's fitted law for a target without one; transfer is left to a matrix."""
+    draws = {name: d for name, d in law.draws.items() if not name.startswith("tau")}
+    return replace(
+        law,
+        language=target,
+        tau={},
+        tau_other=0.0,
+        lam_by_source={},
+        draws={name: d for name, d in draws.items() if "[" not in name},
+        basis=f"{law.basis} of {law.language}, borrowed for {target}",
+        warnings=(f"{target} has no fit: that of {law.language} stands in, without its transfer",),
+    )
+
+
 def published_law(
     code: str, *, like: str | None = None, regime: Regime = Regime.MULTILINGUAL_VOCABULARY
 ) -> LanguageLaw:

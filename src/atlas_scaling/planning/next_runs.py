@@ -13,6 +13,9 @@ done again with less weight on FLOPs and with none, and the best of the lists is
 first fills the number of runs with small ones. For ``criterion="parameters"`` the determinant of
 the matrix is raised instead (D-optimal).
 
+``information="jacobian"`` takes c, x_i and the covariance from the law's derivatives at the fitted
+values instead (``local_information``).
+
 sigma is the fit's own scatter of log loss. What it says holds if the law does: a run far outside
 what was fitted tests the law more than it tells of its parameters. And it is the error that shrinks
 so; a bootstrap by run stays wider where few runs carry the answer, because resamples lose them.
@@ -39,12 +42,14 @@ from atlas_scaling.planning.decisions import (
     fitted_range,
     log_losses,
 )
+from atlas_scaling.planning.local_information import local_information
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
 
 FloatArray = NDArray[np.float64]
 Criterion = Literal["decision", "parameters"]
+Information = Literal["draws", "jacobian"]
 
 MAX_RUNS: Final = 8
 MAX_SEEDS: Final = 3
@@ -88,6 +93,7 @@ class NextRuns(Answer):
         flops: they take in all.
         allowance: they could have taken.
         criterion: ``decision`` or ``parameters``.
+        information: ``draws`` or ``jacobian``.
         noise: standard deviation of one run's log loss that was assumed.
         n_candidates: runs that were looked at.
         level: of the interval.
@@ -102,6 +108,7 @@ class NextRuns(Answer):
     flops: float
     allowance: float
     criterion: Criterion
+    information: Information
     noise: float
     n_candidates: int
     level: float
@@ -117,6 +124,7 @@ def next_runs(
     flops: float,
     candidates: Sequence[CandidateRun] | None = None,
     criterion: Criterion = "decision",
+    information: Information = "draws",
     unique: Mapping[str, float] | None = None,
     max_runs: int = MAX_RUNS,
     max_seeds: int = MAX_SEEDS,
@@ -128,7 +136,8 @@ def next_runs(
         decision: see ``loss_decision``, ``size_decision``, ``parameter_decision``.
         flops: allowance.
         candidates: runs to choose from; ``design_space(fit, flops)`` if not given.
-        criterion: ``decision``, or ``parameters`` for all of them at once.
+        criterion: ``decision`` (c-optimal), or ``parameters`` for all of them at once (D-optimal).
+        information: from the fit's ``draws``, or from the law's ``jacobian`` at its values.
         unique: distinct tokens by language, where the law knows repetition.
         max_runs: most runs in all.
         max_seeds: most runs of one kind.
@@ -142,7 +151,13 @@ def next_runs(
         raise InputError(
             "unknown criterion", value=criterion, where="criterion", remedy="decision or parameters"
         )
-    z = _whitened(fit)
+    if information not in ("draws", "jacobian"):
+        raise InputError(
+            "unknown information",
+            value=information,
+            where="information",
+            remedy="draws or jacobian",
+        )
     space = design_space(fit, flops) if candidates is None else list(candidates)
     paid = [run for run in space if run.flops <= flops]
     if not paid:
@@ -152,11 +167,12 @@ def next_runs(
             where="flops",
             remedy=f"the cheapest takes {min((r.flops for r in space), default=math.nan):.3g}",
         )
-    X = z.T @ log_losses(fit, paid, unique) / len(z)  # (k, n)
-    g = decision.draws - decision.draws.mean()
-    c = z.T @ g / len(z)
-    rest = max(float(g @ g) / len(g) - float(c @ c), 0.0)
     sigma = _noise(fit)
+    if information == "jacobian":
+        X, c = local_information(fit, decision, paid, unique, sigma)
+        rest = 0.0
+    else:
+        X, c, rest = _from_draws(fit, decision, paid, unique)
     costs = np.array([run.flops for run in paid])
     limits = _Limits(costs, flops, max_runs, max_seeds)
     lists = [_greedy(X / sigma, c, limits, criterion, weight) for weight in COST_WEIGHTS]
@@ -186,6 +202,7 @@ def next_runs(
         flops=float(costs[best].sum()) if best else 0.0,
         allowance=flops,
         criterion=criterion,
+        information=information,
         noise=sigma,
         n_candidates=len(paid),
         level=fit.level,
@@ -193,6 +210,20 @@ def next_runs(
         law=fit.law.formula,
         warnings=tuple(_warnings(fit, paid, best, rest, total)),
     )
+
+
+def _from_draws(
+    fit: Fit,
+    decision: Decision,
+    runs: Sequence[CandidateRun],
+    unique: Mapping[str, float] | None,
+) -> tuple[FloatArray, FloatArray, float]:
+    """``x_i`` (k, n), c (k,) and the variance of the decision that is not linear in the draws."""
+    z = _whitened(fit)
+    X = z.T @ log_losses(fit, runs, unique) / len(z)
+    g = decision.draws - decision.draws.mean()
+    c = z.T @ g / len(z)
+    return X, c, max(float(g @ g) / len(g) - float(c @ c), 0.0)
 
 
 def _whitened(fit: Fit) -> FloatArray:

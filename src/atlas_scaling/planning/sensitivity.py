@@ -20,11 +20,24 @@ from atlas_scaling.planning.allocation_setup import Setup
 from atlas_scaling.planning.allocation_solver import NEGLIGIBLE_SHARE, Plan
 from atlas_scaling.planning.interior_point import Solution
 
-MOST: Final = 24
+CONSTRAINTS: Final = frozenset(
+    {
+        "flops",
+        "n_params",
+        "tokens",
+        "served_tokens",
+        "unique",
+        "max_epochs",
+        "floor",
+        "cap",
+        "share",
+    }
+)
 TENTH: Final = math.log(1.1)
 POINT: Final = 0.01
 TAU_STEP: Final = 0.1
 EXPONENT_STEP: Final = 0.01
+AT_LIMIT: Final = 1 - 1e-5
 _NOTHING: Final = 1e-9
 
 Moves = dict[str, tuple[str, float]]
@@ -34,7 +47,7 @@ Moves = dict[str, tuple[str, float]]
 def sensitivities(
     setup: Setup, plan: Plan, solution: Solution, own_plans: Sequence[Plan] = ()
 ) -> tuple[Sensitivity, ...]:
-    """The largest ones first, at most ``MOST``.
+    """All that move it, constraints first and the largest of each kind first.
 
     Args:
         setup: the question.
@@ -48,13 +61,17 @@ def sensitivities(
         alone = np.where(np.arange(len(weights)) == t, weights, 0.0)
         for name, (change, value) in _moves(setup, own, alone).items():
             moves[name] = (change, moves[name][1] - value)
-    moves |= _bounds(setup, solution)
+    moves |= _bounds(setup, plan, solution, own_plans)
     felt = [
-        Sensitivity(name, change, value)
+        Sensitivity(name, _kind(name), change, value)
         for name, (change, value) in moves.items()
         if abs(value) > _NOTHING
     ]
-    return tuple(sorted(felt, key=lambda one: -abs(one.objective_change))[:MOST])
+    return tuple(sorted(felt, key=lambda one: (one.kind, -abs(one.objective_change))))
+
+
+def _kind(name: str) -> str:
+    return "constraint" if name.partition("[")[0] in CONSTRAINTS else "parameter"
 
 
 def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
@@ -66,11 +83,9 @@ def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
     q = np.where(weights > 0, (problem.tau[0] * worth).sum(axis=1), 1.0)
     slope = -weights * problem.beta[0] * problem.B[0] * q ** (-problem.beta[0] - 1)
     moves: Moves = {}
-    if setup.budget.tokens is None:
-        # more compute buys tokens at the same N; at the best N that is all, to first order
-        bought = plan.tokens + setup.budget.inference_tokens / 3  # dD / dlog C
-        per_token = (problem.tau[0] * marginal) @ plan.shares
-        moves["flops"] = ("+10 %", float(slope @ per_token) * bought * TENTH)
+    moves |= _spending(
+        setup, plan, weights, float(slope @ (problem.tau[0] * marginal) @ plan.shares)
+    )
     repeats = np.maximum(seen / U - 1, 0.0)
     # dS/dU at fixed D > U: 1 + (1 - e^-x)/lam - (D/U) e^-x with x = lam (D/U - 1)
     by_unique = np.where(repeats > 0, 1 + (1 - marginal) / lam - (1 + repeats) * marginal, 0.0)
@@ -78,6 +93,38 @@ def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
     for i, code in enumerate(setup.languages):
         moves[f"unique[{code}]"] = ("+10 %", float(more_text[i]))
     return moves | _parameters(setup, plan, weights, q, slope[:, None] * worth * TAU_STEP)
+
+
+def _spending(setup: Setup, plan: Plan, weights: FloatArray, per_token: float) -> Moves:
+    """Compute, and N, D and serving where they are fixed; ``per_token`` is the slope in D.
+
+    ``6 N D + 2 N D_inf = C``: with one of N and D held, the other takes what C leaves.
+    """
+    problem, budget = setup.problem, setup.budget
+    by_size = -float(
+        weights @ (problem.alpha[0] * problem.A[0] * np.exp(-problem.alpha[0] * plan.v))
+    )
+    by_tokens = per_token * plan.tokens  # of log D
+    served = budget.inference_tokens / 3
+    moves: Moves = {}
+    if budget.tokens is None:
+        # more compute buys tokens at the same N; at the best N that is all, to first order
+        moves["flops"] = ("+10 %", per_token * (plan.tokens + served) * TENTH)
+        if served:
+            moves["served_tokens"] = ("+10 %", -per_token * served * TENTH)
+        if budget.n_params is not None:
+            moved = by_size - per_token * (plan.tokens + served)
+            moves["n_params"] = ("+10 %", moved * TENTH)
+    elif budget.flops is None:
+        moves["n_params"] = ("+10 %", by_size * TENTH)
+        moves["tokens"] = ("+10 %", by_tokens * TENTH)
+    else:
+        moves["flops"] = ("+10 %", by_size * TENTH)
+        lost = by_size * plan.tokens / (plan.tokens + served)  # of log N for log D
+        moves["tokens"] = ("+10 %", (by_tokens - lost) * TENTH)
+        if served:
+            moves["served_tokens"] = ("+10 %", -by_size * served / (plan.tokens + served) * TENTH)
+    return moves
 
 
 def _parameters(
@@ -94,6 +141,7 @@ def _parameters(
         moves[f"A[{name}]"] = ("+10 %", float(capacity[t]) * TENTH)
         moves[f"B[{name}]"] = ("+10 %", float(data[t]) * TENTH)
         moves[f"alpha[{name}]"] = (step, -float(capacity[t]) * plan.v * EXPONENT_STEP)
+        moves[f"E[{name}]"] = ("+10 %", float(weights[t] * problem.E[0, t]) * 0.1)
         moves[f"beta[{name}]"] = (step, -float(data[t] * np.log(q[t])) * EXPONENT_STEP)
         for i, code in enumerate(setup.languages):
             if code != name:
@@ -101,15 +149,26 @@ def _parameters(
     return moves
 
 
-def _bounds(setup: Setup, solution: Solution) -> Moves:
-    """A floor or a cap one point higher where they bind, a first point of what is not used."""
+def _bounds(setup: Setup, plan: Plan, solution: Solution, own_plans: Sequence[Plan]) -> Moves:
+    """A floor or a cap one point higher where they bind, a first point of what is not used.
+
+    Caps and epochs bind a target's own best too, which a regret is counted from: where they do, the
+    plan's side alone would mislead, and nothing is said.
+    """
     moves: Moves = {}
+    epochs = 0.0
     for i, code in enumerate(setup.languages):
-        share, point = float(solution.w[0, i]), float(solution.pressure[0, i]) * POINT
+        share, slope = float(solution.w[0, i]), float(solution.pressure[0, i])
+        point = slope * POINT
         if setup.low[i] > 0 and share - setup.low[i] < NEGLIGIBLE_SHARE:
             moves[f"floor[{code}]"] = ("+1 point", point)
-        if setup.high[i] < 1 and setup.high[i] - share < NEGLIGIBLE_SHARE:
+        own_cap = any(setup.high[i] - own.shares[i] < NEGLIGIBLE_SHARE for own in own_plans)
+        if setup.high[i] < 1 and setup.high[i] - share < NEGLIGIBLE_SHARE and not own_cap:
             moves[f"cap[{code}]"] = ("+1 point", point)
         if setup.low[i] == 0 and share < NEGLIGIBLE_SHARE:
             moves[f"share[{code}]"] = ("+1 point", point)
+        if setup.max_tokens is not None and share * plan.tokens > AT_LIMIT * setup.max_tokens[i]:
+            epochs += slope * share
+    if epochs and not own_plans:
+        moves["max_epochs"] = ("+10 %", epochs * TENTH)
     return moves

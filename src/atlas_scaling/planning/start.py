@@ -11,6 +11,10 @@ text's and the legend's of Fig. 7. From these, at N parameters:
   Fig. 6, a t distribution in ``log D_x`` with 7 degrees of freedom. That takes the language for one
   like those eight, which all have plenty of text.
 
+Both rest on one checkpoint. For another one, which saw r times as many tokens of the language, the
+range is widened by a crossover that does not move at all to one that moves in proportion to r;
+nothing published says where between, so there is no probability then.
+
 Better than either are the team's own two loss curves (``start_from_curves``) or crossovers at
 several sizes (``crossover_fit``). Tokens are always those of the target language, not of a mixture.
 """
@@ -121,6 +125,7 @@ def start(
     tokens: float,
     share: float = 1.0,
     unique_tokens: float | None = None,
+    base_language_tokens: float | None = None,
     level: float = DEFAULT_LEVEL,
 ) -> StartAdvice:
     """Scratch or continue, by the published crossovers.
@@ -132,6 +137,8 @@ def start(
         share: of the target language in them.
         unique_tokens: distinct tokens of the target that there are; the published count where the
             paper prints one.
+        base_language_tokens: of the target that your checkpoint saw; the published one's if not
+            given.
         level: of the range for a language that Fig. 6 does not have.
 
     >>> start("vi", n_params=2e9, tokens=100e9).recommendation.value
@@ -159,6 +166,13 @@ def start(
             f"{level:.0%} of languages, if this one is like the eight of Fig. 6, in both variants "
             "of the law"
         )
+    base = _published_base(own or code)
+    widened: list[str] = []
+    if base_language_tokens is not None:
+        check_above_zero(base_language_tokens=base_language_tokens)
+        low, high, widened = _for_another_base(low, high, base_language_tokens, base)
+        range_basis += ", widened for another checkpoint"
+        probability = None
     return StartAdvice(
         language=code,
         n_params=n_params,
@@ -171,12 +185,35 @@ def start(
         probability_scratch_better=probability,
         evidence=Evidence.PUBLISHED,
         readings=readings,
-        basis=_published_base(own or code),
+        basis=base,
         level=level,
         source=f"{PAPER}, Section 6, Fig. 6 and the legend of Fig. 7",
         law="crossover: C = a N^b, D = C / (6 N)",
-        warnings=tuple(_warnings(code, own, n_params, seen, share, unique_tokens)),
+        warnings=(*widened, *_warnings(code, own, n_params, seen, share, unique_tokens)),
     )
+
+
+def _for_another_base(
+    low: float, high: float, tokens: float, base: BaseCheckpoint
+) -> tuple[float, float, list[str]]:
+    """The range for a checkpoint with other tokens of the target, and what is said of it.
+
+    Raises:
+        InputError: what the published checkpoint saw of the target is not known.
+    """
+    if base.language_tokens is None:
+        raise InputError(
+            "the published checkpoint's tokens of this language are not known",
+            value=base.description,
+            where="base_language_tokens",
+            remedy="leave it out, or give two curves of your own",
+        )
+    ratio = tokens / base.language_tokens
+    said = (
+        f"your checkpoint saw {ratio:.2g} times the target tokens of the published one: the range "
+        "reaches from a crossover that this does not move to one that moves in proportion"
+    )
+    return low * min(ratio, 1.0), high * max(ratio, 1.0), [said]
 
 
 def by_range(tokens: float, low: float, high: float) -> Recommendation:

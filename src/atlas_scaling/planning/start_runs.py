@@ -50,6 +50,7 @@ def advise_start(
     n_params: float | None = None,
     share: float = 1.0,
     unique_tokens: float | None = None,
+    base_language_tokens: float | None = None,
     scratch: Path | None = None,
     continued: Path | None = None,
     crossovers: Mapping[float, float] | None = None,
@@ -62,6 +63,7 @@ def advise_start(
         n_params: model size; may be left out where run directories say it.
         share: of the target in ``tokens``.
         unique_tokens: distinct tokens of the target that there are.
+        base_language_tokens: of the target that your checkpoint saw, for the published crossovers.
         scratch: own curve, see ``read_start_curves``.
         continued: own curve, likewise.
         crossovers: model size -> tokens of the target at one's own crossovers.
@@ -92,7 +94,14 @@ def advise_start(
     if crossovers:
         law = fit_crossovers(crossovers)
         return start_from_sizes(target, law, n_params=n_params, tokens=tokens * share)
-    return start(target, n_params=n_params, tokens=tokens, share=share, unique_tokens=unique_tokens)
+    return start(
+        target,
+        n_params=n_params,
+        tokens=tokens,
+        share=share,
+        unique_tokens=unique_tokens,
+        base_language_tokens=base_language_tokens,
+    )
 
 
 def read_start_curves(scratch: Path, continued: Path, target: str) -> StartCurves:

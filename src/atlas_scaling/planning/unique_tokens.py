@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from atlas_scaling.answers import Answer
+from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.published.mixtures import UNIMAX_SOURCE, unimax_percent
@@ -57,6 +58,14 @@ def unique_tokens(
     """
     own = {}
     for code, tokens in (given or {}).items():
+        if tokens == 0:
+            raise InputError(
+                "a language without any text cannot be trained on",
+                value=0,
+                where=f"unique tokens of {code}",
+                remedy="a target: give what text there is, or plan for a relative that has some; "
+                "a source: leave it out",
+            )
         check_above_zero(**{f"unique tokens of {code}": tokens})
         own[normalise(code)] = float(tokens)
     printed = {law.language: law.unique_tokens for law in regime_laws()}

@@ -112,11 +112,20 @@ def parts_of(figure: str) -> frozenset[Part]:
     Raises:
         InputError: no report has a figure of this name.
     """
+    return frozenset(entry_of(figure).parts)
+
+
+def entry_of(figure: str) -> Entry:
+    """The entry of a figure.
+
+    Raises:
+        InputError: no report has a figure of this name.
+    """
     for entry in ENTRIES:
         if figure == entry.name or (
             entry.name.startswith(PROFILES) and figure.startswith(PROFILES)
         ):
-            return frozenset(entry.parts)
+            return entry
     names = [entry.name for entry in ENTRIES]
     raise InputError(
         "no report has a figure of this name",

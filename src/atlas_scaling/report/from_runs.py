@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Report, Section, Verdicts
 from atlas_scaling.report.provenance import Provenance, made_line, provenance_blocks
-from atlas_scaling.report.run_facts import run_facts
+from atlas_scaling.report.run_facts import as_runs, run_facts
 from atlas_scaling.report.sections import Plan, Scores
 from atlas_scaling.report.start_curves import start_comparisons
 from atlas_scaling.report.verdicts import verdicts
@@ -21,7 +22,9 @@ from atlas_scaling.report.words import counted, language_name, listed
 from atlas_scaling.transfer.matrix import TransferMatrix
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    import polars as pl
+
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable
@@ -32,7 +35,7 @@ __all__ = ["Plan", "Provenance", "build_report"]
 
 
 def build_report(
-    runs: RunTable | None = None,
+    runs: RunTable | pl.DataFrame | None = None,
     *,
     fits: Sequence[Fit] = (),
     matrix: TransferMatrix | MatrixAnswer | None = None,
@@ -46,7 +49,7 @@ def build_report(
     """A report of everything that is given.
 
     Args:
-        runs: the run records.
+        runs: run records, or the frame of an import.
         fits: of any laws and languages.
         matrix: transfer scores; of an answer on several model sizes the largest.
         bts: scores over d, for the curves; those behind ``matrix`` if not given.
@@ -55,7 +58,20 @@ def build_report(
         plans: answers of ``plan allocate``, ``plan expand`` and ``plan start``.
         provenance: what the records do not say of how this was made.
         title: of the report; made of the study's name if not given.
+
+    Raises:
+        InputError: the fits are of losses in several units.
     """
+    units = sorted({fit.observations.unit.value for fit in fits})
+    if len(units) > 1:
+        raise InputError(
+            "a report compares its fits, and these are of losses in several units",
+            value=units,
+            where="fits",
+            remedy="make a report of each unit",
+        )
+    if runs is not None:
+        runs = as_runs(runs)
     scores = _scores(runs, matrix, bts)
     said = verdicts(runs, fits, scores.matrix, scores.warnings, comparison)
     first: Block = Verdicts(said) if said else sections.NO_RUNS

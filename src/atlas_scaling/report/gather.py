@@ -7,7 +7,7 @@ languages, and where a budget is given the best plan for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,19 +19,20 @@ from atlas_scaling.planning.expand import expand
 from atlas_scaling.report.catalogue import PROFILES, Part, parts_of
 from atlas_scaling.report.from_runs import Plan, build_report
 from atlas_scaling.report.provenance import Provenance
-from atlas_scaling.report.run_facts import ALL_TEXT, run_facts, with_what_reports_need
+from atlas_scaling.report.run_facts import ALL_TEXT, as_runs, run_facts
 from atlas_scaling.report.words import is_language
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.blocks import Report
     from atlas_scaling.runs.store import RunTable
     from atlas_scaling.transfer.pairs import MatrixAnswer
 
-Say = Callable[[str], None]
+Say = Callable[[str, float | None], None]
+"""Takes what is being done and the share of the whole that is done before it; None for a remark."""
 
 LAWS: Final = ("chinchilla", "atlas")
 MAX_TARGETS: Final = 12
@@ -42,6 +43,8 @@ SPEC_NAME: Final = "study.yaml"
 TABLES: Final = frozenset({".parquet", ".csv"})
 _USUAL: Final = frozenset({Part.FITS, Part.TRANSFER})
 _FULL: Final = frozenset({Part.HELD_OUT, Part.PROFILES})
+_FIT, _PLAN, _TRANSFER, _PAGE, _PROFILE, _HELD_OUT = 2.0, 2.0, 3.0, 5.0, 5.0, 8.0
+"""About how long each kind of work takes beside the others; held-out laws for each target."""
 
 
 def report_from_paths(
@@ -67,13 +70,12 @@ def report_from_paths(
         full: compare all laws on held-out data and profile the parameters too; takes minutes.
         figure: make only what this figure needs.
         command: shown as how the report was made.
-        say: told what is being done.
+        say: told what is being done, and the share done before it.
 
     Raises:
         InputError: nothing is given, a path is no runs and no fit, a language is unknown, or no
             report has such a figure.
     """
-    tell = say or (lambda text: None)
     if not paths:
         raise InputError(
             "a report of what?",
@@ -82,23 +84,58 @@ def report_from_paths(
         )
     parts = _USUAL | (_FULL if full else frozenset()) if figure is None else parts_of(figure)
     given = _sorted_out(paths)
-    runs = _read(given, tell)
+    runs = _read(given)
     fits = [_load(path) for path in given.fits]
-    if not fits and Part.FITS in parts:
-        fits = _fit(runs, targets, seed, tell)
+    to_fit = _targets(runs, targets) if runs is not None and not fits else []
+    work = _Work(
+        say or (lambda text, share: None),
+        {
+            Part.FITS: _FIT * len(LAWS) * len(to_fit),
+            Part.HELD_OUT: _HELD_OUT * max(1, len(to_fit)),
+            Part.PROFILES: _PROFILE * MAX_PROFILED,
+            Part.TRANSFER: _TRANSFER,
+            Part.PLAN: _PLAN if flops is not None else 0.0,
+        },
+        parts,
+    )
+    if Part.FITS in parts:
+        fits += _fit(runs, to_fit, seed, work)
     held_out, profiled = Part.HELD_OUT in parts, Part.PROFILES in parts
-    comparison = _compare(runs, targets, seed, tell) if held_out else None
-    profiles = _profiles(_chosen(fits, figure), tell) if profiled else ()
-    plans = [*_allocations(fits, targets, flops, tell), *_expansions(runs)]
+    comparison = _compare(runs, targets, seed, work) if held_out else None
+    profiles = _profiles(_chosen(fits, figure), work) if profiled else ()
+    matrix = _measure(runs, work) if Part.TRANSFER in parts else None
+    plans = [*_allocations(fits, targets, flops, work), *_expansions(runs)]
+    more = {"Not done": "; ".join(work.remarks)} if work.remarks else {}
+    work.begin("writing", _PAGE)
     return build_report(
         runs,
         fits=fits,
-        matrix=_measure(runs, tell) if Part.TRANSFER in parts else None,
+        matrix=matrix,
         comparison=comparison,
         profiles=profiles,
         plans=plans,
-        provenance=Provenance(command=command, spec=_spec_near(given.folders)),
+        provenance=Provenance(command=command, spec=_spec_near(given.folders), more=more),
     )
+
+
+class _Work:
+    """Says what is being done, and how much of all of it is done."""
+
+    def __init__(self, say: Say, costs: Mapping[Part, float], parts: frozenset[Part]) -> None:
+        self._say = say
+        self._total = _PAGE + sum(cost for part, cost in costs.items() if part in parts)
+        self._done = self._begun = 0.0
+        self.remarks: list[str] = []
+
+    def begin(self, text: str, cost: float) -> None:
+        """What was begun before is done; now comes ``text``."""
+        self._done, self._begun = self._done + self._begun, cost
+        self._say(text, min(1.0, self._done / self._total))
+
+    def remark(self, text: str) -> None:
+        """Something that was found out, such as what could not be done."""
+        self.remarks.append(text)
+        self._say(text, None)
 
 
 @dataclass(frozen=True)
@@ -125,22 +162,19 @@ def _sorted_out(paths: Sequence[Path]) -> _Given:
     return _Given(tuple(folders), tables, tuple(fits))
 
 
-def _read(given: _Given, tell: Say) -> RunTable | None:
+def _read(given: _Given) -> RunTable | None:
     """Everything that was given of runs, in one table."""
     from atlas_scaling.runs.export import read_table
     from atlas_scaling.runs.store import RunTable, read_runs
 
     runs = read_runs(given.folders) if given.folders else None
-    frames = [with_what_reports_need(read_table(path)) for path in given.tables]
+    frames = [as_runs(read_table(path)).frame for path in given.tables]
     if runs is not None:
         frames.append(runs.frame)
     if not frames:
         return None
     frame = pl.concat(frames, how="diagonal_relaxed")
-    runs = RunTable(frame, ()) if runs is None else replace(runs, frame=frame)
-    evaluations, n_runs = frame.height, len(run_facts(runs))
-    tell(f"read {n_runs} runs, {evaluations} evaluations, {len(runs.notes)} notes")
-    return runs
+    return RunTable(frame, ()) if runs is None else replace(runs, frame=frame)
 
 
 def _load(path: Path) -> Fit:
@@ -149,7 +183,7 @@ def _load(path: Path) -> Fit:
     return Fit.load(path)
 
 
-def _fit(runs: RunTable | None, targets: Sequence[str], seed: int, tell: Say) -> list[Fit]:
+def _fit(runs: RunTable | None, targets: Sequence[str], seed: int, work: _Work) -> list[Fit]:
     """Every law on every target that the runs allow; Chinchilla on the language alone."""
     if runs is None:
         return []
@@ -158,15 +192,15 @@ def _fit(runs: RunTable | None, targets: Sequence[str], seed: int, tell: Say) ->
     unit = LossUnit.NATS_PER_TOKEN if runs.frame["loss"].count() else LossUnit.BITS_PER_BYTE
     alone = runs.frame.filter(pl.col("mixture").list.len().fill_null(1) == 1)
     fits = []
-    for target in _targets(runs, targets):
-        tell(f"fitting {' and '.join(LAWS)} to {target}")
+    for target in targets:
         for law in LAWS:
+            work.begin(f"fitting {law} to {target}", _FIT)
             own = alone.filter(pl.col("language") == target)
             frame = own if law == "chinchilla" and own.height else runs.frame
             try:
                 fits.append(fit(frame, law, target=target, seed=seed, unit=unit))
             except (FitError, InputError) as error:
-                tell(f"{law} was not fitted to {target}: {error.problem}")
+                work.remark(f"{law} was not fitted to {target}: {error.problem}")
     return fits
 
 
@@ -185,41 +219,42 @@ def _targets(runs: RunTable, named: Sequence[str]) -> list[str]:
     return sorted(trained, key=lambda code: (-trained[code], code))[:MAX_TARGETS]
 
 
-def _measure(runs: RunTable | None, tell: Say) -> MatrixAnswer | None:
+def _measure(runs: RunTable | None, work: _Work) -> MatrixAnswer | None:
     if runs is None or not runs.frame.height or runs.frame["mixture"].null_count():
         return None
     from atlas_scaling.transfer.pairs import matrices_from_runs
 
-    tell("measuring transfer")
+    work.begin("measuring transfer", _TRANSFER)
     try:
         return matrices_from_runs(runs.frame)
     except InputError as error:
-        tell(f"no transfer score: {error.problem}")
+        work.remark(f"no transfer score: {error.problem}")
         return None
 
 
 def _compare(
-    runs: RunTable | None, targets: Sequence[str], seed: int, tell: Say
+    runs: RunTable | None, targets: Sequence[str], seed: int, work: _Work
 ) -> Comparison | None:
     if runs is None:
         return None
-    from atlas_scaling.fitting.compare import compare
+    from atlas_scaling.fitting.comparison import compare
 
-    tell("comparing laws on held-out evaluations")
+    n_targets = len(_targets(runs, targets))
+    work.begin("comparing laws on held-out evaluations", _HELD_OUT * n_targets)
     try:
         return compare(runs, targets=list(targets) or None, seed=seed)
     except InputError as error:
-        tell(f"laws were not compared: {error.problem}")
+        work.remark(f"laws were not compared: {error.problem}")
         return None
 
 
-def _profiles(fits: Sequence[Fit], tell: Say) -> list[tuple[Fit, list[Profile]]]:
+def _profiles(fits: Sequence[Fit], work: _Work) -> list[tuple[Fit, list[Profile]]]:
     """Profiles of every fitted parameter."""
     from atlas_scaling.fitting.profile import profile
 
     made = []
     for fit in fits:
-        tell(f"profiling the parameters of {fit.law.name}, {fit.target}")
+        work.begin(f"profiling the parameters of {fit.law.name}, {fit.target}", _PROFILE)
         names = [name for name, verdict in fit.verdicts.items() if verdict != "given"]
         made.append((fit, [profile(fit, name) for name in names]))
     return made
@@ -245,7 +280,7 @@ def _expansions(runs: RunTable | None) -> list[Plan]:
 
 
 def _allocations(
-    fits: Sequence[Fit], targets: Sequence[str], flops: float | None, tell: Say
+    fits: Sequence[Fit], targets: Sequence[str], flops: float | None, work: _Work
 ) -> list[Plan]:
     """The best plan of a budget, by the best fit of each target; published laws where none is."""
     if flops is None:
@@ -260,11 +295,12 @@ def _allocations(
     best = best_of_each_language(of_mixtures or fits)
     best = [fit for fit in best if fit.target not in (None, ALL_TEXT)]
     wanted = [normalise(code) for code in targets] or [str(fit.target) for fit in best]
+    work.begin(f"planning for {flops:g} FLOPs", _PLAN)
     try:
         own = [fit for fit in best if fit.target in wanted]
         return [allocate_targets(wanted, Budget(flops=flops), fits=own)]
     except InputError as error:
-        tell(f"no plan for {flops:g} FLOPs: {error.problem}")
+        work.remark(f"no plan for {flops:g} FLOPs: {error.problem}")
         return []
 
 

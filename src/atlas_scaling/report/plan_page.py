@@ -16,16 +16,17 @@ from atlas_scaling.planning.cost import CostAnswer
 from atlas_scaling.planning.expand import Expansion
 from atlas_scaling.planning.next_runs import NextRuns
 from atlas_scaling.planning.start import StartAdvice
+from atlas_scaling.planning.two_stage import TwoStagePlan
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Notes, Paragraph, Report, Section
 from atlas_scaling.report.figure import FORMATS, Figure, Panel, save_figure
 from atlas_scaling.report.figures.allocation import plan_shares
-from atlas_scaling.report.figures.runs_to_make import cost_bars, interval_left
+from atlas_scaling.report.figures.runs_to_make import cost_bars, interval_left, stage_mixtures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    PlanAnswer = Expansion | StartAdvice | Allocation | NextRuns | CostAnswer
+    PlanAnswer = Expansion | StartAdvice | Allocation | NextRuns | CostAnswer | TwoStagePlan
 
 PAGE: Final = ".html"
 
@@ -35,6 +36,7 @@ _TITLES: Final = {
     Allocation: "Model size, tokens and mixture",
     NextRuns: "What to run next",
     CostAnswer: "What it costs to train",
+    TwoStagePlan: "A mixture in two stages",
 }
 
 
@@ -76,15 +78,25 @@ def save_plan(answer: PlanAnswer, path: Path, *, command: str = "") -> Path:
 
 
 def _blocks(answer: PlanAnswer) -> list[Block]:
-    if isinstance(answer, NextRuns | CostAnswer):
-        drawn = interval_left(answer) if isinstance(answer, NextRuns) else cost_bars(answer)
+    drawn = _drawn(answer)
+    if drawn is not None:
         rests: list[Block] = [Paragraph(f"Rests on: {answer.source}. Law: {answer.law}.")]
         notes: list[Block] = [Notes(tuple(answer.warnings))] if answer.warnings else []
         return [drawn, *rests, *notes]
     if isinstance(answer, Allocation):
         first, *others = sections.plan([answer])
         return [first, plan_shares(answer), *others]
+    assert isinstance(answer, Expansion | StartAdvice)
     return sections.plan([answer])
+
+
+def _drawn(answer: PlanAnswer) -> Figure | None:
+    """The one figure of an answer that reports have no section for."""
+    if isinstance(answer, NextRuns):
+        return interval_left(answer)
+    if isinstance(answer, TwoStagePlan):
+        return stage_mixtures(answer)
+    return cost_bars(answer) if isinstance(answer, CostAnswer) else None
 
 
 def _joined(title: str, figures: Sequence[Figure]) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -39,8 +39,16 @@ def run_facts(runs: RunTable) -> tuple[RunFacts, ...]:
     return (*known.values(), *(_of_row(row) for row in others.select(columns).to_dicts()))
 
 
-def with_what_reports_need(frame: pl.DataFrame) -> pl.DataFrame:
-    """An imported table with a language, a step and a group on every row."""
+def as_runs(runs: RunTable | pl.DataFrame) -> RunTable:
+    """Runs with a language, a step and a group on every row; imports may lack them."""
+    from atlas_scaling.runs.store import RunTable
+
+    if isinstance(runs, pl.DataFrame):
+        return RunTable(_completed(runs), ())
+    return replace(runs, frame=_completed(runs.frame))
+
+
+def _completed(frame: pl.DataFrame) -> pl.DataFrame:
     added = []
     if "language" not in frame.columns:
         added.append(pl.lit(ALL_TEXT).alias("language"))

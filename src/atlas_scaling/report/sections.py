@@ -21,7 +21,7 @@ from atlas_scaling.report.figures.allocation import (
     shares_in_words,
 )
 from atlas_scaling.report.figures.capacity import degradation, degradation_rows
-from atlas_scaling.report.figures.compared import compared_laws, profile_curves
+from atlas_scaling.report.figures.compared import CUTS, compared_laws, profile_curves
 from atlas_scaling.report.figures.losses import loss_curves
 from atlas_scaling.report.figures.plans import crossover, expand_frontier, iso_loss_frontiers
 from atlas_scaling.report.figures.starts import crossover_laws, scratch_against_continued
@@ -32,7 +32,7 @@ from atlas_scaling.report.words import MISSING, count, counted, language_name, l
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.start_curves import StartComparison
@@ -266,7 +266,11 @@ def best_of_each_language(all_fits: Sequence[Fit]) -> list[Fit]:
 
 
 def _cuts_not_made(comparison: Comparison) -> list[str]:
-    return [f"{name}: {words}" for name, words in comparison.cuts.items() if "not made" in words]
+    return [
+        f"{CUTS.get(name, name)}: {words}"
+        for name, words in comparison.cuts.items()
+        if "not made" in words
+    ]
 
 
 def _fit_warnings(all_fits: Sequence[Fit]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import tau_from_bts
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable
 
@@ -131,7 +131,7 @@ def compare_table(comparison: Comparison) -> Table:
     return Table(
         name="laws-compared",
         caption="Held-out R² of each law (Table 1 of the paper on these runs), means over "
-        f"{len(comparison.targets)} languages. Errors are of the random fifth, in "
+        f"{counted(len(comparison.targets), 'language')}. Errors are of the random fifth, in "
         f"{comparison.loss_unit.replace('_', ' ')}.",
         columns=(
             Column("Law"),

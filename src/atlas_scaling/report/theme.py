@@ -79,6 +79,7 @@ def config() -> dict[str, Any]:
             "titleFontWeight": "bold",
             "symbolStrokeColor": MUTED,
             "symbolOpacity": 1,
+            "labelLimit": 280,
         },
         "title": {"color": INK, "fontSize": 12, "anchor": "start", "fontWeight": "bold"},
         "text": {"color": INK, "fontSize": 11},

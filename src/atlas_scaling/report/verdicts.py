@@ -29,7 +29,7 @@ from atlas_scaling.report.words import (
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
 
 if TYPE_CHECKING:
-    from atlas_scaling.fitting.compare import Comparison
+    from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.runs.store import RunTable
 

@@ -48,6 +48,7 @@ SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "mixture": _BY_LANGUAGE,
     "tokens_by_language": _BY_LANGUAGE,
     "unique_tokens": _BY_LANGUAGE,
+    "early_tokens": _BY_LANGUAGE,
 }
 
 
@@ -74,8 +75,9 @@ class RunFiles:
 class RunTable:
     """Runs as one long polars frame (columns: ``SCHEMA``), with the reader's notes.
 
-    ``tokens``, ``flops`` and the counts are float64: N·D overflows int64. The three columns by
-    language are lists of ``{language, value}`` and hold only languages with a share.
+    ``tokens``, ``flops`` and counts are float64: N·D overflows int64. The columns by language are
+    lists of ``{language, value}`` and hold only languages with a share; ``early_tokens`` are those
+    of the stages before the present one.
     """
 
     frame: pl.DataFrame
@@ -171,6 +173,19 @@ def by_language(values: dict[str, float] | dict[str, int]) -> list[dict[str, Any
     return [{"language": k, "value": float(v)} for k, v in sorted(values.items()) if v > 0]
 
 
+def _early_tokens(record: RunRecord, tokens: int) -> dict[str, float]:
+    """Tokens by language of the stages that were over when ``tokens`` had been seen."""
+    early: dict[str, float] = {}
+    over = 0.0
+    for stage in record.stages:
+        over += stage.fraction * record.tokens
+        if tokens <= over:
+            return early
+        for code, share in stage.mixture.items():
+            early[code] = early.get(code, 0.0) + share * stage.fraction * record.tokens
+    return early
+
+
 def _append_rows(rows: dict[str, list[Any]], one: RunFiles) -> None:
     record = one.record
     assert record is not None
@@ -198,6 +213,7 @@ def _append_rows(rows: dict[str, list[Any]], one: RunFiles) -> None:
             "lr_state": row.lr_state.value,
             "flops": training_flops(record.n_params, row.tokens),
             "tokens_by_language": by_language(row.tokens_by_language),
+            "early_tokens": by_language(_early_tokens(record, row.tokens)),
         }
         for name, column in rows.items():
             column.append(changing[name] if name in changing else fixed[name])

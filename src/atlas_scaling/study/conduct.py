@@ -213,7 +213,9 @@ def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyIn
         tokenizer = train_tokenizer(
             corpus, spec.tokenizer, languages=languages, cache=cache, say=display.say
         )
-        return pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+        store = pack(corpus, tokenizer, languages=languages, cache=cache, say=display.say)
+        _refuse_short_text(store, spec.sequence_length)
+        return store
 
     store = packed(spec.languages)
     own = {code: packed([code]) for code in spec.with_own_vocabulary}
@@ -224,6 +226,19 @@ def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyIn
         tokenizer_sha256=store.tokenizer.sha256,
         own_tokens_dirs={code: str(one.path.resolve()) for code, one in own.items()},
     )
+
+
+def _refuse_short_text(store: TokenStore, sequence_length: int) -> None:
+    """Before any run: text that does not fill one window would stop its runs, one by one."""
+    for code in store.languages:
+        if store.unique_tokens(code) <= sequence_length:
+            raise InputError(
+                f"the training text of {code} is shorter than one sequence",
+                value=f"{store.unique_tokens(code)} tokens",
+                where="sequence_length",
+                remedy=f"give it more than {sequence_length} tokens of text, leave it out, or "
+                "shorten sequence_length",
+            )
 
 
 def require_training_packages() -> None:

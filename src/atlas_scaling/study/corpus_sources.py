@@ -25,6 +25,7 @@ from atlas_scaling.study.catalogues import (
     parse_pak,
     parse_po,
 )
+from atlas_scaling.study.debian import DEBIAN_SOURCES
 from atlas_scaling.study.downloads import Wheel, wheel_path
 from atlas_scaling.study.locales import code_of_locale
 
@@ -164,11 +165,14 @@ DEFAULT_SOURCES: Final = ("chromium", "homeassistant")
 
 @dataclass(frozen=True, slots=True)
 class SourceRow(Answer):
-    """A source as a list shows it; ``cached`` says whether its file is in the cache."""
+    """A source as a list shows it; ``cached`` says whether a file of it is in the cache.
+
+    ``n_bytes`` is None where it depends on the languages.
+    """
 
     name: str
     pin: str
-    n_bytes: int
+    n_bytes: int | None
     licence: str
     homepage: str
     cached: bool
@@ -184,20 +188,29 @@ class SourceList(Answer):
 
 def list_sources(cache: Path) -> SourceList:
     """The sources, and which of them ``cache`` holds."""
-    return SourceList(
-        default=DEFAULT_SOURCES,
-        sources=tuple(
-            SourceRow(
-                name=source.name,
-                pin=source.wheel.pin,
-                n_bytes=source.wheel.n_bytes,
-                licence=source.licence,
-                homepage=source.homepage,
-                cached=wheel_path(source.wheel, cache).is_file(),
-            )
-            for source in SOURCES.values()
-        ),
-    )
+    wheels = [
+        SourceRow(
+            name=source.name,
+            pin=source.wheel.pin,
+            n_bytes=source.wheel.n_bytes,
+            licence=source.licence,
+            homepage=source.homepage,
+            cached=wheel_path(source.wheel, cache).is_file(),
+        )
+        for source in SOURCES.values()
+    ]
+    packages = [
+        SourceRow(
+            name=source.name,
+            pin=f"{len(source.packages)} Debian packages, one a language",
+            n_bytes=None,
+            licence=source.licence,
+            homepage=source.homepage,
+            cached=any((cache / "debian").glob(f"{source.name}*.deb")),
+        )
+        for source in DEBIAN_SOURCES.values()
+    ]
+    return SourceList(default=DEFAULT_SOURCES, sources=(*wheels, *packages))
 
 
 def read_source(

@@ -17,6 +17,7 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.published.mixtures import unimax_mixture
 from atlas_scaling.study.cache import key_of
 from atlas_scaling.study.mixture_spec import Sampling, Stage
+from atlas_scaling.study.schedule import Schedule
 from atlas_scaling.study.settings import ModelConfig
 from atlas_scaling.study.spec import (
     STUDY_VOCABULARY,
@@ -29,6 +30,7 @@ from atlas_scaling.study.spec import (
     StudySpec,
     UnimaxGroup,
 )
+from atlas_scaling.units import format_count
 
 NAMED_LANGUAGES: Final = 8
 """As many languages of a set stand in a run's name."""
@@ -68,6 +70,8 @@ class PlannedRun(Answer):
         vocabulary: ``study``, or the language whose own vocabulary it has.
         base_run: the run whose final weights it starts from.
         accelerator_hours: None until an accelerator was chosen (``on_accelerator``).
+        branch_tokens: where it is a decay that leaves its base: after so many of its ``tokens``.
+        keep_tokens: where decays leave it, and checkpoints are kept; it does not decay itself.
     """
 
     run_id: str
@@ -84,6 +88,13 @@ class PlannedRun(Answer):
     vocabulary: str = STUDY_VOCABULARY
     base_run: str | None = None
     accelerator_hours: float | None = None
+    branch_tokens: int | None = None
+    keep_tokens: tuple[int, ...] = ()
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens that it trains on itself."""
+        return self.tokens - (self.branch_tokens or 0)
 
     def resolved(self, unique: Mapping[str, int]) -> PlannedRun:
         """The run with its mixtures written out, for text of so many ``unique`` tokens.
@@ -203,7 +214,7 @@ def design_study(spec: StudySpec) -> Design:
         runs=ordered,
         groups=tuple(groups),
         n_runs=len(ordered),
-        tokens=float(sum(run.tokens for run in ordered)),
+        tokens=float(sum(run.own_tokens for run in ordered)),
         flops=sum(run.flops for run in ordered),
     )
 
@@ -214,7 +225,7 @@ def _total(group: AnyGroup, mine: list[PlannedRun], fresh: dict[str, PlannedRun]
         kind=group.kind,
         n_runs=len(mine),
         n_shared=len(mine) - len(fresh),
-        tokens=float(sum(run.tokens for run in fresh.values())),
+        tokens=float(sum(run.own_tokens for run in fresh.values())),
         flops=sum(run.flops for run in fresh.values()),
     )
 
@@ -237,7 +248,8 @@ def _runs_of(spec: StudySpec, group: AnyGroup) -> Iterator[PlannedRun]:
         tokens, model = spec.tokens_of(group, size), spec.model_of(size)
         for seed in group.seeds:
             for content in contents:
-                yield _planned(content, size, model, seed, tokens)
+                run = _planned(content, size, model, seed, tokens)
+                yield from _with_decays(spec, run, group.decays) if group.decays else [run]
 
 
 def _contents(spec: StudySpec, group: AnyGroup) -> Iterator[_Content]:
@@ -400,6 +412,44 @@ def _planned(
         vocabulary=content.vocabulary,
         base_run=None if content.base is None else f"{content.base}-{size}-seed{seed}",
     )
+
+
+def _with_decays(
+    spec: StudySpec, run: PlannedRun, decays: tuple[float, ...]
+) -> Iterator[PlannedRun]:
+    """A run that stays at its learning rate, and the decays that leave it.
+
+    The one at the end of all tokens is the run itself, and has its name.
+    """
+    if run.mixture is None or len(run.stages) > 1 or run.base_run is not None:
+        raise InputError(
+            "decays can branch off from runs on one mixture that is written out, and from the "
+            "beginning only",
+            value=run.run_id,
+            where="groups, decays",
+            remedy="leave decays out of groups by rule, in stages or continued",
+        )
+    config = spec.training_of(run.size)
+    trunk = f"{run.run_id}-stable"
+    branches = []
+    for part in sorted(set(decays)):
+        schedule = Schedule.of(round(part * run.tokens), spec.sequence_length, config)
+        begin = (schedule.total - schedule.decay) * schedule.tokens_per_step
+        tokens = round(part * run.tokens)
+        branches.append(
+            replace(
+                run,
+                run_id=run.run_id if part == 1.0 else f"{run.run_id}-at{format_count(tokens)}",
+                tokens=tokens,
+                flops=training_flops(run.n_params, tokens - begin),
+                base_run=trunk,
+                branch_tokens=begin,
+            )
+        )
+    ends = tuple(branch.branch_tokens or 0 for branch in branches)
+    flops = training_flops(run.n_params, ends[-1])
+    yield replace(run, run_id=trunk, tokens=ends[-1], flops=flops, keep_tokens=ends)
+    yield from branches
 
 
 def _refuse_other(first: PlannedRun, second: PlannedRun, index: int) -> None:

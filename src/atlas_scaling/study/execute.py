@@ -12,8 +12,11 @@ import torch
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.provenance import code_info
 from atlas_scaling.runs.record import MixtureStage, RunRecord, RunStatus
+from atlas_scaling.study.companions import companions
 from atlas_scaling.study.design import PlannedRun
+from atlas_scaling.study.engines.options import noted_options
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.settings import TrainConfig
 from atlas_scaling.study.tokens import TokenStore
 from atlas_scaling.study.train import train
 
@@ -43,19 +46,32 @@ def execute_run(
     store = TokenStore.open(Path(inputs.tokens_of(planned.vocabulary)))
     planned = planned.resolved({code: store.unique_tokens(code) for code in planned.languages})
     base = None if planned.base_run is None else study.run_dir(planned.base_run)
-    return train(
-        study.run_dir(run_id),
-        make_record(study, planned, store),
-        study.spec.model_of(planned.size),
-        study.spec.training_of(planned.size),
-        texts={code: store.train(code) for code in planned.languages},
-        evals={
-            code: store.evaluation(code) for code in study.spec.evaluated_in(planned.vocabulary)
-        },
-        init_from=base,
-        on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
-        should_stop=should_stop,
-    )
+    config = training_of(study, planned)
+    tokens_per_step = config.batch_size * study.spec.sequence_length
+    hardware = noted_options(study.path).hardware_of(planned.size)
+    with companions(study.path, run_id, processes=hardware.processes) as world:
+        return train(
+            study.run_dir(run_id),
+            make_record(study, planned, store),
+            study.spec.model_of(planned.size),
+            config,
+            texts={code: store.train(code) for code in planned.languages},
+            evals={
+                code: store.evaluation(code) for code in study.spec.evaluated_in(planned.vocabulary)
+            },
+            init_from=base,
+            hardware=hardware,
+            world=world,
+            keep_steps={tokens // tokens_per_step for tokens in planned.keep_tokens},
+            on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
+            should_stop=should_stop,
+        )
+
+
+def training_of(study: StudyFolder, planned: PlannedRun) -> TrainConfig:
+    """How a run is trained: as its size is, but without decay where others branch off for that."""
+    config = study.spec.training_of(planned.size)
+    return config.model_copy(update={"decay_fraction": 0.0}) if planned.keep_tokens else config
 
 
 def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> RunRecord:
@@ -76,11 +92,12 @@ def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> R
         n_params=planned.n_params,
         n_params_non_embedding=planned.n_params_non_embedding,
         model=spec.model_of(planned.size).model_dump(mode="json"),
-        optimizer=spec.training_of(planned.size).model_dump(mode="json"),
+        optimizer=training_of(study, planned).model_dump(mode="json"),
         tokenizer=store.tokenizer,
         corpus_sha256=store.corpus_sha256,
         seed=planned.seed,
         base_run=planned.base_run,
+        branch_tokens=planned.branch_tokens,
         code=code_info(),
         environment={
             "python": platform.python_version(),

@@ -15,12 +15,13 @@ model written as a ``tokenizer.json``. Nothing here needs ``transformers``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from atlas_scaling.answers import Answer
@@ -31,7 +32,8 @@ from atlas_scaling.runs.writer import cannot_write
 from atlas_scaling.study.checkpoint import load_weights
 from atlas_scaling.study.model import ROPE_BASE, Block, Transformer
 from atlas_scaling.study.settings import ModelConfig
-from atlas_scaling.study.tokenizer import CARD, Tokenizer, open_tokenizer
+from atlas_scaling.study.tokenizer import CARD, UNK_ID, Tokenizer, open_tokenizer
+from atlas_scaling.study.tokenizer_file import HUGGING_FACE, SentencePieceFile
 
 NORM_EPSILON: Final = 1e-5  # PyTorch's own, of LayerNorm
 
@@ -72,17 +74,19 @@ def export_run(run_dir: Path, output: Path, *, cache: Path) -> Exported:
     config = ModelConfig.model_validate(record.model)
     heads_added = _heads_to_add(config)
     tokenizer = find_tokenizer(record.tokenizer, cache=cache)
+    words = _tokenizer_files(tokenizer, config)
     model = Transformer(config, seed=0)
     load_weights(run_dir, model)
     described = _description(config, tokenizer.eos_id)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        save_file(_weights(model, heads_added), output / "model.safetensors", {"format": "pt"})
+        weights = save(_weights(model, heads_added), {"format": "pt"})
+        (output / "model.safetensors").write_bytes(weights)
         _write(output / "config.json", described)
         ends = {"bos_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
         _write(output / "generation_config.json", ends)
-        _write(output / "tokenizer.json", tokenizer_json(tokenizer))
-        _write(output / "tokenizer_config.json", _tokenizer_config(tokenizer, config))
+        for name, content in words.items():
+            (output / name).write_text(content, encoding="utf-8")
         (output / "README.md").write_text(_readme(record, run_dir), encoding="utf-8")
     except OSError as error:
         raise cannot_write(output, error) from None
@@ -116,17 +120,45 @@ def find_tokenizer(info: TokenizerInfo, *, cache: Path) -> Tokenizer:
     )
 
 
-def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
+def _tokenizer_files(tokenizer: Tokenizer, config: ModelConfig) -> dict[str, str]:
+    """Names and contents of the tokenizer's files.
+
+    Raises:
+        InputError: it is a SentencePiece model of somebody else, of a kind we cannot know.
+    """
+    if tokenizer.file.suffix == HUGGING_FACE:
+        content = tokenizer.file.read_text(encoding="utf-8")
+        added = {one["id"]: one["content"] for one in json.loads(content)["added_tokens"]}
+        named = {"eos_token": added.get(tokenizer.eos_id)}
+    elif tokenizer.is_own:
+        pieces = SentencePieceFile(tokenizer.file).pieces()
+        content = _as_json(tokenizer_json(pieces, eos_id=tokenizer.eos_id))
+        named = {"eos_token": pieces[tokenizer.eos_id][0], "unk_token": pieces[UNK_ID][0]}
+    else:
+        raise InputError(
+            "a SentencePiece model that was not trained here cannot be exported",
+            value=tokenizer.info.name,
+            remedy="convert it to a tokenizer.json with transformers, and use that in the study",
+        )
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.sequence_length,
+        "clean_up_tokenization_spaces": False,
+        **{name: piece for name, piece in named.items() if piece is not None},
+    }
+    return {"tokenizer.json": content, "tokenizer_config.json": _as_json(described)}
+
+
+def tokenizer_json(pieces: Sequence[tuple[str, float]], *, eos_id: int) -> dict[str, Any]:
     """A SentencePiece unigram model with byte fallback as the library ``tokenizers`` has it.
 
     Spaces become ``▁`` and one is put in front, the most probable pieces are taken, what has none
     is cut into bytes.
     """
-    pieces = tokenizer.pieces()
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
         {"id": id_, "content": pieces[id_][0], "special": True, **special}
-        for id_ in sorted({tokenizer.unk_id, tokenizer.eos_id})
+        for id_ in sorted({UNK_ID, eos_id})
     ]
     space = {"String": " "}, {"String": "▁"}
     return {
@@ -154,21 +186,10 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict[str, Any]:
         },
         "model": {
             "type": "Unigram",
-            "unk_id": tokenizer.unk_id,
+            "unk_id": UNK_ID,
             "vocab": [list(piece) for piece in pieces],
             "byte_fallback": True,
         },
-    }
-
-
-def _tokenizer_config(tokenizer: Tokenizer, config: ModelConfig) -> dict[str, Any]:
-    pieces = tokenizer.pieces()
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": pieces[tokenizer.eos_id][0],
-        "unk_token": pieces[tokenizer.unk_id][0],
-        "model_max_length": config.sequence_length,
-        "clean_up_tokenization_spaces": False,
     }
 
 
@@ -276,8 +297,12 @@ def _longer(matrix: Tensor, rows: int) -> Tensor:
     return torch.cat([matrix, matrix.new_zeros(rows, matrix.shape[1])])
 
 
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
 def _write(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_as_json(value), encoding="utf-8")
 
 
 def _readme(record: RunRecord, run_dir: Path) -> str:

@@ -257,6 +257,8 @@ def _stream(dataset: HubDataset, pattern: str) -> Any:
         raise InputError(
             "the library datasets is not installed", remedy="pip install 'atlas-scaling[data]'"
         ) from None
+    if dataset.root is not None and not dataset.root.is_dir():
+        raise InputError("there is no such folder", value=str(dataset.root), where="corpus.root")
     kind = next(
         (end for end in sorted(BUILDERS, key=len, reverse=True) if pattern.endswith(end)), ""
     )

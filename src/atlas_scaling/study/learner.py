@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +46,7 @@ class Learner:
                 block.compile()
         shards = world.size > 1 and hardware.sharding == "shard"
         self.network: nn.Module = sharded(self.model) if shards else replicated(self.model, world)
-        self.optimizer = adamw(self.model, config)
+        self.optimizer = adamw(self.model.parameters(), config)
         self._micro = hardware.micro_batch_size or config.batch_size
 
     def step(self, batch: Tensor, *, lr: float) -> Tensor:
@@ -82,10 +84,13 @@ class Learner:
         return summed
 
 
-def adamw(model: Transformer, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves norms alone."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    norms = [p for p in model.parameters() if p.ndim < 2]
+def adamw(
+    parameters: Iterable[Tensor], config: TrainConfig, *, stacked: bool = False
+) -> torch.optim.AdamW:
+    """AdamW that decays matrices and leaves norms alone; ``stacked`` ones have an axis in front."""
+    given = list(parameters)
+    matrices = [p for p in given if p.ndim >= 2 + stacked]
+    norms = [p for p in given if p.ndim < 2 + stacked]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": config.weight_decay},

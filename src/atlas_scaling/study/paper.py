@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Final
 
@@ -26,8 +25,10 @@ def beside_published(design: Design) -> Design:
 
 def _merged(groups: list[GroupTotal]) -> GroupTotal:
     """Groups of one row of the table as one."""
-    sums = Counter[str]()
-    for group in groups:
-        for name in ("n_runs", "n_shared", "tokens", "flops"):
-            sums[name] += getattr(group, name)
-    return replace(groups[0], **sums)
+    return replace(
+        groups[0],
+        n_runs=sum(one.n_runs for one in groups),
+        n_shared=sum(one.n_shared for one in groups),
+        tokens=sum(one.tokens for one in groups),
+        flops=sum(one.flops for one in groups),
+    )

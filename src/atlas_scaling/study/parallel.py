@@ -57,7 +57,8 @@ class World:
         if self.size == 1 or dist.is_initialized():
             yield
             return
-        dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+        backend = "nccl" if kind == "cuda" else "gloo"
+        dist.init_process_group(backend, rank=self.rank, world_size=self.size)
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from atlas_scaling.config import load_config
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
+from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
 from atlas_scaling.study.mixture_spec import (
     ALL,
     Code,
@@ -53,6 +54,10 @@ class Group(Frozen):
         steps: the same in optimiser steps, in place of ``tokens``.
         seeds: one run each; seeds change the initial weights and the order of the data.
         label: what a design calls the group; its kind unless given.
+        decays: parts of ``tokens``, such as ``[0.25, 0.5, 1]``, at which decayed models are wanted.
+            Each run is then one that stays at its learning rate, and a decay that branches off from
+            it for each: as good as runs of those lengths, at the cost of the longest and the
+            decays. None unless given: one run that decays at its end.
     """
 
     sizes: tuple[str, ...] = Field(min_length=1)
@@ -60,6 +65,7 @@ class Group(Frozen):
     steps: PositiveCount | None = None
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     label: str | None = None
+    decays: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
 
     def codes(self) -> set[str]:
         """Languages that the group names, beyond ``all``."""
@@ -217,10 +223,13 @@ class Size(ModelShape):
         lr: its stable learning rate; smaller models take larger ones.
         batch_size: sequences a step, where it is another than the study's.
         warmup_tokens: likewise.
+        rule: ``fitted`` or ``table-b2``, by which those of the three follow that are left out
+            (``study/hyperparameters.py``). Needed where there is no ``lr``.
     """
 
     scale: int | None = None
-    lr: float = Field(gt=0)
+    lr: float | None = Field(default=None, gt=0)
+    rule: Rule | None = None
     batch_size: int | None = Field(default=None, gt=0)
     warmup_tokens: Count | None = Field(default=None, ge=0)
 
@@ -229,6 +238,12 @@ class Size(ModelShape):
     def _take_the_shape_of_the_scale(cls, given: Any) -> Any:
         scale = given.get("scale") if isinstance(given, dict) else None
         return given if scale is None else {**shape_of_scale(scale), **given}
+
+    @model_validator(mode="after")
+    def _has_a_learning_rate(self) -> Size:
+        if self.lr is None and self.rule is None:
+            raise ValueError("give a learning rate, lr, or a rule for it: fitted or table-b2")
+        return self
 
     @property
     def shape(self) -> ModelShape:
@@ -325,9 +340,25 @@ class StudySpec(Frozen):
     def training_of(self, size: str) -> TrainConfig:
         """How runs of a size are trained."""
         one = self.sizes[size]
-        own = {"batch_size": one.batch_size, "warmup_tokens": one.warmup_tokens}
-        changed = {name: value for name, value in own.items() if value is not None}
-        return TrainConfig(lr=one.lr, **(self.training.model_dump() | changed))
+        own = {"lr": one.lr, "batch_size": one.batch_size, "warmup_tokens": one.warmup_tokens}
+        given = {name: value for name, value in own.items() if value is not None}
+        return TrainConfig(**(self.training.model_dump() | self._by_rule(size) | given))
+
+    def _by_rule(self, size: str) -> dict[str, float]:
+        """What the rule of a size says, if it has one."""
+        one, model = self.sizes[size], self.model_of(size)
+        if one.rule is None:
+            return {}
+        if one.rule == "fitted":
+            batch = one.batch_size or self.training.batch_size
+            tokens = batch * self.sequence_length
+            return {"lr": fitted(model.n_params_non_embedding, tokens).lr}
+        said = table_b2(model.n_params)
+        assert said.batch_size is not None
+        assert said.warmup_steps is not None
+        batch = one.batch_size or said.batch_size
+        warmup = said.warmup_steps * batch * self.sequence_length
+        return {"lr": said.lr, "batch_size": batch, "warmup_tokens": warmup}
 
 
 def load_study(path: Path) -> StudySpec:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,8 +118,10 @@ class _Build:
         self.languages = languages
         self.say = say
         self.pace = Pace(say)
-        self.evaluation: dict[str, list[GivenLine]] = {}
         self.given: set[str] = set()
+        # ids of a language's evaluation lines, in order; the lines themselves lie on disk
+        self.ids: dict[str, list[str]] = {}
+        self.withheld: set[str] = set()
         self.sorters: dict[str, LineSorter] = {}
         self.dropped: dict[str, Counter[str]] = {code: Counter() for code in languages}
 
@@ -128,18 +131,13 @@ class _Build:
         hashes = LineSorter(self.sorting / "hashes", memory=self.intake.memory)
         for code in self.languages:
             self._read(code, hashes)
-        distinct = self._settle_copies(hashes)
-        self._limit_evaluation(distinct)
+        self._limit_evaluation(self._settle_copies(hashes))
         aligned = self._align()
-        withheld = {
-            self._key(fingerprint(line.text))
-            for lines in self.evaluation.values()
-            for line in lines
-        }
-        records = {code: self._write(code, withheld) for code in self.languages}
+        for code in self.languages:
+            self.withheld.update(self._key(fingerprint(text)) for text in self._evaluation(code))
+        records = {code: self._write(code) for code in self.languages}
         if aligned:
-            ids = (line.identity for line in self.evaluation[self.languages[0]])
-            write_lines(self.scratch / EVALUATION / IDS, ids)
+            write_lines(self.scratch / EVALUATION / IDS, self.ids[self.languages[0]])
         discard(self.sorting)
         write_manifest(
             self.scratch,
@@ -155,7 +153,7 @@ class _Build:
         given = self.intake.evaluation(code)
         if given is not None:
             self.given.add(code)
-            self.evaluation[code] = [GivenLine(one.identity, tidy(one.text)) for one in given]
+            self._put_aside(code, given)
         sorter = LineSorter(self.sorting / code, memory=self.intake.memory)
         first = _FirstDocuments(0 if code in self.given else self.intake.eval_lines)
         n_documents = n_bytes = 0
@@ -177,7 +175,21 @@ class _Build:
         sorter.put_aside()
         self.sorters[code] = sorter
         if code not in self.given:
-            self.evaluation[code] = [GivenLine(str(i), t) for i, t in enumerate(first.texts())]
+            self._put_aside(code, numbered_lines(first.texts()))
+
+    def _put_aside(self, code: str, lines: Sequence[GivenLine]) -> None:
+        """Keep a language's evaluation lines on disk, their ids in memory."""
+        self.ids[code] = [line.identity for line in lines]
+        kept = [GivenLine(line.identity, tidy(line.text)) for line in lines]
+        self._evaluation_file(code).write_text(json.dumps(kept), "utf-8")
+
+    def _evaluation_file(self, code: str) -> Path:
+        return self.sorting / f"{code}.eval"
+
+    def _evaluation(self, code: str) -> list[str]:
+        """The evaluation lines that a language was left with, in order."""
+        lines = dict(json.loads(self._evaluation_file(code).read_text("utf-8")))
+        return [lines[identity] for identity in self.ids[code]]
 
     def _settle_copies(self, hashes: LineSorter) -> Counter[str]:
         """Step 2: note what each language leaves to another; returns its distinct documents."""
@@ -201,31 +213,28 @@ class _Build:
         for code in self.languages:
             if code not in self.given:
                 most = max(1, int(MAX_EVAL_SHARE * distinct[code]))
-                self.evaluation[code] = self.evaluation[code][:most]
+                self.ids[code] = self.ids[code][:most]
 
     def _align(self) -> bool:
         """Bring given evaluation text into one order; whether every line is in every language."""
         if self.given != set(self.languages):
             return False
-        ids = [[line.identity for line in self.evaluation[code]] for code in self.languages]
+        ids = [self.ids[code] for code in self.languages]
         if not self.intake.has_ids:
             return len({len(one) for one in ids}) == 1
         shared = set(ids[0]).intersection(*ids[1:])
         if not shared or any(len(set(one)) < len(one) for one in ids):
             return False
-        for code in self.languages:
-            by_id = {line.identity: line for line in self.evaluation[code]}
-            self.evaluation[code] = [by_id[one] for one in ids[0] if one in shared]
+        order = [one for one in ids[0] if one in shared]
+        self.ids = dict.fromkeys(self.languages, order)
         return True
 
-    def _write(self, code: str, withheld: set[str]) -> LanguageRecord:
+    def _write(self, code: str) -> LanguageRecord:
         """Step 3: write a language."""
-        lines = [line.text for line in self.evaluation[code]]
+        lines = self._evaluation(code)
         index = PassageIndex(lines)
         hits = Counter[bool]()
-        train = write_lines(
-            text_path(self.scratch, TRAIN, code), self._kept(code, withheld, index, hits)
-        )
+        train = write_lines(text_path(self.scratch, TRAIN, code), self._kept(code, index, hits))
         evaluation = write_lines(text_path(self.scratch, EVALUATION, code), lines)
         self._refuse_too_little(code, train, evaluation)
         return LanguageRecord(
@@ -245,10 +254,8 @@ class _Build:
             ),
         )
 
-    def _kept(
-        self, code: str, withheld: set[str], index: PassageIndex, hits: Counter[bool]
-    ) -> Iterator[str]:
-        for n, (text, hit) in enumerate(index.found_in(self._distinct(code, withheld))):
+    def _kept(self, code: str, index: PassageIndex, hits: Counter[bool]) -> Iterator[str]:
+        for n, (text, hit) in enumerate(index.found_in(self._distinct(code))):
             self.pace.offer(lambda: f"writing {code}: {n:,} documents")  # noqa: B023
             hits[hit] += 1
             if hit and self.intake.contamination == "drop":
@@ -256,7 +263,7 @@ class _Build:
             else:
                 yield text
 
-    def _distinct(self, code: str, withheld: set[str]) -> Iterator[str]:
+    def _distinct(self, code: str) -> Iterator[str]:
         """A language's documents in order, without copies and without evaluation text."""
         dropped, last = self.dropped[code], ""
         with (self.sorting / f"{code}.left").open("rb") as left:
@@ -265,7 +272,7 @@ class _Build:
                 key = line[:_KEY_DIGITS].decode()
                 while other and other < key:
                     other = left.readline()[:-1].decode()
-                if key in withheld:
+                if key in self.withheld:
                     dropped[Excess.TEST_LINE] += 1
                 elif key == last:
                     dropped[Excess.DUPLICATE] += 1

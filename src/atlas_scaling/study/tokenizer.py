@@ -132,14 +132,14 @@ class Tokenizer:
         return self.card.eos_id
 
     @property
-    def unk_id(self) -> int:
-        """The id of what has no piece; byte fallback leaves it unused."""
-        return UNK_ID
+    def file(self) -> Path:
+        """What it is in: a SentencePiece model, or a ``tokenizer.json``."""
+        return self.path / self.card.model
 
-    def pieces(self) -> list[tuple[str, float]]:
-        """Every piece with its log probability, by id."""
-        model = self._processor
-        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.vocab_size)]
+    @property
+    def is_own(self) -> bool:
+        """Whether it was trained here: unigram, byte fallback, text cut as it is."""
+        return self.card.character_coverage is not None
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the id that ends it."""

@@ -5,7 +5,7 @@ The packages that read them are optional and imported where they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -50,6 +50,11 @@ class SentencePieceFile:
     def size(self) -> int:
         """Pieces."""
         return int(self._processor.get_piece_size())
+
+    def pieces(self) -> list[tuple[str, float]]:
+        """Every piece with its log probability, by id."""
+        model = self._processor
+        return [(model.id_to_piece(i), model.get_score(i)) for i in range(self.size)]
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line."""
@@ -104,7 +109,10 @@ def load_file(path: Path) -> Vocabulary:
     """
     if not path.is_file():
         raise InputError("there is no such tokenizer file", value=str(path), where="tokenizer.file")
-    kinds = {SENTENCEPIECE: SentencePieceFile, HUGGING_FACE: HuggingFaceFile}
+    kinds: dict[str, Callable[[Path], Vocabulary]] = {
+        SENTENCEPIECE: SentencePieceFile,
+        HUGGING_FACE: HuggingFaceFile,
+    }
     if path.suffix not in kinds:
         raise InputError(
             "a tokenizer file is a SentencePiece .model or a tokenizer.json",

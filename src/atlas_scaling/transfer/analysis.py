@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.api import one_thread
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.transfer.effects import N_PERMUTATIONS, Effect, relatedness_effects
 from atlas_scaling.transfer.indistinct import indistinct_targets
 from atlas_scaling.transfer.matrix import Provenance, TransferMatrix

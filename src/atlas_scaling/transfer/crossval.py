@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Answer
-from atlas_scaling.fitting.api import one_thread
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.transfer.features import PairFeatures
 from atlas_scaling.transfer.gaussian import Observations
 from atlas_scaling.transfer.models import PairModel

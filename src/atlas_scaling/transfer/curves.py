@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.api import one_thread
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.transfer.spline import Floats, SmoothingSpline
 from atlas_scaling.units import format_count
 

@@ -35,6 +35,8 @@ RELATEDNESS: Final = (
 
 _HUES: Final = ("#005AA8", "#0E9F78", "#A8327F", "#E0661A", "#5B6470")
 _SIDE: Final = 320
+_MOST_WORDS: Final = 2_000
+"""Of more points than this none says what it is: the words would be megabytes."""
 _GREY: Final = "#5B6470"
 _SHAPES: Final = {"value": "circle", "below": "triangle-down", "above": "triangle-up"}
 _LEAF: Final = 16
@@ -203,19 +205,26 @@ def relatedness_chart(matrix: TransferMatrix) -> Layers:
     x = alt.X("shares:N", title="languages share", sort=kinds).axis(labelAngle=0)
     y = alt.Y("bts:Q", title="BTS")
     base = alt.Chart(_inline(rows))
-    points = base.mark_circle(size=14, opacity=0.35).encode(
+    points = base.mark_circle(size=14, opacity=0.35, aria=rows.height <= _MOST_WORDS).encode(
         x=x,
         y=y,
+        description="said:N",
         xOffset=alt.XOffset("jitter:Q").scale(domain=[-1, 1]),
         color=alt.Color("shares:N", legend=None).scale(domain=list(RELATEDNESS), range=list(_HUES)),
         tooltip=["target:N", "source:N", "bts:Q", "provenance:N"],
     )
     boxes = base.mark_boxplot(
-        outliers=False, size=34, opacity=0.6, median={"color": "#1E2329"}
+        outliers=False,
+        size=34,
+        opacity=0.6,
+        median={"color": "#1E2329", "aria": False},
+        box={"aria": False},
+        rule={"color": "#8A929C", "aria": False},
     ).encode(x=x, y=y, color=alt.value("#8A929C"))
     # Vega's own pseudo-random numbers depend on the clock; an even spread by row does not.
     spread = points.transform_window(row="row_number()").transform_calculate(
-        jitter="(datum.row * 0.6180339887) % 1 - 0.5"
+        jitter="(datum.row * 0.6180339887) % 1 - 0.5",
+        said="datum.source + ' on ' + datum.target + ': ' + format(datum.bts, '+.2f')",
     )
     return alt.layer(boxes, spread).properties(
         width=110 * len(kinds), height=_SIDE, title="Transfer by what two languages share"
@@ -237,8 +246,13 @@ def symmetry_chart(matrix: TransferMatrix) -> Layers:
     )
     points = (
         alt.Chart(_inline(rows))
-        .mark_point(size=28, filled=True)
+        .transform_calculate(
+            said="datum.b + ' on ' + datum.a + ' ' + format(datum.b_to_a, '+.2f') + ', back '"
+            " + format(datum.a_to_b, '+.2f')"
+        )
+        .mark_point(size=28, filled=True, aria=rows.height <= _MOST_WORDS)
         .encode(
+            description="said:N",
             x=alt.X("b_to_a:Q", title="BTS of b on a", scale=scale),
             y=alt.Y("a_to_b:Q", title="BTS of a on b", scale=scale),
             color=alt.Color("shares:N", title="languages share").scale(

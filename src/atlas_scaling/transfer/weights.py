@@ -197,17 +197,17 @@ def weights_from_runs(
         "level": level,
         "seed": seed,
     }
-    answer = compare_weights(fit(frame, law, **options), scores)
-    if not prior:
-        return answer
-    priors = tau_priors(scores, code, sources=sources)
-    if not priors:
+    priors = tau_priors(scores, code, sources=sources) if prior else {}
+    if prior and not priors:
         raise InputError(
             "every score of this target is a bound, which gives no prior",
             value=code,
             where="--prior",
             remedy="take the scores at a smaller d (--at), or train the pairs longer",
         )
+    answer = compare_weights(fit(frame, law, **options), scores)
+    if not prior:
+        return answer
     return _with_prior(answer, fit(frame, law, priors=priors, **options), priors)
 
 

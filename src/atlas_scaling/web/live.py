@@ -138,7 +138,7 @@ class _Directory:
     status_stamp: int = -1
     evals: dict[tuple[int, str], EvalRow] = field(default_factory=dict)
     evals_read: int = 0
-    problem: str | None = None
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 class LiveRuns:
@@ -176,7 +176,7 @@ class LiveRuns:
         with self._lock:
             self._look()
             lines = list(self._lines.values())
-            notes = tuple(d.problem for d in self._known.values() if d.problem)
+            notes = tuple(said for d in self._known.values() for said in d.problems.values())
             version = self._version
         wanted = text.casefold()
         left = [
@@ -230,14 +230,14 @@ class LiveRuns:
             record=None if record is None else record.model_dump(mode="json"),
             status=None if status is None else status.model_dump(mode="json"),
             languages=languages,
-            notes=() if directory.problem is None else (directory.problem,),
+            notes=tuple(directory.problems.values()),
         )
 
     def curves(self, run_ids: Sequence[str], languages: Sequence[str] = ()) -> list[RunCurve]:
         """Loss curves of some runs, in the given languages or all that were evaluated."""
         with self._lock:
             self._look()
-            found = []
+            found: list[RunCurve] = []
             for run_id in run_ids:
                 self._line(run_id)
                 directory = self._by_id.get(run_id)
@@ -310,7 +310,7 @@ def _planned_line(plan: PlannedRun) -> RunLine:
     return RunLine(
         run_id=plan.run_id,
         group=plan.group,
-        mixture=dict(plan.mixture),
+        mixture=dict(plan.mixture or {}),
         n_params=plan.n_params,
         tokens=0,
         tokens_planned=plan.tokens,
@@ -370,11 +370,11 @@ def _reread(directory: _Directory) -> bool:
             continue
         try:
             value = kind.model_validate_json(path.read_bytes()) if stamp >= 0 else None
-            directory.problem = None
+            directory.problems.pop(name, None)
         except (OSError, ValidationError) as error:
             # half a file that is being written comes whole with the next look
             value = getattr(directory, name)
-            directory.problem = f"{path}: not readable ({str(error).splitlines()[0]})"
+            directory.problems[name] = f"{path}: not readable ({str(error).splitlines()[0]})"
         setattr(directory, name, value)
         setattr(directory, f"{name}_stamp", stamp)
         changed = True

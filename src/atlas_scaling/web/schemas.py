@@ -13,6 +13,9 @@ from pydantic import TypeAdapter
 REF: Final = "#/components/schemas/{model}"
 PREFIX: Final = "#/components/schemas/"
 
+Responses = dict[int | str, dict[str, Any]]
+"""What FastAPI calls so: by status."""
+
 
 class Schemas:
     """Collects the schemas of answers for one OpenAPI document."""
@@ -20,7 +23,7 @@ class Schemas:
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
 
-    def answer(self, kind: type) -> dict[str, Any]:
+    def answer(self, kind: type) -> Responses:
         """Responses of a route that answers with ``kind``, for FastAPI's ``responses``."""
         schema = TypeAdapter(kind).json_schema(ref_template=REF, mode="serialization")
         for name, definition in schema.pop("$defs", {}).items():
@@ -31,7 +34,7 @@ class Schemas:
         return _response({"$ref": PREFIX + kind.__name__}, _summary(kind))
 
 
-def _response(schema: dict[str, Any], description: str) -> dict[str, Any]:
+def _response(schema: dict[str, Any], description: str) -> Responses:
     return {200: {"description": description, "content": {"application/json": {"schema": schema}}}}
 
 

@@ -250,7 +250,7 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 def _path_without_token(scope: Scope) -> str:
     rest = {name: values for name, values in _query(scope).items() if name != "token"}
     # one slash: "//other.example" would be another server
-    path = "/" + scope["path"].lstrip("/\\")
+    path = "/" + str(scope["path"]).lstrip("/\\")
     return path + ("?" + urlencode(rest, doseq=True) if rest else "")
 
 
@@ -281,11 +281,12 @@ def _bounded(receive: Receive, most: int) -> Receive:
 
 
 async def _whole(receive: Receive, most: int) -> bytes:
-    bounded, body = _bounded(receive, most), b""
+    bounded = _bounded(receive, most)
+    body = b""
     try:
         while True:
             message = await bounded()
-            body += message.get("body", b"")
+            body += bytes(message.get("body", b""))
             if not message.get("more_body"):
                 return body
     except HTTPException:

@@ -22,9 +22,10 @@ from atlas_scaling.web.workspace import FITS_FOLDER, Workspace
 
 FIRST_PORT: Final = 8765
 TRIED_PORTS: Final = 20
-BEYOND: Final = """anybody who reaches {host} port {port} and has the token can see these files, save
-into {saves_to} and use this machine's processor. The connection is not encrypted: on a network that
-you do not trust, listen on the loopback interface and use  ssh -L {port}:localhost:{port} HOST"""
+BEYOND: Final = """anybody who reaches {host} port {port} and has the token can see these files,
+save into {saves_to} and use this machine's processor. The connection is not encrypted: on a network
+that you do not trust, listen on the loopback interface and use
+ssh -L {port}:localhost:{port} HOST"""
 
 
 def serve(

@@ -46,7 +46,7 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """A run table of an upload, and what became of every row."""
-    from atlas_scaling.fitting.compare import targets_of
+    from atlas_scaling.fitting.data import targets_of
     from atlas_scaling.runs.export import write_table
     from atlas_scaling.runs.importers.column_map import ColumnMap
     from atlas_scaling.runs.importers.importing import import_runs
@@ -73,7 +73,7 @@ def fit_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     total = len(task["laws"]) * len(targets)
     tell(0, total, "reading the runs")
     data = _data(task["paths"])
-    results = []
+    results: list[dict[str, Any]] = []
     for choice in task["laws"]:
         for target in targets:
             tell(len(results), total, f"fitting {_title(choice)} to {target or 'the losses'}")
@@ -92,7 +92,7 @@ def compare_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Laws side by side on held-out rows, a law at a time."""
     from dataclasses import replace
 
-    from atlas_scaling.fitting.compare import compare, default_laws
+    from atlas_scaling.fitting.comparison import compare, default_laws
 
     tell(0, 0, "reading the runs")
     data = _data(task["paths"])
@@ -138,9 +138,7 @@ def complete_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(1, 2, "estimating the pairs that nobody measured")
     answer = complete(matrix, languages=task["languages"] or None, **task["options"])
     save_matrix(answer.matrix, Path(task["output"]))
-    document = answer.to_dict()
-    document["id"] = Path(task["output"]).stem
-    return document
+    return answer.to_dict()
 
 
 def analyze_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -163,7 +161,7 @@ TASKS: Final[Mapping[str, Callable[[dict[str, Any], Tell], dict[str, Any]]]] = {
 
 
 def _data(paths: Sequence[str]) -> Any:
-    from atlas_scaling.fitting.api import read
+    from atlas_scaling.fitting.tables import read
     from atlas_scaling.runs.store import read_runs
 
     given = [Path(path) for path in paths]

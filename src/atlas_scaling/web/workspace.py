@@ -131,6 +131,10 @@ class Workspace:
             raise _unknown("fit", name, files)
         return files[name][1]
 
+    def fit_name(self, path: Path) -> str:
+        """The id of the fit that lies at ``path``; it is not the file's name where two have one."""
+        return next(name for name, (_, own) in self._fit_files().items() if own == path)
+
     def save_fit(self, name: str, as_name: str) -> Path:
         """Copy a fit into the folder of saved ones.
 
@@ -179,6 +183,10 @@ class Workspace:
         if name not in files:
             raise _unknown("matrix", name, [PUBLISHED, *files])
         return files[name][0]
+
+    def matrix_name(self, path: Path) -> str:
+        """The id of the matrix that lies at ``path``."""
+        return next(name for name, (own, _) in self._matrix_files().items() if own == path)
 
     def save_matrix(self, name: str, as_name: str) -> Path:
         """Copy a matrix into the folder of saved ones, as Parquet."""

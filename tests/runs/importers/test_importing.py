@@ -11,11 +11,13 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
 from atlas_scaling.runs.importers.column_map import ColumnMap
 from atlas_scaling.runs.importers.importing import import_runs
+from atlas_scaling.runs.importers.log import LoggedRun, log_source
 from atlas_scaling.runs.store import SCHEMA
 from tests.run_files import eval_line, write_run
 from tests.runs.importers.tables import dropped, import_text, mixture
 
 HEADER = "run_id,step,tokens,language,loss,n_params\n"
+VALID = ColumnMap(columns={"loss": "valid"})
 
 
 def test_a_table_with_our_names_needs_no_map(tmp_path):
@@ -29,6 +31,29 @@ def test_a_table_with_our_names_needs_no_map(tmp_path):
     ]
     assert frame["flops"].to_list() == [1.2e19, 2.4e19]  # 6 N D
     assert imported.summary.columns["tokens"] == "tokens"
+
+
+def logged(folder, *losses):
+    (folder / "mine.log").touch()
+    run = LoggedRun(run_id="mine", file=str(folder / "mine.log"))
+    for number, loss in enumerate(losses, 1):
+        run.rows.add(number, {"step": number, "tokens": 1e6 * number, "valid": loss}.items())
+    return log_source("my-format", [run], line_word="line")
+
+
+def test_what_a_reader_of_ones_own_opened_goes_the_same_way(tmp_path):
+    imported = import_runs(logged(tmp_path, 3.0, math.nan, 2.5), columns=VALID)
+    assert imported.summary.kind == "my-format"
+    assert imported.frame["loss"].to_list() == [3.0, 2.5]
+    assert [(d.rows, d.first) for d in imported.summary.dropped] == [
+        (1, (f"{tmp_path}/mine.log:2",))
+    ]
+
+
+def test_a_source_of_ones_own_without_a_usable_row_is_refused_with_its_place(tmp_path):
+    with pytest.raises(InputError, match="no row can be used") as caught:
+        import_runs(logged(tmp_path, math.nan), columns=VALID)
+    assert "mine.log:1" in str(caught.value)
 
 
 def test_compute_that_the_table_gives_is_not_replaced(tmp_path):

@@ -152,7 +152,7 @@ def _panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
         labelLimit=150
     )
     scale, kinds = alt.Scale(zero=False), ["plan", "usual"]
-    x = alt.X("loss:Q", title=None, scale=scale).axis(tickCount=4)
+    x = alt.X("loss:Q", title=None, scale=scale).axis(tickCount=4, labelOverlap=True)
     base = alt.Chart(inline(shown))
     color = alt.Color("kind:N", legend=None).scale(domain=kinds, range=[theme.ORANGE, theme.BLUE])
     return layered(

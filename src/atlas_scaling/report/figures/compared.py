@@ -18,7 +18,7 @@ from atlas_scaling.report.words import counted, interval, number, parameter_name
 if TYPE_CHECKING:
     import altair as alt
 
-    from atlas_scaling.fitting.compare import ComparedLaw, Comparison
+    from atlas_scaling.fitting.comparison import ComparedLaw, Comparison
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
 
@@ -33,6 +33,9 @@ CUTS: Final = {
 
 LOWEST: Final = -0.5
 """Worse scores than this are drawn here, as arrows: a law that fails may reach any depth."""
+
+_EDGES: Final = (LOWEST, 0.0, 0.5, 0.8, 0.9, 0.98)
+"""Where the axis may begin: as far right as all scores allow, so that good laws are told apart."""
 
 
 def compared_name(row: ComparedLaw) -> str:
@@ -61,8 +64,10 @@ def compared_laws(comparison: Comparison) -> Figure:
     numbers = dict.fromkeys(("r2", "error", "error_reducible_percent"), pl.Float64)
     data = pl.DataFrame(rows, schema_overrides={**numbers, "n_parameters": pl.Int64})
     order = [compared_name(row) for row in comparison.rows]
+    least = min(data["r2"].drop_nulls(), default=0.0)
+    edge = max((edge for edge in _EDGES if edge < least), default=LOWEST)
     panels = tuple(
-        Panel(f"held out: {words}", _cut_panel(part, order))
+        Panel(f"held out: {words}", _cut_panel(part, order, edge))
         for words in CUTS.values()
         if (part := data.filter(pl.col("held_out") == words))["r2"].drop_nulls().len()
     )
@@ -119,7 +124,7 @@ def profile_curves(fit: Fit, profiles: Sequence[Profile]) -> Figure:
     )
 
 
-def _cut_panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
+def _cut_panel(rows: pl.DataFrame, order: list[str], edge: float) -> alt.LayerChart:
     import altair as alt
 
     known = rows.drop_nulls("r2").with_columns(
@@ -130,10 +135,12 @@ def _cut_panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
         ),
     )
     y = alt.Y("law:N", title=None, sort=order, scale=alt.Scale(domain=order)).axis(labelLimit=150)
-    x = alt.X("shown:Q", title="R²", scale=alt.Scale(domain=[LOWEST, 1], nice=False)).axis(
-        values=[-0.5, 0, 0.5, 1]
+    ticks = [-0.5, 0, 0.5, 1] if edge < 0 else [edge, (1 + edge) / 2, 1]
+    x = alt.X("shown:Q", title="R²", scale=alt.Scale(domain=[edge, 1], nice=False)).axis(
+        values=ticks, format=".2~f"
     )
-    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=theme.AXIS, aria=False)
+    nothing = [{"x": 0}] if edge <= 0 else []
+    zero = alt.Chart(alt.InlineData(values=nothing)).mark_rule(color=theme.AXIS, aria=False)
     dots = alt.Chart(inline(known)).mark_point(size=46, filled=True, opacity=1)
     return layered(
         [

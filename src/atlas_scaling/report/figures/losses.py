@@ -8,7 +8,7 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
-from atlas_scaling.report.axes import COUNT_LABEL, log_counts
+from atlas_scaling.report.axes import log_counts
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import UNIT_WORDS, counted, language_title
 from atlas_scaling.units import LossUnit, format_count
@@ -40,6 +40,7 @@ STATE_SHAPES: Final = {
     "unknown": ("cross", False),
 }
 _COLUMN: Final = {LossUnit.NATS_PER_TOKEN: "loss", LossUnit.BITS_PER_BYTE: "bits_per_byte"}
+_SIZE_LABEL: Final = "replace(format(toNumber(datum.value), '.3~s'), 'G', 'B')"
 _WIDTHS: Final = (1.0, 2.8)
 
 
@@ -173,7 +174,7 @@ def _panel(
     lines = base.mark_line(aria=False, opacity=0.75).encode(
         strokeWidth=alt.StrokeWidth("n_params:O", title="parameters")
         .scale(domain=sizes, range=_widths(sizes))
-        .legend(labelExpr=COUNT_LABEL.replace("datum.value", "toNumber(datum.value)"))
+        .legend(labelExpr=_SIZE_LABEL)
     )
     shape = alt.Shape("lr_state:N", title="learning rate").scale(
         domain=states, range=[STATE_SHAPES[state][0] for state in states]

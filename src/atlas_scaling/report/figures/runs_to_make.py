@@ -9,13 +9,14 @@ import polars as pl
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_scale
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
-from atlas_scaling.report.words import count, number
+from atlas_scaling.report.words import count, language_name, number
 
 if TYPE_CHECKING:
     import altair as alt
 
     from atlas_scaling.planning.cost import CostAnswer
     from atlas_scaling.planning.next_runs import NextRuns
+    from atlas_scaling.planning.two_stage import TwoStagePlan
 
 
 def cost_bars(answer: CostAnswer) -> Figure:
@@ -71,6 +72,55 @@ def interval_left(answer: NextRuns) -> Figure:
         data=data,
         panels=(Panel("", _left_panel(data)),),
         keys=(Key("after each run", theme.BLUE, "line"),),
+    )
+
+
+def stage_mixtures(answer: TwoStagePlan) -> Figure:
+    """Share of each language in each stage: of the schedule, or of the runs that are missing."""
+    import altair as alt
+
+    if answer.schedule is None:
+        plans = [(f"run {i}", list(run.stages)) for i, run in enumerate(answer.missing)]
+    else:
+        plans = [("plan", [(one.fraction, one.mixture) for one in answer.schedule.stages])]
+    data = pl.DataFrame(
+        [
+            {
+                "stage": f"{name}, stage {number} ({part:.0%} of tokens)",
+                "language": language_name(code),
+                "share": share,
+            }
+            for name, stages in plans
+            for number, (part, mixture) in enumerate(stages, start=1)
+            for code, share in mixture.items()
+        ]
+    )
+    languages = data["language"].unique(maintain_order=True).to_list()
+    hues = [theme.HUES[i % len(theme.HUES)] for i in range(len(languages))]
+    shown = data.with_columns(
+        said=pl.format("{}: {} {} %", "stage", "language", (pl.col("share") * 100).round(1))
+    )
+    bars = (
+        alt.Chart(inline(shown))
+        .mark_bar(size=14)
+        .encode(
+            x=alt.X("share:Q", title=None, stack="zero").axis(format="%", tickCount=5),
+            y=alt.Y("stage:N", title=None, sort=None).axis(labelLimit=220),
+            color=alt.Color("language:N", title="language").scale(domain=languages, range=hues),
+            description="said:N",
+        )
+    )
+    chart = layered([bars], width=theme.PANEL_WIDTH - 60, height=22 * data["stage"].n_unique())
+    saved = answer.gain.value
+    said = answer.reason if saved is None else f"the second stage saves {number(saved)}"
+    return Figure(
+        name="stages",
+        title="Stages of the plan" if answer.schedule is not None else "Runs that are missing",
+        caption="Share of each language in each stage, in order.",
+        alt=f"{len(plans)} runs with their stages; {said}.",
+        data=data,
+        panels=(Panel("", chart),),
+        keys=tuple(Key(name, hue, "square") for name, hue in zip(languages, hues, strict=True)),
     )
 
 

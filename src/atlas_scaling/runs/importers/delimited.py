@@ -72,16 +72,14 @@ def explain(error: BaseException, source: Source) -> InputError:
     """Polars' reason for not reading a table, with the line where we can find it."""
     reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
     where = ", ".join(source.files[:3])
-    if source.kind in SEPARATORS:
-        ragged = next(
-            filter(None, (_ragged_line(Path(f), source.kind) for f in source.files)), None
-        )
+    if isinstance(source.kind, Kind) and source.kind in SEPARATORS:
+        ragged = next(filter(None, (ragged_line(Path(f), source.kind) for f in source.files)), None)
         if ragged is not None:
             where, reason = ragged
     return InputError(
         f"this table cannot be read: {reason}",
         where=where,
-        remedy=f"is it {source.kind.value.upper()} in UTF-8? Say what it is with --kind",
+        remedy=f"is it {source.kind.upper()} in UTF-8? Say what it is with --kind",
     )
 
 
@@ -91,7 +89,7 @@ def _scan(path: Path, kind: Kind) -> pl.LazyFrame:
         return pl.scan_parquet(path, row_index_name=LINE, row_index_offset=offset, glob=False)
     return pl.scan_csv(
         path,
-        separator=_separator(path, kind),
+        separator=separator(path, kind),
         infer_schema=False,
         row_index_name=LINE,
         row_index_offset=offset,
@@ -120,7 +118,7 @@ def _refuse_repeated_columns(path: Path, kind: Kind) -> None:
     """Polars renames a second column of one name; which of them is meant is not ours to guess."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
-            header = next(csv.reader(file, delimiter=_separator(path, kind)), [])
+            header = next(csv.reader(file, delimiter=separator(path, kind)), [])
         except csv.Error:
             return
     repeated = [name for name, times in Counter(header).items() if times > 1 and name]
@@ -133,7 +131,7 @@ def _refuse_repeated_columns(path: Path, kind: Kind) -> None:
         )
 
 
-def _separator(path: Path, kind: Kind) -> str:
+def separator(path: Path, kind: Kind) -> str:
     """The usual one, unless the header has none of it and has the other."""
     usual, *others = SEPARATORS[kind]
     with path.open("rb") as file:
@@ -143,10 +141,10 @@ def _separator(path: Path, kind: Kind) -> str:
     return next((other for other in others if other.encode() in header), usual)
 
 
-def _ragged_line(path: Path, kind: Kind) -> tuple[str, str] | None:
+def ragged_line(path: Path, kind: Kind) -> tuple[str, str] | None:
     """Place of the first row with more fields than the header, and what is wrong with it."""
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=_separator(path, kind))
+        reader = csv.reader(file, delimiter=separator(path, kind))
         try:
             n_columns = len(next(reader, []))
             for row in reader:

@@ -52,12 +52,12 @@ _NO_MAP: Final = ColumnMap()
 
 
 def import_runs(
-    source: Path | str, *, kind: Kind | str = Kind.AUTO, columns: ColumnMap = _NO_MAP
+    source: Path | str | Source, *, kind: Kind | str = Kind.AUTO, columns: ColumnMap = _NO_MAP
 ) -> Imported:
     """Read ``source``, a file or a folder of files of one kind, as a run table.
 
     Args:
-        source: where the logs are.
+        source: where the logs are, or what a reader of your own has opened.
         kind: what they are; ``auto`` goes by the names of the files.
         columns: which column or metric is what.
 
@@ -65,6 +65,8 @@ def import_runs(
         InputError: the source cannot be read, a column is missing, losses are of mixed or unclear
             units, or no row is left; with what was received, its place and a remedy.
     """
+    if isinstance(source, Source):
+        return _imported(source, columns)
     path = Path(source)
     if kind not in list(Kind):
         raise InputError(
@@ -76,16 +78,20 @@ def import_runs(
     found, files = find_files(path, Kind(kind))
     if found is Kind.ATLAS or (columns == _NO_MAP and is_table(path)):
         return _own_runs(path)
-    opened = _opened(path, found, files)
+    return _imported(_opened(path, found, files), columns)
+
+
+def _imported(opened: Source, columns: ColumnMap) -> Imported:
+    """The rows of a source as a run table."""
     names = LanguageNames(columns)
     match = match_columns(columns, opened, names)
     rows, unreadable = without_unreadable(source_rows(opened, match))
     notes = [*opened.notes, *match.notes, *unreadable]
     rows = _with_restarts(rows, match, opened, notes)
     losses = _with_codes(evaluations(rows, match, logged=opened.logged), match, names)
-    sieve = Sieve(_in_units(losses, rows, match, found, notes), opened)
+    sieve = Sieve(_in_units(losses, rows, match, opened.kind, notes), opened)
     drop_unusable(sieve, named_runs=bool(match.run_id))
-    _refuse_nothing_left(sieve, path)
+    _refuse_nothing_left(sieve, opened)
     if _restarts(match, opened) == "overlap" and "step" in rows.columns:
         assembly.drop_overtaken(sieve, rows)
     assembly.add_tokens(sieve, rows, notes)
@@ -94,7 +100,7 @@ def import_runs(
     sieve.drop(pl.col(BAD_MIXTURE), "shares of the mixture sum to neither 1 nor 100")
     assembly.drop_without_tokens(sieve)
     assembly.drop_repeats(sieve, rows)
-    _refuse_nothing_left(sieve, path)
+    _refuse_nothing_left(sieve, opened)
     kept = mixtures.complete(mixtures.add_unique_tokens(sieve.frame))
     frame = assembly.run_table(assembly.add_learning_rate(kept, rows), rows, opened)
     frame = frame.with_columns(as_useful(frame[c]) for c in match.columns.keep)
@@ -180,7 +186,7 @@ def _with_codes(frame: pl.DataFrame, match: Match, names: LanguageNames) -> pl.D
 
 
 def _in_units(
-    frame: pl.DataFrame, rows: pl.DataFrame, match: Match, kind: Kind, notes: list[str]
+    frame: pl.DataFrame, rows: pl.DataFrame, match: Match, kind: Kind | str, notes: list[str]
 ) -> pl.DataFrame:
     """Evaluations with ``loss`` in nats per token, or as ``bits_per_byte``.
 
@@ -203,14 +209,14 @@ def _in_units(
     return frame.with_columns(in_nats("loss", unit))
 
 
-def _refuse_nothing_left(sieve: Sieve, path: Path) -> None:
+def _refuse_nothing_left(sieve: Sieve, source: Source) -> None:
     if sieve.frame.height:
         return
     dropped = sieve.tally.dropped()
     raise InputError(
         "no row can be used",
         value=[f"{d.rows} rows: {d.reason}" for d in dropped] or "the source has no rows",
-        where=", ".join(dropped[0].first) if dropped else str(path),
+        where=", ".join(dropped[0].first) if dropped else ", ".join(source.files),
         remedy=_REMEDIES.get(dropped[0].reason) if dropped else None,
     )
 
@@ -243,7 +249,7 @@ def _summary(
 ) -> ImportSummary:
     languages = frame["language"].unique().sort().to_list() if "language" in frame.columns else []
     return ImportSummary(
-        kind=source.kind.value,
+        kind=str(source.kind),
         files=len(source.files),
         found=sieve.found,
         kept=frame.height,

@@ -102,7 +102,7 @@ class LoggedRun:
 
 
 def log_source(
-    kind: Kind, runs: Sequence[LoggedRun], *, line_word: str, notes: Iterable[str] = ()
+    kind: Kind | str, runs: Sequence[LoggedRun], *, line_word: str, notes: Iterable[str] = ()
 ) -> Source:
     """A source of logged runs; parts of one run become its segments."""
     parts = sorted((run for run in runs if len(run.rows)), key=lambda r: (r.run_id, r.order))

@@ -54,7 +54,7 @@ class Source:
     """An opened source.
 
     Attributes:
-        kind: what it was read as.
+        kind: what it was read as; a reader of your own names its own.
         files: the files it consists of.
         columns: names that a column map may use.
         scan: the named columns and the four of ``PLACE_SCHEMA``, rows in their order.
@@ -64,7 +64,7 @@ class Source:
         notes: what the reader left out or doubts.
     """
 
-    kind: Kind
+    kind: Kind | str
     files: tuple[str, ...]
     columns: tuple[str, ...]
     scan: Callable[[Sequence[str]], pl.LazyFrame]

@@ -25,6 +25,7 @@ from atlas_scaling.study.engines.base import Event, EventKind, Job
 from atlas_scaling.study.engines.options import LocalOptions
 from atlas_scaling.study.lock import Life, last_holder
 from atlas_scaling.study.process import process_environment
+from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.worker import event_from_line
 
 MAX_LOSSES_PER_RUN: Final = 2
@@ -42,7 +43,7 @@ def usable_cores() -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker process runs: on one core, or with one accelerator in sight."""
+    """Where a run is worked on: one core, or the accelerators in its sight, named as CUDA does."""
 
     core: int | None = None
     accelerator: str | None = None
@@ -54,11 +55,27 @@ class Place:
         return {**process_environment(), ACCELERATORS: self.accelerator}
 
 
-def places_here() -> list[Place]:
-    """One an accelerator where there are any, else one a usable core."""
+def places_here(processes: int = 1) -> list[Place]:
+    """One an accelerator where there are any, else one a usable core.
+
+    Runs of several ``processes`` have as many of either; on cores they are not pinned.
+    """
     if found := accelerators():
-        return [Place(accelerator=name) for name in found]
-    return [Place(core=core) for core in usable_cores()]
+        return places_on(found, processes)
+    cores = usable_cores()
+    if processes > 1:
+        return [Place()] * max(1, len(cores) // processes)
+    return [Place(core=core) for core in cores]
+
+
+def places_on(accelerators: Sequence[str], processes: int) -> list[Place]:
+    """Accelerators dealt out to runs of so many ``processes``; too few for one is none.
+
+    >>> [place.accelerator for place in places_on(["0", "1", "2", "3"], 2)]
+    ['0,1', '2,3']
+    """
+    whole = range(0, len(accelerators) - processes + 1, processes)
+    return [Place(accelerator=",".join(accelerators[i : i + processes])) for i in whole]
 
 
 def accelerators() -> list[str]:
@@ -81,6 +98,7 @@ class LocalEngine:
         places: where they run; by default on each accelerator, or each usable core if there is
             none.
         job: the scheduler's job this process belongs to, if any.
+        hardware: of each run.
         grace_seconds: how long a run in hand may take to write its checkpoint when asked to stop.
     """
 
@@ -90,10 +108,18 @@ class LocalEngine:
         *,
         places: Sequence[Place] | None = None,
         job: str | None = None,
+        hardware: Hardware | None = None,
         grace_seconds: float = STOP_GRACE_SECONDS,
     ) -> None:
-        self.options = LocalOptions(workers=n_workers)
-        self.places = places or places_here()
+        hardware = hardware or Hardware()
+        self.options = LocalOptions(workers=n_workers, hardware=hardware)
+        self.places = places or places_here(hardware.processes)
+        if not self.places:
+            raise InputError(
+                "there are fewer accelerators here than processes of a run",
+                value=f"processes: {hardware.processes}, accelerators: {len(accelerators())}",
+                where="hardware.processes",
+            )
         self.n_workers = n_workers or len(self.places)
         self._job = job
         self._grace_seconds = grace_seconds

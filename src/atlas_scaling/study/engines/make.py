@@ -35,4 +35,4 @@ def make_engine(options: AnyOptions) -> Engine:
         return RayEngine(options)
     from atlas_scaling.study.engines.local import LocalEngine
 
-    return LocalEngine(options.workers)
+    return LocalEngine(options.workers, hardware=options.hardware)

@@ -18,6 +18,7 @@ from atlas_scaling.config import check_config, dump_config, load_config, parse_s
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.runs.writer import replace_whole
+from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.spec import StudySpec
 
 ENGINE_NAME: Final = "engine.yaml"
@@ -53,18 +54,28 @@ def minutes(value: Any) -> Any:
 Minutes = Annotated[int, BeforeValidator(minutes), Field(gt=0)]
 
 
-class LocalOptions(Frozen):
+class OnHardware(Frozen):
+    """What all engines are told: what each run is carried out on, and how (docs/training.md)."""
+
+    hardware: Hardware = Hardware()
+
+    def hardware_of(self, size: str) -> Hardware:
+        """What runs of a model size are carried out on."""
+        return self.hardware
+
+
+class LocalOptions(OnHardware):
     """This machine.
 
     Attributes:
-        workers: processes at a time; by default one an accelerator, or one a usable core.
+        workers: runs at a time; by default one an accelerator, or one a usable core.
     """
 
     kind: Literal["local"] = "local"
     workers: int | None = Field(default=None, gt=0)
 
 
-class SlurmResources(Frozen):
+class SlurmResources(OnHardware):
     """What one job asks SLURM for; ``sbatch`` explains the names.
 
     Attributes:
@@ -134,8 +145,12 @@ class SlurmOptions(SlurmResources):
         given = self.sizes.get(size, {})
         return check_config({**shared, **given}, SlurmResources, name="sizes")
 
+    def hardware_of(self, size: str) -> Hardware:
+        """What runs of a model size are carried out on."""
+        return self.resources_of(size).hardware
 
-class RayOptions(Frozen):
+
+class RayOptions(OnHardware):
     """A Ray cluster.
 
     Attributes:

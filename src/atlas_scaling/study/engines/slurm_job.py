@@ -12,7 +12,13 @@ from submitit.core.utils import DelayedSubmission
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.study.engines.base import Event, EventKind
-from atlas_scaling.study.engines.local import LocalEngine, Place, accelerators, usable_cores
+from atlas_scaling.study.engines.local import (
+    LocalEngine,
+    Place,
+    accelerators,
+    places_on,
+    usable_cores,
+)
 from atlas_scaling.study.engines.options import SlurmResources
 from atlas_scaling.study.folder import StudyFolder
 
@@ -57,6 +63,7 @@ class Drain:
         engine = self._engine = LocalEngine(
             self._resources.workers,
             places=_places(self._resources),
+            hardware=self._resources.hardware,
             job=JobEnvironment().job_id,
             grace_seconds=self._grace_seconds,
         )
@@ -88,9 +95,12 @@ def _places(resources: SlurmResources) -> list[Place]:
     Workers are pinned only where SLURM has bound the job to cores: else all jobs of a node would
     pin theirs to the first ones.
     """
+    processes = resources.hardware.processes
     if resources.gpus:
-        return [Place(accelerator=name) for name in accelerators()] or [Place()]
+        return places_on(accelerators(), processes) or [Place()]
     cores = usable_cores()
+    if processes > 1:
+        return [Place()] * max(1, resources.cpus // processes)
     if len(cores) == resources.cpus:
         return [Place(core=core) for core in cores]
     return [Place()] * resources.cpus

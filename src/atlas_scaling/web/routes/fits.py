@@ -95,7 +95,7 @@ def show_points(name: str, here: Here) -> dict[str, Any]:
 def save_fit(name: str, question: requests.SaveQuestion, here: Here) -> dict[str, Any]:
     """Keep a fit in the folder of saved things."""
     path = here.files.save_fit(name, question.name)
-    return Saved(path.stem, str(path)).to_dict()
+    return Saved(here.files.fit_name(path), str(path)).to_dict()
 
 
 @router.post(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from atlas_scaling import laws
+from atlas_scaling.accelerators import ACCELERATORS, Accelerator
 from atlas_scaling.answers import Answer
 from atlas_scaling.languages import Language, language, languages, search
-from atlas_scaling.planning.cost import ACCELERATORS, Accelerator
 from atlas_scaling.planning.language_laws import published_law
 from atlas_scaling.planning.unique_tokens import unique_tokens
 from atlas_scaling.transfer.reference import published_matrix

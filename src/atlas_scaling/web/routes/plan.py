@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from atlas_scaling.accelerators import ACCELERATORS
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.planning import cost as costs
@@ -106,7 +107,7 @@ def cost(question: requests.CostQuestion) -> dict[str, Any]:
         n_params=question.n_params,
         tokens=question.tokens,
         flops=question.flops,
-        accelerators=tuple(question.accelerators or costs.ACCELERATORS),
+        accelerators=tuple(question.accelerators or ACCELERATORS),
         devices=question.devices,
         mfu=question.mfu,
         tokens_per_second=question.tokens_per_second,

@@ -137,7 +137,7 @@ def save_matrix(name: str, question: requests.SaveQuestion, here: Here) -> dict[
     path = here.files.save_matrix(name, question.name)
     matrix = here.files.matrix(name)
     return MatrixFile(
-        path.stem, path.stem, len(matrix.targets), len(matrix.sources), True
+        here.files.matrix_name(path), path.stem, len(matrix.targets), len(matrix.sources), True
     ).to_dict()
 
 

@@ -54,7 +54,7 @@ def _prepared(task: requests.Task, here: Session) -> tuple[dict[str, Any], Finis
             return arguments, lambda result: _imported(task.upload, result, here)
         case requests.FitTask():
             arguments = _fitting(task, here) | {"output": str(files.new_fits)}
-            return arguments, _named
+            return arguments, lambda result: _named(result, here)
         case requests.CompareTask():
             return _fitting(task, here), _nothing
         case requests.MatrixTask():
@@ -63,13 +63,13 @@ def _prepared(task: requests.Task, here: Session) -> tuple[dict[str, Any], Finis
             return {"paths": paths, "output": output, "options": _options(task)}, _nothing
         case requests.CompleteTask():
             path = files.matrix_path(task.matrix)
-            output = files.new_matrix_path(f"{task.matrix}-completed")
+            path_of_new = files.new_matrix_path(f"{task.matrix}-completed")
             return {
                 "path": None if path is None else str(path),
-                "output": str(output),
+                "output": str(path_of_new),
                 "languages": task.languages,
                 "options": _options(task),
-            }, _nothing
+            }, lambda result: result.update(id=files.matrix_name(path_of_new))
         case requests.AnalyzeTask():
             path = files.matrix_path(task.matrix)
             return {
@@ -95,11 +95,11 @@ def _nothing(result: dict[str, Any]) -> None:
     """A result that is whole as it is."""
 
 
-def _named(result: dict[str, Any]) -> None:
+def _named(result: dict[str, Any], here: Session) -> None:
     """Ids in place of paths."""
     for one in result["fits"]:
         if "file" in one:
-            one["id"] = Path(one.pop("file")).stem
+            one["id"] = here.files.fit_name(Path(one.pop("file")))
 
 
 def _imported(upload: str, result: dict[str, Any], here: Session) -> None:

@@ -9,7 +9,24 @@ export class Failure extends Error {
   }
 }
 
+let pending = 0;
+
+/** Mark the page while anything is on its way; tests and screenshots wait for the mark to go. */
+function count(step) {
+  pending += step;
+  document.documentElement.toggleAttribute("data-busy", pending > 0);
+}
+
 async function call(path, options) {
+  count(1);
+  try {
+    return await answered(path, options);
+  } finally {
+    count(-1);
+  }
+}
+
+async function answered(path, options) {
   let response;
   try {
     response = await fetch(path, options);

@@ -51,8 +51,8 @@ export function fitCard(one, file, onSaved) {
     h("div", { class: "fit-split" },
       h("div", null, table([
         { title: "parameter", cell: ([key]) => h("span", { title: key }, f.parameter(key, shortName)) },
-        { title: "value", right: true, cell: ([, p]) => (p.value === null ? h("span", { class: "muted" }, "not told") : parameterValue(p)) },
-        { title: `${f.percent(fit.level)} interval`, right: true, cell: ([, p]) => (p.interval ? `${f.digits(p.interval[0], 2)} to ${f.digits(p.interval[1], 2)}` : h("span", { class: "muted" }, "none")) },
+        { title: "value", right: true, cell: ([, p]) => (p.value === null ? h("span", { class: "muted" }, "not told") : shownParameter(p).value) },
+        { title: `${f.percent(fit.level)} interval`, right: true, cell: ([, p]) => shownParameter(p).interval ?? h("span", { class: "muted" }, "none") },
         { title: "verdict", cell: ([, p]) => [badge(verdictKind(p.verdict), VERDICTS[verdictKind(p.verdict)]), p.verdict.includes(":") ? h("span", { class: "sub" }, p.verdict.split(":").slice(1).join(":").trim()) : null] },
       ], parameters, { label: `Parameters of ${fit.law}` })),
       points),
@@ -66,12 +66,15 @@ export function fitCard(one, file, onSaved) {
 
 const fact = (term, text) => h("div", null, h("dt", null, term), h("dd", null, text));
 
-/** As many digits as the interval vouches for. */
-function parameterValue(p) {
-  if (!p.interval) return f.digits(p.value, 3);
-  const width = p.interval[1] - p.interval[0];
-  const n = width > 0 ? Math.max(1, Math.min(6, 2 + Math.floor(Math.log10(Math.abs(p.value) || width)) - Math.floor(Math.log10(width)))) : 4;
-  return f.digits(p.value, n);
+/** Value and interval with as many digits as the interval vouches for. */
+function shownParameter(p) {
+  const ends = [p.value, ...(p.interval ?? [])].filter((v) => v !== null).map(Math.abs);
+  const plain = p.interval && Math.max(...ends) < 1e5 && p.interval[1] - p.interval[0] >= 1e-4;
+  if (plain) {
+    const decimals = f.decimalsFor(p.interval[1] - p.interval[0], 5);
+    return { value: p.value === null ? null : f.fixed(p.value, decimals), interval: `${f.fixed(p.interval[0], decimals)} to ${f.fixed(p.interval[1], decimals)}` };
+  }
+  return { value: p.value === null ? null : f.digits(p.value, p.interval ? 4 : 3), interval: p.interval ? `${f.digits(p.interval[0], 2)} to ${f.digits(p.interval[1], 2)}` : null };
 }
 
 async function drawPoints(id, place) {

@@ -140,7 +140,7 @@ function runsCard(answer, option) {
   let spent = 0;
   const points = [{ x: 0, y: 100, tip: "now: all of the interval" }, ...answer.runs.map((run, i) => ({ x: (spent += hours(run)), y: 100 * run.interval_left, tip: say(run, i) }))];
   const unit = option.accelerator === "cpu-core" ? "core-hours" : `${option.accelerator}-hours`;
-  return h("div", { class: "columns" },
+  return h("div", { class: "answer" },
     card("Runs, in the order of their worth", { note: "each with those before it" },
       table([
         { title: "run", cell: (r, i) => [`${i + 1}. ${f.count(r.n_params)} on ${f.count(r.tokens)} tokens`, h("span", { class: "sub" }, `${mixture(r)}${r.seed ? `, seed ${r.seed}` : ""}`)] },

@@ -18,7 +18,9 @@ export async function show(root, params, about) {
   const [{ fits }, choices, { matrices }] = await Promise.all([get("/api/fits"), get("/api/choices"), get("/api/transfer/matrices")]);
   const usable = fits.filter((fit) => /^(atlas|chinchilla)/.test(fit.law) && fit.target);
   const state = await fromParams(params, usable, about);
-  await learn([...state.targets, ...(state.sources ?? []), ...usable.map((fit) => fit.target)]);
+  const names = learn([...state.targets, ...(state.sources ?? []), ...usable.map((fit) => fit.target)]);
+  const first = state.targets.length ? post("/api/plan/allocate", { ...toRequest(state), draws: !state.fits.length }).catch(() => null) : null;
+  await names;
   const context = { state, fits: usable, choices, matrices, answer: null, cost: null };
 
   const parts = answerParts(context, (flops) => {
@@ -26,11 +28,14 @@ export async function show(root, params, about) {
     question.refresh();
     changed(true);
   });
+  let begun = false; // the first question was asked while names were still on their way
   const solve = latest(async (withDraws) => {
     if (!state.targets.length) return parts.ask("Choose at least one language that the model is for.");
     const request = toRequest(state);
     try {
-      const answer = await post("/api/plan/allocate", { ...request, draws: withDraws || !state.fits.length });
+      const ready = begun ? null : await first;
+      begun = true;
+      const answer = ready ?? await post("/api/plan/allocate", { ...request, draws: withDraws || !state.fits.length });
       const [cost] = await Promise.all([post("/api/plan/cost", costRequest(state, answer)), learn([...Object.keys(answer.mixture), ...mixed(answer)])]);
       Object.assign(context, { answer, cost, request });
       parts.show(withDraws || !state.fits.length);
@@ -54,7 +59,8 @@ export async function show(root, params, about) {
     viewHead("Plan", "How large a model, how many tokens and which mixture a budget buys, for the languages you choose.", shareTools(context)),
     h("div", { class: "split" }, question.element, parts.element));
   write("plan", toParams(state));
-  solve(true);
+  solve(!state.fits.length);
+  if (state.fits.length) settle();
   return () => settle.cancel();
 }
 
@@ -113,14 +119,20 @@ function headline(answer, cost, drawn) {
     h("h2", { class: "lead-sentence" },
       `${shown(size).value} parameters on ${shown(tokens).value} tokens`, h("span", { class: "muted" }, ` give the lowest ${OBJECTIVES[answer.objective_kind].of}.`)),
     h("dl", { class: "figures" },
-      figure("Parameters", shown(size).value, shown(size).interval ? `${f.percent(answer.level)} of draws: ${shown(size).interval}` : null),
-      figure("Training tokens", shown(tokens).value, shown(tokens).interval ? `${f.percent(answer.level)} of draws: ${shown(tokens).interval}` : null),
+      figure("Parameters", shown(size).value, drawsWords(size, answer.level)),
+      figure("Training tokens", shown(tokens).value, drawsWords(tokens, answer.level)),
       figure("Largest share", f.percent(largest[1]), name(largest[0])),
       figure("Compute", f.flops(answer.flops), "FLOPs in all"),
       figure(option.accelerator === "cpu-core" ? "Core-hours" : "Accelerator-hours", f.amount(option.accelerator_hours), `${option.accelerator}, ${f.percent(option.mfu)} of its peak`),
       figure("Wall-clock", f.duration(option.wall_clock_hours * 3600), `${f.counted(option.devices, "device")}${option.least_devices > option.devices ? `; needs ${option.least_devices} to hold it` : ""}`),
       option.money === null ? null : figure("Price", `${f.amount(option.money)} ${cost.currency}`, `${f.amount(option.energy_kwh)} kWh`)),
     h("p", { class: "hint certainty" }, certainty(answer, drawn)));
+}
+
+function drawsWords(estimate, level) {
+  const { interval } = f.countEstimate(estimate);
+  if (!interval) return null;
+  return estimate.interval[0] === estimate.interval[1] ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
 }
 
 function certainty(answer, drawn) {

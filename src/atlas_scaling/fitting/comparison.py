@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,15 @@ import numpy as np
 from atlas_scaling import laws
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import FitError, InputError
-from atlas_scaling.fitting.api import enough_rows, one_thread, read
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe
+from atlas_scaling.fitting.api import enough_rows
+from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
 from atlas_scaling.fitting.identify import goodness
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.splits import SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
+from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -138,6 +140,7 @@ def compare(
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
     continued: bool = False,
+    done: Callable[[float], None] | None = None,
 ) -> Comparison:
     """Fit laws on part of the data and score them on the rest, for each held-out cut.
 
@@ -153,6 +156,7 @@ def compare(
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.
+        done: is told the share of the work that is done, now and then.
 
     Raises:
         InputError: the data or an option cannot be used for any law.
@@ -167,7 +171,7 @@ def compare(
     notes: list[str] = []
     made: list[list[Split]] = []
     n_rows = 0
-    for target in named:
+    for t, target in enumerate(named):
         selection = Selection(
             target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
         )
@@ -180,6 +184,8 @@ def compare(
             scores, n_free = _scores(frame, law, selection, cuts, measured, seed, asked=asked)
             table[i][base.facts.target or ""] = scores
             n_parameters[i] = n_parameters[i] or n_free
+            if done is not None:
+                done((t * len(chosen) + i + 1) / (len(named) * len(chosen)))
     rows = [_row(*parts) for parts in zip(chosen, table, n_parameters, strict=True)]
     return Comparison(
         rows=tuple(rows),
@@ -191,19 +197,6 @@ def compare(
         notes=tuple(notes),
         warnings=tuple(_warnings(rows)),
     )
-
-
-def targets_of(frame: Any) -> list[str | None]:
-    """Languages with a loss that some run was trained on; [None] where the table names none."""
-    column = next((c for c in ("language", "eval_domain") if c in frame.columns), None)
-    if column is None:
-        return [None]
-    present = sorted(map(str, frame[column].drop_nulls().unique().to_list()))
-    from atlas_scaling.fitting.inputs import Mixtures
-
-    mixtures = Mixtures.of(frame)
-    trained = [t for t in present if mixtures is None or t in mixtures.languages]
-    return [*(trained or present)]
 
 
 def _scores(

@@ -1,0 +1,167 @@
+"""Sources of the embedded corpus that come as Debian packages, one a language.
+
+Fetched by ``apt-get download`` and unpacked by ``dpkg-deb``; nothing is installed or run. Versions
+move with updates of the distribution, so there is no pin: a corpus records what it had, and its
+text has a hash. They are there on Debian and Ubuntu only.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from atlas_scaling.errors import SourceError
+from atlas_scaling.study.cache import scratch_directory
+from atlas_scaling.study.catalogues import Message
+from atlas_scaling.study.say import Say
+
+ENGLISH: Final = "eng_Latn"
+
+_SECONDS: Final = 300
+_PARAGRAPH: Final = re.compile(rb'<p\s+id="([^"]+)"[^>]*>(.*?)</p>', re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class DebianSource:
+    """Packages of one program's texts.
+
+    Attributes:
+        name: what a study calls it.
+        packages: of each language.
+        licence: of its texts.
+        homepage: where it comes from.
+        member: pattern of the files that have text; its group ``part`` is the same in every
+            language.
+    """
+
+    name: str
+    packages: Mapping[str, str]
+    licence: str
+    homepage: str
+    member: str
+
+
+_HELP_LOCALES: Final = {
+    "cat_Latn": "ca", "ces_Latn": "cs", "dan_Latn": "da", "deu_Latn": "de", "ell_Grek": "el",
+    "eng_Latn": "en-us", "spa_Latn": "es", "est_Latn": "et", "eus_Latn": "eu", "fin_Latn": "fi",
+    "fra_Latn": "fr", "glg_Latn": "gl", "hin_Deva": "hi", "hun_Latn": "hu", "ind_Latn": "id",
+    "ita_Latn": "it", "jpn_Jpan": "ja", "khm_Khmr": "km", "kor_Hang": "ko", "nld_Latn": "nl",
+    "pol_Latn": "pl", "por_Latn": "pt", "rus_Cyrl": "ru", "slk_Latn": "sk", "slv_Latn": "sl",
+    "swe_Latn": "sv", "tur_Latn": "tr", "vie_Latn": "vi", "zho_Hans": "zh-cn", "zho_Hant": "zh-tw",
+}  # fmt: skip
+
+DEBIAN_SOURCES: Final = {
+    source.name: source
+    for source in (
+        DebianSource(
+            name="libreoffice-help",
+            packages={code: f"libreoffice-help-{name}" for code, name in _HELP_LOCALES.items()},
+            licence="MPL-2.0",
+            homepage="https://help.libreoffice.org/",
+            member=r"/share/libreoffice/help/[^/]+/text/(?P<part>.+)\.html$",
+        ),
+    )
+}
+
+
+def fetch_debian(
+    source: DebianSource, languages: Collection[str], cache: Path, say: Say
+) -> dict[str, Path]:
+    """The package of each of ``languages`` that there is, and of English, in the cache.
+
+    Raises:
+        SourceError: this is no Debian, or a package cannot be had.
+    """
+    folder = cache / "debian"
+    found: dict[str, Path] = {}
+    for code in sorted({*languages, ENGLISH} & source.packages.keys()):
+        package = source.packages[code]
+        there = sorted(folder.glob(f"{package}_*.deb"))
+        found[code] = there[-1] if there else _download(package, folder, say)
+    return found
+
+
+def version_of(package: Path) -> str:
+    """Name and version of a package by its file's name, ``libreoffice-help-sv 4:7.4.7-1``."""
+    name, version, _ = unquote(package.name).split("_", 2)
+    return f"{name} {version}"
+
+
+def read_debian(source: DebianSource, packages: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Messages of a source: language code to id to text.
+
+    Raises:
+        SourceError: a package cannot be unpacked.
+    """
+    pattern = re.compile(source.member)
+    return {
+        code: {
+            f"{part}.{message.key}": message.text
+            for part, data in _members(package, pattern)
+            for message in parse_help(data)
+        }
+        for code, package in packages.items()
+    }
+
+
+def parse_help(data: bytes) -> Iterator[Message]:
+    """Paragraphs of a page of help, by the ids that its translations share."""
+    for paragraph in _PARAGRAPH.finditer(data):
+        text = paragraph[2].decode("utf-8", errors="replace").strip()
+        if text:
+            yield Message(paragraph[1].decode("ascii", errors="replace"), text)
+
+
+def _members(package: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    try:
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpack,
+            tarfile.open(fileobj=unpack.stdout, mode="r|") as archive,
+        ):
+            for member in archive:
+                found = pattern.search(member.name)
+                file = archive.extractfile(member) if found and member.isfile() else None
+                if found is not None and file is not None:
+                    yield found["part"], file.read()
+    except (OSError, tarfile.TarError) as error:
+        raise SourceError(
+            f"the package {package.name} cannot be unpacked: {error}",
+            where=str(package),
+            remedy="remove it, so that it is fetched again",
+        ) from error
+
+
+def _download(package: str, folder: Path, say: Say) -> Path:
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SourceError(
+            f"{package} cannot be fetched: this system has no apt",
+            value=package,
+            remedy="leave the part out; it is there on Debian and Ubuntu only",
+        )
+    say(f"fetching {package}")
+    with scratch_directory(folder) as scratch:
+        try:
+            subprocess.run(
+                ["apt-get", "download", "-qq", package],
+                check=True,
+                capture_output=True,
+                timeout=_SECONDS,
+                cwd=scratch,
+            )
+        except subprocess.SubprocessError as error:
+            said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip()
+            raise SourceError(
+                f"{package} could not be fetched",
+                value=said.splitlines()[-1] if said else str(error),
+                remedy="check apt's sources and network, and run: apt-get update",
+            ) from error
+        (fetched,) = scratch.glob("*.deb")
+        return fetched.replace(folder / fetched.name)

@@ -1,0 +1,152 @@
+"""Several targets, deltas, own laws and drawings on the line of ``atlas fit`` and ``compare``."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import fit
+from atlas_scaling.fitting.pooled import fit_pooled
+from atlas_scaling.fitting.result import Fit
+from atlas_scaling.fitting.sweep import sweep_delta
+from tests.fitting.planted import planted_runs, two_power_table
+from tests.fitting.test_command import run
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("planted") / "runs.parquet"
+    planted_runs(n_evals=4).write_parquet(path)
+    return path
+
+
+def test_every_language_is_fitted_and_saved_on_its_own(planted, tmp_path):
+    folder = tmp_path / "fits"
+    found = json.loads(
+        run("fit", planted, "--target", "all", "--bootstrap", 0, "-o", folder, "--json")
+    )
+    assert set(found["fits"]) == {"swe_Latn", "dan_Latn", "spa_Latn", "rus_Cyrl"}
+    alone = fit(pl.read_parquet(planted), target="swe_Latn", bootstrap=0)
+    assert Fit.load(folder / "swe_Latn.json").values == alone.values
+    with pytest.raises(InputError, match="saved in a folder"):
+        run("fit", planted, "--target", "all", "-o", tmp_path / "fit.json")
+
+
+def test_exponents_are_shared_where_that_is_asked_for(planted):
+    options = ["--law", "chinchilla", "--shared", "alpha,beta", "--bootstrap", 0]
+    found = json.loads(
+        run("fit", planted, "--target", "swe_Latn", "--target", "dan_Latn", *options, "--json")
+    )
+    assert set(found["shared"]) == {"alpha", "beta"}
+    assert set(found["fits"]) == {"swe_Latn", "dan_Latn"}
+    assert "sharing raises the objective" in run("fit", planted, "--target", "all", *options)
+    with pytest.raises(InputError, match="does not go with"):
+        run("fit", planted, *options, "--resample", "wild")
+
+
+def test_weights_count_in_a_pooled_fit(planted):
+    table = pl.read_parquet(planted)
+    light = pl.col("tokens") < 2e6
+    weighed = table.with_columns(pl.when(light).then(0.0).otherwise(1.0).alias("w"))
+    options = {"targets": ["swe_Latn", "dan_Latn"], "bootstrap": 0}
+    some = fit_pooled(weighed, "chinchilla", weights="w", **options)
+    none = fit_pooled(table.filter(~light), "chinchilla", **options)
+    assert some.objective == pytest.approx(none.objective, rel=1e-9)
+
+
+def test_a_sweep_goes_from_least_deviations_to_least_squares():
+    table = two_power_table(60, noise=0.02)
+    swept = sweep_delta(table, deltas=(1e-3, 10.0))
+    assert [row.estimator for row in swept.rows] == ["lad", "huber", "huber", "lsq"]
+    first, narrow, wide, last = swept.rows
+    for row, options in ((first, {"estimator": "lad"}), (narrow, {"delta": 1e-3})):
+        assert row.values == fit(table, bootstrap=0, **options).values
+    # a delta beyond every residual is least squares
+    assert wide.share_within == 1.0
+    for name, value in wide.values.items():
+        assert value == pytest.approx(last.values[name], rel=1e-5)
+    assert swept.spread["alpha"] == pytest.approx(np.ptp([r.values["alpha"] for r in swept.rows]))
+    with pytest.raises(InputError, match="needs a delta"):
+        sweep_delta(table, deltas=())
+
+
+def test_a_sweep_on_the_line(tmp_path):
+    path = tmp_path / "runs.csv"
+    two_power_table(40).write_csv(path)
+    assert len(json.loads(run("fit", path, "--sweep", "--json"))["rows"]) == 9
+    assert "rows within" in run("fit", path, "--sweep")
+
+
+OWN = """
+from atlas_scaling.laws import Law, Parameter
+
+class Power(Law):
+    name = "power"
+    inputs = ("tokens",)
+    parameters = (
+        Parameter("B", start=(1.0, 1e6), bounds=(1e-9, 1e30), linear=True),
+        Parameter("beta", start=(0.05, 0.8), bounds=(0.0, 3.0), transform="identity"),
+    )
+
+    def loss(self, p, x):
+        return p.B / x.tokens**p.beta
+"""
+
+
+def test_a_law_in_a_file_of_ones_own_is_fitted_and_compared(tmp_path):
+    table, law = tmp_path / "runs.csv", tmp_path / "mine.py"
+    two_power_table(40).write_csv(table)
+    law.write_text(OWN)
+    found = json.loads(run("fit", table, "--law", f"{law}:Power", "--bootstrap", 0, "--json"))
+    assert (found["law"], list(found["parameters"])) == ("power", ["B", "beta"])
+    rows = json.loads(run("compare", table, "--law", f"{law}:Power", "--json"))["rows"]
+    assert rows[0]["law"] == "power"
+    assert rows[0]["r2"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "problem"),
+    [
+        (OWN, "Powr", "no such law"),
+        ("1 / 0", "Power", "fails: division by zero"),
+        (None, "Power", "no such file"),
+    ],
+)
+def test_a_file_without_the_law_says_why(tmp_path, text, name, problem):
+    table, law = tmp_path / "runs.csv", tmp_path / "mine.py"
+    two_power_table(40).write_csv(table)
+    if text is not None:
+        law.write_text(text)
+    with pytest.raises(InputError, match=problem):
+        run("fit", table, "--law", f"{law}:{name}")
+
+
+def test_limits_and_priors_on_the_line(tmp_path):
+    path = tmp_path / "runs.csv"
+    two_power_table(40).write_csv(path)
+    found = json.loads(
+        run("fit", path, "--bound", "alpha=0.4:0.6", "--prior", "E=1.7:1e-6", "--json")
+    )
+    assert "at its lower bound 0.4" in found["parameters"]["alpha"]["verdict"]
+    assert found["parameters"]["E"]["value"] == pytest.approx(1.7, abs=1e-4)
+    assert found["priors"] == {"E": [1.7, 1e-6]}
+    with pytest.raises(InputError, match="NAME=NUMBER:NUMBER"):
+        run("fit", path, "--bound", "alpha=0.4")
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "csv", "html"])
+def test_fits_and_comparisons_are_drawn_by_the_ending_of_the_file(tmp_path, ending):
+    path = tmp_path / "runs.csv"
+    two_power_table(40).write_csv(path)
+    plot, compared = tmp_path / f"fit.{ending}", tmp_path / f"laws.{ending}"
+    run("fit", path, "--bootstrap", 20, "--plot", plot)
+    run("compare", path, "--law", "chinchilla", "-o", compared)
+    mark = {"svg": b"<svg", "png": b"\x89PNG", "csv": b",", "html": b"<!doctype html"}[ending]
+    for file in (plot, compared):
+        assert mark in file.read_bytes()[:2000]
+    if ending == "html":
+        assert b"Profile" in plot.read_bytes()
+    with pytest.raises(InputError, match="ending of the file"):
+        run("compare", path, "-o", tmp_path / "laws.txt")

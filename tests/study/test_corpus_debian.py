@@ -1,0 +1,110 @@
+"""Debian packages as a source, made here by dpkg-deb and handed out by a stand-in for apt-get."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from atlas_scaling.errors import SourceError
+from atlas_scaling.study.corpus import build_corpus, corpus_spec
+from atlas_scaling.study.corpus_sources import list_sources
+from atlas_scaling.study.debian import DEBIAN_SOURCES, fetch_debian, parse_help, read_debian
+from tests.study.tiny_sources import sentence
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="this system has no dpkg-deb"
+)
+HELP = DEBIAN_SOURCES["libreoffice-help"]
+PARAGRAPH = '<p id="par_id{0}" class="paragraph" dir="auto"><span class="avis">{1}</span></p>\n'
+
+
+def make_package(repository, locale: str, pages: dict[str, list[str]]) -> None:
+    name = f"libreoffice-help-{locale}"
+    root = repository / "build" / name
+    for page, texts in pages.items():
+        file = root / "usr/share/libreoffice/help" / locale / "text" / f"{page}.html"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        body = "".join(PARAGRAPH.format(i, text) for i, text in enumerate(texts))
+        file.write_text(f"<html><body><p>no id</p>{body}</body></html>", "utf-8")
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text(
+        f"Package: {name}\nVersion: 4:7.4-1\nArchitecture: all\nMaintainer: x <x@example.org>\n"
+        "Description: help\n"
+    )
+    target = repository / f"{name}_4%3a7.4-1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", root, target], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """Packages of three languages, and an apt-get that has them and nothing else."""
+    folder = tmp_path / "repository"
+    for locale, short in (("en-us", "en"), ("sv", "sv"), ("da", "da")):
+        pages = {
+            f"shared/{n:02}": [sentence(short, 10 * n + i) for i in range(8)] for n in range(12)
+        }
+        if locale == "sv":
+            pages["shared/00"][0] = sentence("en", 0)  # left untranslated
+        make_package(folder, locale, pages)
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        "#!/bin/sh\n"
+        f'cp {folder}/"$3"_*.deb . 2>/dev/null || '
+        '{ echo "E: Unable to locate package $3" >&2; exit 100; }\n'
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{apt.parent}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+def test_pages_of_help_are_aligned_text_by_page_and_paragraph(repository, tmp_path):
+    corpus = build_corpus(
+        corpus_spec(parts=["libreoffice-help"], eval_lines=10),
+        ["swe_Latn", "dan_Latn"],
+        cache=tmp_path / "cache",
+    )
+    assert corpus.manifest.aligned
+    pairs = zip(corpus.eval_lines("swe_Latn"), corpus.eval_lines("dan_Latn"), strict=True)
+    meant = {sentence("sv", i): sentence("da", i) for i in range(200)}
+    assert all(meant[swedish] == danish for swedish, danish in pairs)
+    record = corpus.record("swe_Latn")
+    assert record.dropped["same_as_english"] == 1
+    assert record.train.lines + record.evaluation.lines == 12 * 8 - 1
+    assert "libreoffice-help-sv 4:7.4-1" in corpus.manifest.sources[0].pin
+
+
+def test_packages_in_the_cache_are_not_fetched_again(repository, tmp_path):
+    said = []
+    first = fetch_debian(HELP, ["swe_Latn"], tmp_path / "cache", said.append)
+    assert said == ["fetching libreoffice-help-en-us", "fetching libreoffice-help-sv"]
+    assert fetch_debian(HELP, ["swe_Latn"], tmp_path / "cache", said.append) == first
+    assert len(said) == 2
+    row = next(row for row in list_sources(tmp_path / "cache").sources if row.name == HELP.name)
+    assert row.cached
+
+
+def test_a_package_that_apt_does_not_have_is_a_source_that_failed(repository, tmp_path):
+    with pytest.raises(SourceError, match="libreoffice-help-ru could not be fetched") as caught:
+        fetch_debian(HELP, ["rus_Cyrl"], tmp_path / "cache", print)
+    assert "Unable to locate package" in caught.value.value
+    assert "apt-get update" in caught.value.remedy
+
+
+def test_where_there_is_no_apt_that_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceError, match="this system has no apt"):
+        fetch_debian(HELP, ["swe_Latn"], tmp_path / "cache", print)
+
+
+def test_a_damaged_package_is_named(tmp_path):
+    (tmp_path / "libreoffice-help-sv_1_all.deb").write_bytes(b"not a package")
+    with pytest.raises(SourceError, match="cannot be unpacked") as caught:
+        read_debian(HELP, {"swe_Latn": tmp_path / "libreoffice-help-sv_1_all.deb"})
+    assert "remove it" in caught.value.remedy
+
+
+def test_paragraphs_without_an_id_are_no_aligned_text():
+    page = b'<p class="x">a</p><p id="par_1" dir="auto">b <b>c</b></p><p id="h"> </p>'
+    assert [(one.key, one.text) for one in parse_help(page)] == [("par_1", "b <b>c</b>")]

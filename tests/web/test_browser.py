@@ -1,0 +1,304 @@
+"""Main journeys in a real Chromium, with screenshots; pages that send nothing elsewhere."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+from tests.web.test_jobs import WIDE
+
+pytestmark = pytest.mark.slow
+
+LOOKS = (("wide", 1280, "light"), ("narrow", 360, "light"), ("dark", 1280, "dark"))
+STATES = {"runs": "runs?runs=mono-swe_Latn-s-seed0", "fit": "fit?fit=swe_Latn-atlas"}
+VIEWS = ("plan", "expand", "start", "transfer", "runs", "fit", "next")
+
+
+def settled(page):
+    """Wait until nothing is on its way and what came is drawn."""
+    page.evaluate(
+        """async () => {
+          const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 30)));
+          const busy = () => document.documentElement.hasAttribute("data-busy");
+          for (let quiet = 0; quiet < 3; quiet = busy() ? 0 : quiet + 1) await frame();
+          await document.fonts.ready;
+        }"""
+    )
+    return page
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_fits_its_page_and_bars_nobody(page_on, address, shots, view):
+    """Wide, narrow and dark; no violation of WCAG that axe calls serious or critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe here")
+    page = settled(page_on(address).go(STATES.get(view, view)))
+    for name, width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=shots / f"{view}-{name}.png", full_page=True)
+        grave = [
+            (one["id"], one["help"], [node["html"][:160] for node in one["nodes"]][:3])
+            for one in axe.Axe().run(page).response["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert not grave, f"{name}: {json.dumps(grave, indent=1)}"
+
+
+def test_a_plan_follows_its_sliders_and_its_link_restores_it(page_on, published, shots):
+    page = settled(page_on(published).go("plan"))
+    headline = page.locator(".lead-sentence")
+    before = headline.inner_text()
+    page.get_by_role("combobox", name="Languages the model is for").fill("hind")
+    page.get_by_role("option", name=re.compile("^Hindi hin_Deva")).wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("hin_Deva", exact=True).first.wait_for()
+    slider = page.get_by_role("slider", name="Compute, FLOPs, slider")
+    slider.focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "t => document.querySelector('.lead-sentence').innerText !== t", arg=before
+    )
+    settled(page)
+    after = headline.inner_text()
+    assert "hin_Deva" in page.url
+    link = page.url
+    other = page_on(published).page
+    other.goto(link)
+    other.wait_for_selector(".lead-sentence")
+    settled(other)
+    assert other.locator(".lead-sentence").inner_text() == after
+    page.screenshot(path=shots / "plan-three-languages.png")
+
+
+def test_two_plans_are_saved_and_set_side_by_side(page_on, published, shots):
+    page = settled(page_on(published).go("plan?t=cat_Latn&C=1e21&U.cat_Latn=2e9"))
+    for name, flops in (("small", None), ("large", "1e22")):
+        if flops:
+            page.get_by_label("Compute, FLOPs", exact=True).fill(flops)
+            settled(page)
+        page.get_by_role("button", name="Save plan").click()
+        page.get_by_label("Name of the plan").fill(name)
+        page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_label("First", exact=True).select_option("small")
+    page.get_by_label("Second", exact=True).select_option("large")
+    table = page.get_by_role("region", name="small beside large")
+    row = table.get_by_role("row", name=re.compile("^Compute")).inner_text()
+    assert "10²¹" in row
+    assert "10²²" in row
+    page.screenshot(path=shots / "plan-compared.png", full_page=True)
+    page.reload()
+    page.get_by_label("Second", exact=True).wait_for()
+    assert page.get_by_label("Second", exact=True).locator("option").count() == 3
+
+
+TAKEN = {
+    "python": "atlas.plan.allocate_targets(",
+    "atlas": "kind: mixture",
+    "olmo-core": "target_ratio",
+    "megatron": "_text_document",
+    "huggingface": "interleave_datasets(",
+    "olmix": "run,",
+    "json": '"n_params"',
+}
+
+
+def test_a_plan_is_taken_along_as_command_python_and_mixtures(page_on, published):
+    page = settled(page_on(published).go("plan?t=cat_Latn,swa_Latn&C=1e21&U.cat_Latn=2e9"))
+    page.get_by_role("button", name="Copy as…").click()
+    code = page.locator("dialog pre")
+    command = (
+        "atlas plan allocate --target cat_Latn --target swa_Latn --flops 1e+21 --unique cat_Latn=2B"
+    )
+    page.get_by_text(command).wait_for()
+    for form, text in TAKEN.items():
+        page.get_by_label("As", exact=True).select_option(form)
+        page.locator("dialog pre", has_text=text).wait_for()
+    plan = json.loads(code.inner_text())
+    question = {"targets": ["ca", "sw"], "flops": 1e21, "unique": {"ca": 2e9}}
+    assert plan == httpx.post(f"{published}/api/plan/allocate", json=question).json()
+
+
+def test_a_wrong_budget_says_what_to_do_and_the_page_recovers(page_on, published):
+    page = settled(page_on(published).go("plan?t=cat_Latn&C=1e21"))
+    budget = page.get_by_label("Compute, FLOPs", exact=True)
+    budget.fill("lots")
+    page.get_by_text("Write it like 2e9").wait_for()
+    assert budget.get_attribute("aria-invalid") == "true"
+    budget.fill("5")
+    page.get_by_role("alert").get_by_text("too small for any model").wait_for()
+    budget.fill("1e20")
+    page.locator(".lead-sentence").wait_for()
+
+
+def test_what_is_not_known_is_said_in_words(page_on, published):
+    page = settled(page_on(published).go("plan?t=cat_Latn&C=1e21"))
+    text = page.locator("main").inner_text()
+    assert "No intervals: the published laws were printed without their uncertainty" in text
+    assert "null" not in text
+    assert "undefined" not in text
+    assert "NaN" not in text
+
+
+def test_own_fits_bring_intervals(page_on, address):
+    page = settled(page_on(address).go("plan"))
+    page.get_by_text("bootstrap draws of the fits").wait_for()
+    page.get_by_text("plan is better in").wait_for()
+
+
+def test_the_matrix_is_walked_with_the_keyboard_and_a_cell_opened(page_on, address, shots):
+    page = settled(page_on(address).go("transfer?m=matrix"))
+    canvas = page.get_by_role("application")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.locator("#live", has_text=" to ").wait_for(state="attached")
+    page.keyboard.press("Enter")
+    page.get_by_text("Known how", exact=True).wait_for()
+    page.get_by_text("Over the tokens it is taken at").wait_for()
+    page.screenshot(path=shots / "transfer-cell.png", full_page=True)
+    assert "&s=" in page.url
+
+
+def test_a_matrix_of_a_hundred_languages_is_drawn_and_zoomed(page_on, session_on, tmp_path, shots):
+    import numpy as np
+
+    from atlas_scaling.languages import languages
+    from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
+    from atlas_scaling.transfer.matrix_files import save_matrix
+    from tests.web.conftest import served
+
+    codes = [one.code for one in languages() if one.branch][:100]
+    rng = np.random.Generator(np.random.PCG64(0))
+    origin = Origin("made up", d=1e9, n_params=1e8, level=0.9)
+    cells = [
+        Cell(t, s, v, v - 0.2, v + 0.2, Provenance.MEASURED, origin)
+        for t in codes
+        for s in codes
+        if t != s
+        for v in [float(rng.normal(-0.2, 0.4))]
+        if v < 2
+    ]
+    save_matrix(
+        TransferMatrix.from_cells(cells, targets=codes, sources=codes), tmp_path / "m.parquet"
+    )
+    with served(session_on(tmp_path / "m.parquet")) as at:
+        page = settled(page_on(at).go("transfer?m=m"))
+        page.get_by_text("100 targets by 100 sources").wait_for()
+        page.screenshot(path=shots / "transfer-100.png")
+        for _ in range(5):
+            page.get_by_role("button", name="Zoom in").click()
+        page.screenshot(path=shots / "transfer-100-zoomed.png")
+
+
+def test_a_run_is_found_its_record_read_and_its_curves_drawn(page_on, address, shots):
+    page = settled(page_on(address).go("runs"))
+    page.get_by_label("Name", exact=True).fill("mono-swe")
+    page.get_by_text("3 runs by this filter").wait_for()
+    page.get_by_label("Draw mono-swe_Latn-s-seed0").check()
+    page.get_by_label("Draw mono-swe_Latn-m-seed0").check()
+    page.get_by_label("Evaluated on").select_option("dan_Latn")
+    page.locator(
+        "svg[aria-label^='Loss of mono-swe_Latn-s-seed0, mono-swe_Latn-m-seed0']"
+    ).wait_for()
+    page.get_by_role("button", name="mono-swe_Latn-s-seed0").click()
+    page.get_by_text("run.json").click()
+    page.locator("dialog pre", has_text='"corpus_sha256"').wait_for()
+    page.screenshot(path=shots / "runs-record.png")
+
+
+def test_a_running_study_moves_on_the_page(page_on, session_on, tmp_path):
+    from tests.run_files import write_run
+    from tests.web.conftest import served
+    from tests.web.test_live import say
+
+    path = write_run(tmp_path / "r", [])
+    say(path, tokens=1024, tokens_per_second=100.0)
+    with served(session_on(tmp_path / "r")) as at:
+        page = settled(page_on(at).go("runs"))
+        page.get_by_text("1.02k of 4.1k tokens trained").wait_for()
+        say(path, tokens=4096, tokens_per_second=100.0, state="done")
+        page.get_by_text("all done").wait_for()
+
+
+def test_a_table_is_dropped_matched_fitted_and_the_fit_saved(page_on, address, tmp_path, shots):
+    table = tmp_path / "wide.csv"
+    table.write_text(WIDE)
+    page = settled(page_on(address).go("fit"))
+    page.set_input_files("input[type=file]", table)
+    page.get_by_text("Columns of wide.csv").wait_for()
+    page.get_by_label("Parameters, needed").select_option("N")
+    page.get_by_label("Training tokens, needed").select_option("D")
+    page.get_by_label("Mixture", exact=True).select_option(label="one column a language …")
+    page.screenshot(path=shots / "fit-mapping.png", full_page=True)
+    page.get_by_role("button", name="Import").click()
+    page.get_by_text("32 rows of 32 kept").wait_for()
+    page.get_by_role("checkbox", name="ATLAS").uncheck()
+    page.get_by_role("checkbox", name="Danish").uncheck()
+    page.get_by_role("button", name="Fit", exact=True).click()
+    page.get_by_text("Measured against fitted").wait_for(timeout=40_000)
+    page.screenshot(path=shots / "fit-result.png", full_page=True)
+    page.get_by_role("button", name="Save fit").click()
+    page.get_by_label("Name of the fit").fill("from-the-page")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="from-the-page").wait_for()
+
+
+def test_a_wrong_file_is_refused_with_words(page_on, address, tmp_path):
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(b"\x89PNG")
+    page = settled(page_on(address).go("fit"))
+    page.set_input_files("input[type=file]", picture)
+    page.get_by_role("alert").get_by_text("one of the endings that tell its format").wait_for()
+    huge = tmp_path / "huge.csv"
+    huge.write_bytes(b"a,b\n" * 900_000)
+    page.set_input_files("input[type=file]", huge)
+    page.get_by_role("alert").get_by_text("larger than the dashboard takes").wait_for()
+
+
+def test_long_work_shows_its_progress_and_is_cancelled(page_on, address):
+    page = settled(page_on(address).go("fit"))
+    page.get_by_text("Other laws").click()
+    for law in ("Data-constrained", "Skaling (N-D interaction)", "Kaplan"):
+        page.get_by_label(law).check()
+    page.get_by_role("button", name="Compare on held-out runs").click()
+    page.get_by_role("progressbar", name="Scoring laws on held-out runs").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled").wait_for()
+
+
+def test_the_theme_is_chosen_and_kept(page_on, published):
+    page = settled(page_on(published).go("plan"))
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Theme: as the system").click()
+    page.get_by_role("button", name="Theme: light").click()
+    assert page.evaluate(ground) != light
+    page.reload()
+    page.wait_for_selector(".lead-sentence")
+    page.get_by_role("button", name="Theme: dark").wait_for()
+    assert page.evaluate(ground) != light
+
+
+def test_an_empty_session_says_what_to_do(page_on, published):
+    for view, words in (
+        ("runs", "atlas serve atlas-demo"),
+        ("next", "Fit a law"),
+        ("fit", "Drop a CSV"),
+    ):
+        page = settled(page_on(published).go(view))
+        assert words in page.locator("main").inner_text()
+
+
+def test_a_server_that_went_away_is_said(page_on, session_on, study):
+    from tests.web.conftest import served
+
+    with served(session_on(study)) as at:
+        opened = page_on(at)
+        page = settled(opened.go("expand"))
+    page.get_by_label("Languages wanted", exact=True).fill("32")
+    page.get_by_text("The server does not answer").wait_for()
+    opened.trouble.clear()  # the browser notes the failed request
