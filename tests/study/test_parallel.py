@@ -129,7 +129,9 @@ def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_kill
             text=True,
         )
         if kill:
-            os.kill(companion_of(tmp_path / name), signal.SIGKILL)
+            companion = companion_of(tmp_path / name)
+            assert ignored(companion) >= {"SIGTERM", "SIGUSR1", "SIGUSR2"}  # sent to whole jobs
+            os.kill(companion, signal.SIGKILL)
         return json.loads(process.communicate(timeout=300)[0])
 
     two = outcome("two", "-O", "hardware={device: cpu, processes: 2}", kill=True)
@@ -142,6 +144,13 @@ def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_kill
         ]  # later, training has amplified what rounding began
         assert len(early[0]) == 10
         assert early[1] == pytest.approx(early[0], rel=1e-4)
+
+
+def ignored(pid: int) -> set[str]:
+    """Signals that a process ignores."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = int(next(line for line in lines if line.startswith("SigIgn")).split()[1], 16)
+    return {one.name for one in signal.Signals if mask >> (one - 1) & 1}
 
 
 def companion_of(study: Path) -> int:

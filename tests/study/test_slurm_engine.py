@@ -164,10 +164,17 @@ def test_a_drained_node_holds_a_study_up_and_a_lost_one_requeues_it(study, unbro
     assert "DRAINED" in queued["reason"]  # SLURM's own words
 
     study.slurm(*update, "state=resume")
-    wait_for(study.training)
+    lost = wait_for(study.training)
     study.slurm(*update, "state=down", "reason=test")
     wait_for(lambda: study.state(BASE)["state"] == "queued")
+    # slurmd itself never died here. A job that begins while it reports what it has, which is
+    # nothing yet, would be taken for one that could not be launched: so it is held meanwhile.
+    first = study.jobs()[0]
+    study.slurm("scontrol", "hold", first)
     study.slurm(*update, "state=resume")
+    wait_for(lambda: study.slurm("sinfo", "-h", "-o", "%T").strip() == "idle")
+    wait_for(lambda: not _is_alive(lost["pid"]))
+    study.slurm("scontrol", "release", first)
     wait_for(study.all_done, account=study.account)
     assert study.evaluations() == unbroken
     assert len(study.jobs()) == 2  # SLURM's own requeue, no new submission

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from atlas_scaling.study.parallel import World
+from atlas_scaling.study.process import STOP_SIGNALS
 
 LOOK_SECONDS: Final = 0.5
 GONE_SECONDS: Final = 2.0
@@ -109,7 +110,7 @@ def main() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the first process decides when to stop
+    for number in STOP_SIGNALS:  # the first process decides when to stop
         signal.signal(number, signal.SIG_IGN)
     execute_run(
         StudyFolder.open(Path(sys.argv[1])),

@@ -1,4 +1,6 @@
-"""The environment of a training process on a CPU, which must be set before it starts.
+"""What a training process is told from outside: signals, and its environment on a CPU.
+
+The environment must be set before it starts:
 
 - One thread: runs are independent, so a core each beats threads that wait for one another.
 - glibc's allocator returns and re-maps big blocks at every step by default, and each page is then
@@ -8,7 +10,16 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Final
+
+STOP_SIGNALS: Final = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
+"""Asked to stop: by a user, by a system, and by schedulers before a time limit. These tell all
+processes of a job, so that each of ours must know what to do with them."""
 
 _KEEP_BLOCKS: Final = {
     "glibc.malloc.mmap_threshold": 4 << 30,

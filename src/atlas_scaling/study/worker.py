@@ -26,6 +26,7 @@ from atlas_scaling.runs.writer import cannot_write, write_status
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.process import STOP_SIGNALS
 
 _ENDS: Final = {
     RunState.DONE: EventKind.DONE,
@@ -34,7 +35,6 @@ _ENDS: Final = {
 }
 ORPHAN_SECONDS: Final = 30.0
 """Wait so long for a worker whose parent is gone: it writes a checkpoint and stops."""
-_STOP_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 class StopFlag:
@@ -49,10 +49,8 @@ class StopFlag:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopFlag:
-        for name in _STOP_SIGNALS:
-            number = getattr(signal, name, None)  # not every system has them all
-            if number is not None:
-                self._before[number] = signal.signal(number, self._ask)
+        for number in STOP_SIGNALS:
+            self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(
