@@ -364,6 +364,7 @@ class Workspace:
 @contextmanager
 def _said_if_unwritable(path: Path) -> Iterator[None]:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise RunError(
