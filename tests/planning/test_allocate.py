@@ -196,6 +196,7 @@ def test_more_text_moves_the_objective_as_it_says(kind):
     ("name", "parameter", "step"),
     [
         ("B[cat_Latn]", "B", None),
+        ("lam[cat_Latn]", "lam", None),
         ("alpha[cat_Latn]", "alpha", 1e-5),
         ("beta[cat_Latn]", "beta", 1e-5),
     ],
@@ -221,6 +222,16 @@ def test_a_transfer_weight_and_a_floor_move_the_objective_as_they_say():
     other = plan((CAT, SPA), floors={"por": 0.201})
     moved = (other.objective.value - answer.objective.value) / 0.001 * 0.01
     assert change(answer, "floor[por_Latn]") == pytest.approx(moved, rel=0.05)
+
+
+def test_a_repetition_constant_of_one_source_moves_the_objective_as_it_says():
+    few = UNIQUE | {"por_Latn": UniqueTokens(2e9, "given")}
+    own = replace(CAT, lam_by_source={"por_Latn": 0.2})
+    answer = plan((own, SPA), floors={"por": 0.2}, unique=few)
+    more = replace(CAT, lam_by_source={"por_Latn": 0.2 * 1.001})
+    other = plan((more, SPA), floors={"por": 0.2}, unique=few)
+    moved = (other.objective.value - answer.objective.value) / np.log(1.001) * np.log(1.1)
+    assert change(answer, "lam[cat_Latn <- por_Latn]") == pytest.approx(moved, rel=0.02)
 
 
 # --- draws

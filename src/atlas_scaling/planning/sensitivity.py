@@ -89,10 +89,28 @@ def _moves(setup: Setup, plan: Plan, weights: FloatArray) -> Moves:
     repeats = np.maximum(seen / U - 1, 0.0)
     # dS/dU at fixed D > U: 1 + (1 - e^-x)/lam - (D/U) e^-x with x = lam (D/U - 1)
     by_unique = np.where(repeats > 0, 1 + (1 - marginal) / lam - (1 + repeats) * marginal, 0.0)
-    more_text = np.where(np.isfinite(U), U, 0.0) * TENTH * (slope @ (problem.tau[0] * by_unique))
+    finite = np.where(np.isfinite(U), U, 0.0)
+    more_text = finite * TENTH * (slope @ (problem.tau[0] * by_unique))
     for i, code in enumerate(setup.languages):
         moves[f"unique[{code}]"] = ("+10 %", float(more_text[i]))
-    return moves | _parameters(setup, plan, weights, q, slope[:, None] * worth * TAU_STEP)
+    moves |= _parameters(setup, plan, weights, q, slope[:, None] * worth * TAU_STEP)
+    # lam dS/dlam at fixed D > U: U (r e^-x - (1 - e^-x)/lam), r = D/U - 1, x = lam r
+    by_lam = finite * (repeats * marginal - (1 - marginal) / lam) * TENTH
+    return moves | _repetition(setup, slope[:, None] * problem.tau[0] * by_lam)
+
+
+def _repetition(setup: Setup, by_lam: FloatArray) -> Moves:
+    """Each law's repetition constants; ``by_lam`` is what 10 % more of each does, (T, n)."""
+    moves: Moves = {}
+    for t, law in enumerate(setup.laws):
+        shared = 0.0
+        for i, code in enumerate(setup.languages):
+            if code in law.lam_by_source:
+                moves[f"lam[{law.language} <- {code}]"] = ("+10 %", float(by_lam[t, i]))
+            else:
+                shared += float(by_lam[t, i])
+        moves[f"lam[{law.language}]"] = ("+10 %", shared)
+    return moves
 
 
 def _spending(setup: Setup, plan: Plan, weights: FloatArray, per_token: float) -> Moves:
