@@ -45,6 +45,8 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     import polars as pl
 
+    from atlas_scaling.runs.export import is_table
+    from atlas_scaling.runs.export import read_table as read_own_table
     from atlas_scaling.runs.importers.delimited import ragged_line, separator
     from atlas_scaling.runs.importers.source import READ_ERRORS, Kind
 
@@ -52,12 +54,8 @@ def read_table(path: Path) -> pl.DataFrame:
         raise InputError("there is no such file", value=str(path), where="runs")
     if path.stat().st_size == 0:
         raise InputError("the file is empty", value=str(path), where="runs")
-    if _names_our_columns(path):  # what knows their types takes a fifth of a small fit to import
-        from atlas_scaling.runs.export import is_table
-        from atlas_scaling.runs.export import read_table as read_own_table
-
-        if is_table(path):
-            return read_own_table(path)
+    if is_table(path):
+        return read_own_table(path)
     _refuse_what_memory_cannot_hold(path)
     readers: dict[str, Callable[[], pl.DataFrame]] = {
         ".csv": lambda: pl.read_csv(
@@ -87,14 +85,6 @@ def read_table(path: Path) -> pl.DataFrame:
             where=place,
             remedy=f"check that it is {path.suffix} in UTF-8",
         ) from None
-
-
-def _names_our_columns(path: Path) -> bool:
-    """Whether a file may be a run table of ours; Parquet has its names at its end."""
-    if path.suffix.lower() == ".parquet":
-        return True
-    with path.open("rb") as file:
-        return b"tokens_by_language" in file.readline(1 << 20)
 
 
 def _refuse_what_memory_cannot_hold(path: Path) -> None:
