@@ -51,13 +51,13 @@ class Line:
 
 
 def timed(call: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
-    """The best CPU time of some calls, and what the last gave."""
+    """The median CPU time of some calls, and what the last gave."""
     times, result = [], None
     for _ in range(repeats):
         begin = time.process_time()
         result = call()
         times.append(time.process_time() - begin)
-    return min(times), result
+    return float(np.median(times)), result
 
 
 class EightParameters(Law):
