@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import languages
 from atlas_scaling.planning.export import PlannedMixture, export_mixture, read_plan
+from atlas_scaling.study.design import design_study
+from atlas_scaling.study.spec import load_study
 
 PLAN = PlannedMixture(
     {"swe_Latn": 0.75, "dan_Latn": 0.25}, tokens=1e11, epochs={"swe_Latn": 3.2}, n_params=2e9
@@ -53,6 +55,16 @@ def test_a_study_gets_a_group_of_runs():
     assert group["kind"] == "mixture"
     assert group["shares"] == {"swe_Latn": 0.75, "dan_Latn": 0.25}
     assert group["tokens"] == 100_000_000_000
+
+
+def test_a_plan_becomes_a_study_that_can_be_designed(tmp_path):
+    plan = PlannedMixture({"swe_Latn": 2 / 3, "dan_Latn": 1 / 3}, tokens=4e10, n_params=2.03e9)
+    path = tmp_path / "best.yaml"
+    path.write_text(text("atlas", plan, name="best"))
+    (run,) = design_study(load_study(path)).runs
+    assert run.n_params == pytest.approx(2.034e9, rel=0.03)  # Table B.3, the paper's 2B
+    assert run.tokens == 40_000_000_000
+    assert run.mixture["swe_Latn"] == pytest.approx(2 / 3, abs=1e-4)
 
 
 @given(st.lists(st.floats(1e-4, 1), min_size=1, max_size=60))

@@ -5,7 +5,7 @@
 - ``huggingface``: arguments of ``datasets.interleave_datasets``. It draws documents, not tokens, so
   shares of tokens are divided by the mean tokens of a document where those are given;
 - ``olmix``: one row of a ``ratios.csv``;
-- ``atlas``: a group of runs for a study of this package.
+- ``atlas``: a study of one run, for this package; its group alone where there is no size.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.languages import language
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.mixtures import checked_mixture
+from atlas_scaling.published.model_shapes import nearest_shape
 
 
 class ExportFormat(StrEnum):
@@ -253,15 +254,29 @@ def _olmix(shares: Mapping[str, float], name: str) -> str:
 
 
 def _atlas(plan: PlannedMixture, shares: Mapping[str, float], name: str) -> str:
-    tokens = "" if plan.tokens is None else f"{plan.tokens:.0f}"
-    size = "" if plan.n_params is None else f"  # about {plan.n_params:.3g} parameters"
-    lines = [
+    """A study of one run, where the plan has a size and tokens; else its group alone."""
+    group = [
         "groups:",
         "  - kind: mixture",
         f"    name: {name}",
-        f"    sizes: [SIZE]{size}",
-        f"    tokens: {tokens}",
+        f"    sizes: [{'planned' if plan.n_params else 'SIZE'}]",
+        f"    tokens: {'TOKENS' if plan.tokens is None else f'{plan.tokens:.0f}'}",
         "    shares:",
         *(f"      {code}: {share}" for code, share in _rounded(shares).items()),
     ]
-    return "\n".join(lines) + "\n"
+    if plan.n_params is None or plan.tokens is None:
+        return "\n".join(group) + "\n"
+    shape = nearest_shape(plan.n_params)
+    study = [
+        f"# {plan.n_params:.3g} parameters; the nearest of Table B.3 has {shape.n_params:.3g}.",
+        "# Text, vocabulary and batch are the paper's: put your own in their place.",
+        f"name: {name}",
+        f"languages: [{', '.join(shares)}]",
+        "corpus: {source: huggingface, dataset: madlad-400}",
+        "tokenizer: {vocab_size: 64000, reserved: 512}",
+        "sequence_length: 2048",
+        "sizes:",
+        f"  planned: {{scale: {shape.scale}, rule: table-b2}}",
+        "training: {batch_size: 256, first_evaluation: 1B}",
+    ]
+    return "\n".join([*study, *group]) + "\n"

@@ -57,7 +57,7 @@ async function takeDialog(context) {
         [text, notes] = [code[key], code.notes];
       } else {
         text = (await post("/api/plan/export", { mixture: answer.mixture, to: key, tokens: answer.tokens, n_params: answer.n_params, epochs: answer.epochs })).text;
-        if (key === "atlas") notes = ["a group of runs for a study's YAML: put one of the study's sizes in the place of SIZE, then  atlas study run STUDY.yaml"];
+        if (key === "atlas") notes = ["save it as plan.yaml, put your own text and vocabulary in, then  atlas study design plan.yaml"];
       }
       put(body, notes.map((note) => h("p", { class: "notice" }, note)), codeBlock(text, { file, what: forms.find(([one]) => one === key)[1] }));
     } catch (error) {
