@@ -51,6 +51,18 @@ def test_every_even_pair_with_its_monolingual_runs_is_measured(runs: pl.DataFram
     assert len(found) == 4  # uneven, triple and continued runs are passed over
 
 
+def test_a_run_in_stages_is_no_pair_whatever_its_shares_are_in_all(runs: pl.DataFrame) -> None:
+    entry = pl.List(pl.Struct({"language": pl.String, "value": pl.Float64}))
+    swedish_first = [{"language": "swe_Latn", "value": 3e6}]
+    is_last = (pl.col("run_id") == "pair-dan_Latn-swe_Latn") & (pl.col("tokens") > 3e6)
+    early = pl.when(is_last).then(pl.lit(swedish_first, dtype=entry))
+    even = runs.filter(pl.col("run_id") != "mix")
+    staged = even.with_columns(early.otherwise(pl.lit([], dtype=entry)).alias("early_tokens"))
+    (matrix,) = matrices_from_runs(staged).matrices
+    found = {(c.target, c.source) for c in matrix.cells}
+    assert found == {("swe_Latn", "rus_Cyrl"), ("rus_Cyrl", "swe_Latn")}
+
+
 def test_a_loss_that_was_never_reached_is_a_censored_cell(runs: pl.DataFrame) -> None:
     answer = matrices_from_runs(runs)
     cell = next(c for c in answer.matrices[0].cells if c.target == "rus_Cyrl")

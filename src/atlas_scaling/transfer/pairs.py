@@ -231,6 +231,9 @@ def _pairs(
 ) -> Iterator[_Pair]:
     """Everything that fits together, of each model size."""
     scratch = frame.filter(pl.col("base_run").is_null())
+    if "early_tokens" in scratch.columns:  # in stages: of no one mixture
+        has_stages = (pl.col("early_tokens").list.len() > 0).any().over("run_id")
+        scratch = scratch.filter(~has_stages)
     for (size,), runs in scratch.group_by("n_params", maintain_order=True):
         at_size = "unknown size" if size is None else format_count(float(str(size)))
         sides = _sides_by_mixture(runs)
