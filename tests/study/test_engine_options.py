@@ -11,7 +11,7 @@ from atlas_scaling.study.engines.options import (
     note_options,
     noted_options,
 )
-from atlas_scaling.study.spec import load_study
+from atlas_scaling.study.spec import load_study, packaged_studies, study_path
 from tests.study.test_spec import SPEC
 
 SECTION = "engine: {kind: slurm, partition: gpu, time: 04:00:00, sizes: {m: {gpus: 8, time: 2d}}}\n"
@@ -109,3 +109,9 @@ def test_a_wrong_key_in_a_section_is_named_with_its_line(file):
         load_study_file(file)
     assert "engine.acount" in caught.value.where
     assert caught.value.remedy == "did you mean 'account'?"
+
+
+def test_the_name_of_a_packaged_study_is_no_folder_that_its_first_call_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert study_path("demo") == packaged_studies()["demo"]

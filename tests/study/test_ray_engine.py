@@ -139,6 +139,15 @@ def test_a_study_on_a_cluster_outlives_its_program_and_can_be_cancelled_and_resu
     assert study.evaluations() == unbroken
 
 
+def test_a_cluster_that_is_not_there_is_said_at_once(study):
+    began = time.monotonic()
+    process = study.start(*study.run("--engine", "ray", "-O", "address=127.0.0.1:1"))
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Ray cannot be reached" in json.loads(out)["problem"]
+    assert time.monotonic() - began < 45  # Ray itself tries for minutes
+
+
 def _answers(address: str) -> bool:
     command = [sys.executable, "-m", "ray.scripts.scripts", "status", f"--address={address}"]
     done = subprocess.run(command, env={**os.environ, **OPEN}, capture_output=True, check=False)

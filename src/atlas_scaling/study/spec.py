@@ -377,7 +377,7 @@ def study_path(name: str) -> Path:
         InputError: there is no such study.
     """
     packaged = packaged_studies()
-    if Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+    if Path(name).suffix in {".yaml", ".yml"} or Path(name).is_file():
         return Path(name)
     if name not in packaged:
         raise InputError(

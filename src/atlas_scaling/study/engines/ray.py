@@ -9,6 +9,7 @@ machine, the program waits. The study's folder must be on a disk that the worker
 from __future__ import annotations
 
 import hashlib
+import socket
 import sys
 import time
 import warnings
@@ -36,6 +37,7 @@ STOP_SECONDS: Final = 60.0
 CALLS_AT_ONCE: Final = 8
 LOOK_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 30.0
+_KNOCK_SECONDS: Final = 10.0
 
 
 class RayEngine:
@@ -134,10 +136,11 @@ class RayEngine:
             return
         with redirect_stdout(sys.stderr):
             try:
+                _knock(self.options.address)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # Ray's own, about its own future
                     ray.init(**self._arguments())
-            except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+            except (OSError, RayError, RuntimeError, ValueError) as error:
                 raise RunError(
                     f"Ray cannot be reached: {error}",
                     where=self.options.address,
@@ -220,6 +223,17 @@ def _carry_out(study_dir: str, run_id: str, base: Any = None) -> str:
             job=f"ray-{ray.get_runtime_context().get_task_id()}",
         )
     return event.kind.value
+
+
+def _knock(address: str | None) -> None:
+    """See whether anybody is at ``HOST:PORT``: Ray itself tries for minutes.
+
+    Raises:
+        OSError: nobody is.
+    """
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _name(study_dir: Path) -> str:
