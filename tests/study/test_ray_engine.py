@@ -15,7 +15,7 @@ pytest.importorskip("ray", reason="Ray is the extra [ray]")
 
 from tests.study.small_study import write_small_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 TOKENS = 60_000
 OPEN = {"RAY_AUTH_MODE": "disabled"}  # for a cluster on loopback; newer Rays ask for a token
 

@@ -21,6 +21,7 @@ from tests.study.small_study import write_small_study
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.cluster,
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
 ]
 BASE, CONTINUED = "even2-s-seed0", "continued-swe_Latn-from-even2-s-seed0"
