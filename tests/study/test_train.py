@@ -199,6 +199,7 @@ def test_bfloat16_products_change_losses_little(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own, of its own parts
 def test_compiled_blocks_give_the_same_losses(tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler on a CPU")
