@@ -81,6 +81,7 @@ def test_a_map_of_the_users_own_is_not_written_over(table, tmp_path):
 def test_an_import_can_be_given_twice(table, tmp_path):
     for _ in range(2):
         run("import", table, "-o", tmp_path / "data.parquet", *OPTIONS)
+        assert read_table(tmp_path / "data.parquet")["run_id"].to_list() == ["a", "c"]
 
 
 def test_the_output_is_checked_before_any_work(table, tmp_path):
