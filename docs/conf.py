@@ -25,6 +25,8 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_build", "README.md"]  # README.md is what GitHub shows; index.md includes it
 nitpicky = True
+# What a program printed is no shell language: an apostrophe in it may defeat the highlighter.
+suppress_warnings = ["misc.highlighting_failure"]
 # Types in signatures are named for readers; not each of them has a place in the reference.
 nitpick_ignore_regex = [("py:(class|exc|obj|data|attr)", ".*")]
 
