@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from atlas_scaling.study import lock
 from atlas_scaling.study.engines.base import EventKind, Job, JobState
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.follow import follow
@@ -71,7 +72,8 @@ def test_a_running_run_has_its_speed_and_its_time_left(study):
     assert one.seconds_left == pytest.approx((200_000 - 50_000) / 1000.0)
 
 
-def test_silence_is_said_before_it_is_taken_for_death(study):
+def test_silence_is_said_before_it_is_taken_for_death(study, monkeypatch):
+    monkeypatch.setattr(lock, "WATCHED_SECONDS", 0.1)
     say(study, RUN, "running")
     held(study, RUN, silent=120)
     assert (stand(study, RUN).state, stand(study, RUN).reason) == (

@@ -112,9 +112,9 @@ def published(tmp_path_factory):
         yield at
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A headless Chromium."""
+    """A headless Chromium; its event loop would be in the way of tests elsewhere."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
