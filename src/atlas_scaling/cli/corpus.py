@@ -141,9 +141,14 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
     from rich.text import Text
 
     from atlas_scaling.study.contamination import PASSAGE_LETTERS
+    from atlas_scaling.study.corpus_store import EvaluationText
 
     manifest = corpus.manifest
-    table = Table("language", "train MB", "lines", "eval lines", "shared", box=None)
+    kinds = corpus.evaluation_text
+    differ = len(set(kinds.values())) > 1  # else the line below the table says it
+    table = Table("language", "train MB", "lines", "eval lines", box=None)
+    for column in ["which are", "shared"] if differ else ["shared"]:
+        table.add_column(column)
     table.add_column("sources")
     table.add_column("dropped")
     for code, record in sorted(manifest.languages.items()):
@@ -156,6 +161,7 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
             f"{record.train.bytes / 1e6:.2f}",
             f"{record.train.lines:,}",
             f"{record.evaluation.lines:,}",
+            *([kinds[code].value] if differ else []),
             _shared(record),
             shares,
             f"{sum(record.dropped.values()):,}",
@@ -165,8 +171,16 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
         pin = f" ({source.pin})" if source.pin else ""
         missing = f"; not used: {source.problem}" if source.problem else ""
         lines.append(f"{source.name}{pin}: {source.licence}{missing}")
-    aligned = "says the same in every language" if manifest.aligned else "is not aligned"
-    lines.append(f"Evaluation text {aligned}.")
+    aligned = sorted(code for code, kind in kinds.items() if kind is EvaluationText.ALIGNED)
+    if manifest.aligned:
+        lines.append("Evaluation text says the same in every language.")
+    elif aligned:
+        lines.append(
+            f"Evaluation text says the same in {len(aligned)} languages; losses of the other "
+            f"{len(manifest.languages) - len(aligned)} do not compare with those of any other."
+        )
+    else:
+        lines.append("Evaluation text is not aligned.")
     if any(record.contamination for record in manifest.languages.values()):
         lines.append(
             f"Shared: evaluation lines with {PASSAGE_LETTERS} letters in a row that the training "

@@ -13,24 +13,23 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, ValidationError
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.study.cache import discard, key_of
+from atlas_scaling.study.cache import discard, key_of, resumable_directory
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
 from atlas_scaling.study.corpus_store import (
     MANIFEST,
     Corpus,
     Manifest,
     open_corpus,
-    write_corpus,
 )
+from atlas_scaling.study.embedded_build import build_embedded
 from atlas_scaling.study.embedded_corpus import (
     EmbeddedSpec,
     check_languages,
     embedded_request,
     fetch_parts,
-    gather_embedded,
 )
 from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
-from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
+from atlas_scaling.study.hub_corpus import HubSpec, check_hub, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
 from atlas_scaling.study.streamed_corpus import build_streamed
 from atlas_scaling.study.udhr_corpus import UdhrSpec, udhr_intake, udhr_request
@@ -136,10 +135,8 @@ def build_corpus(
     return _find(cache, request) or _build(
         cache,
         request,
-        lambda path: write_corpus(
-            path,
-            gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
-            request,
+        lambda place: build_embedded(
+            place, spec, codes, request, fetched=wheels, problems=problems, say=say
         ),
         say,
     )
@@ -154,13 +151,16 @@ def _streamed(
             request, intake = folder_request(spec, codes, cache), folder_intake(spec)
         case HubSpec():
             request, intake = hub_request(spec, codes), hub_intake(spec)
+            if (found := _find(cache, request)) is not None:
+                return found
+            check_hub(spec, codes, say)
         case UdhrSpec():
             request = udhr_request(spec, codes)
             if (found := _find(cache, request)) is not None:
                 return found
             intake = udhr_intake(spec, codes, cache, say)
     return _find(cache, request) or _build(
-        cache, request, lambda path: build_streamed(path, intake, codes, request, say), say
+        cache, request, lambda place: build_streamed(place, intake, codes, request, say), say
     )
 
 
@@ -182,9 +182,14 @@ def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
 
 
 def _build(
-    cache: Path, request: Mapping[str, Any], build: Callable[[Path], Corpus], say: Say
+    cache: Path, request: Mapping[str, Any], build: Callable[[Path], None], say: Say
 ) -> Corpus:
-    corpus = build(_path_of(cache, request))
+    path = _path_of(cache, request)
+    with resumable_directory(path, say) as place:
+        if (found := _find(cache, request)) is not None:  # another process made it meanwhile
+            return found
+        build(place)
+    corpus = open_corpus(path)
     records = corpus.manifest.languages.values()
     say(
         f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "
