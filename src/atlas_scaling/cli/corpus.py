@@ -28,10 +28,12 @@ CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Director
 
 @app.command(
     epilog="Examples: atlas corpus build swe dan nob --eval-lines 400; "
-    "atlas corpus build sv sw --dataset madlad-400 --max-bytes 50M"
+    "atlas corpus build sv sw --dataset madlad-400 --max-bytes 50M; atlas corpus build all --udhr"
 )
 def build(
-    languages: Annotated[list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv.")],
+    languages: Annotated[
+        list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv; or all.")
+    ],
     part: Annotated[
         list[str] | None, typer.Option(help="A source (atlas corpus sources); repeat for more.")
     ] = None,
@@ -59,7 +61,7 @@ def build(
     """Build a corpus, or find it built; say where it is and what is in it."""
     from atlas_scaling.languages import normalise
     from atlas_scaling.study.cache import cache_directory
-    from atlas_scaling.study.corpus import build_corpus, corpus_spec
+    from atlas_scaling.study.corpus import all_languages, build_corpus, corpus_spec
 
     if dataset is None and (root is not None or max_bytes is not None):
         raise InputError(
@@ -75,9 +77,13 @@ def build(
         root=root,
         max_bytes=max_bytes,
     )
-    corpus = build_corpus(
-        spec, [normalise(code) for code in languages], cache=cache_directory(cache), say=_say
+    place = cache_directory(cache)
+    codes = (
+        all_languages(spec, place, _say)
+        if languages == ["all"]
+        else tuple(normalise(code) for code in languages)
     )
+    corpus = build_corpus(spec, codes, cache=place, say=_say)
     emit(corpus, as_json=as_json, text=_corpus_text)
 
 

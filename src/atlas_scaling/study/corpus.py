@@ -28,11 +28,21 @@ from atlas_scaling.study.embedded_corpus import (
     embedded_request,
     fetch_parts,
 )
-from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
+from atlas_scaling.study.folder_corpus import (
+    FolderSpec,
+    folder_intake,
+    folder_request,
+    languages_in,
+)
 from atlas_scaling.study.hub_corpus import HubSpec, check_hub, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
 from atlas_scaling.study.streamed_corpus import build_streamed
-from atlas_scaling.study.udhr_corpus import UdhrSpec, udhr_intake, udhr_request
+from atlas_scaling.study.udhr_corpus import (
+    UdhrSpec,
+    udhr_intake,
+    udhr_request,
+    whole_declarations,
+)
 
 __all__ = [
     "Corpus",
@@ -42,6 +52,7 @@ __all__ = [
     "HubSpec",
     "Manifest",
     "UdhrSpec",
+    "all_languages",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
@@ -102,6 +113,26 @@ def corpus_spec(
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InputError(message, where=next(iter(named), "--part")) from None
+
+
+def all_languages(spec: CorpusSpec, cache: Path, say: Say = silent) -> tuple[str, ...]:
+    """Every language that a source has.
+
+    Raises:
+        InputError: a source whose languages are not known before they are asked for.
+        SourceError: the source cannot be had.
+    """
+    match spec:
+        case UdhrSpec():
+            return whole_declarations(cache, say)
+        case FolderSpec():
+            return languages_in(spec.path)
+    raise InputError(
+        f"the source {spec.source} does not list its languages",
+        value="all",
+        where="LANGUAGES",
+        remedy="name them; all goes with --udhr and --folder",
+    )
 
 
 def build_corpus(
