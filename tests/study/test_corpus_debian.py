@@ -9,7 +9,7 @@ import pytest
 from atlas_scaling.errors import SourceError
 from atlas_scaling.study.corpus import build_corpus, corpus_spec
 from atlas_scaling.study.corpus_sources import list_sources
-from atlas_scaling.study.debian import DEBIAN_SOURCES, fetch_debian, parse_help, read_debian
+from atlas_scaling.study.debian import DEBIAN_SOURCES, DebianText, fetch_debian, parse_help
 from tests.study.tiny_sources import sentence
 
 pytestmark = pytest.mark.skipif(
@@ -101,7 +101,9 @@ def test_where_there_is_no_apt_that_is_said(monkeypatch, tmp_path):
 def test_a_damaged_package_is_named(tmp_path):
     (tmp_path / "libreoffice-help-sv_1_all.deb").write_bytes(b"not a package")
     with pytest.raises(SourceError, match="cannot be unpacked") as caught:
-        read_debian(HELP, {"swe_Latn": tmp_path / "libreoffice-help-sv_1_all.deb"})
+        DebianText(HELP, {"swe_Latn": tmp_path / "libreoffice-help-sv_1_all.deb"}).messages(
+            "swe_Latn"
+        )
     assert "remove it" in caught.value.remedy
 
 

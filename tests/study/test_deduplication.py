@@ -1,4 +1,6 @@
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,17 @@ TEXTS = st.dictionaries(
 def distinct(texts, *, withheld=(), seed=0):
     dropped = {code: Counter() for code in texts}
     lines = {code: [Line(text, "s") for text in of] for code, of in texts.items()}
-    kept = distinct_lines(lines, withheld=set(withheld), seed=seed, dropped=dropped)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = dict(
+            distinct_lines(
+                lines.__getitem__,
+                lines,
+                withheld=set(withheld),
+                seed=seed,
+                dropped=dropped,
+                folder=Path(folder) / "copies",
+            )
+        )
     return {code: [line.text for line in of] for code, of in kept.items()}, dropped
 
 

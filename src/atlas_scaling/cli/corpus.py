@@ -28,10 +28,12 @@ CorpusArgument = Annotated[Path, typer.Argument(metavar="CORPUS", help="Director
 
 @app.command(
     epilog="Examples: atlas corpus build swe dan nob --eval-lines 400; "
-    "atlas corpus build sv sw --dataset madlad-400 --max-bytes 50M"
+    "atlas corpus build sv sw --dataset madlad-400 --max-bytes 50M; atlas corpus build all --udhr"
 )
 def build(
-    languages: Annotated[list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv.")],
+    languages: Annotated[
+        list[str], typer.Argument(help="Codes such as swe_Latn, swe or sv; or all.")
+    ],
     part: Annotated[
         list[str] | None, typer.Option(help="A source (atlas corpus sources); repeat for more.")
     ] = None,
@@ -59,7 +61,7 @@ def build(
     """Build a corpus, or find it built; say where it is and what is in it."""
     from atlas_scaling.languages import normalise
     from atlas_scaling.study.cache import cache_directory
-    from atlas_scaling.study.corpus import build_corpus, corpus_spec
+    from atlas_scaling.study.corpus import all_languages, build_corpus, corpus_spec
 
     if dataset is None and (root is not None or max_bytes is not None):
         raise InputError(
@@ -75,9 +77,13 @@ def build(
         root=root,
         max_bytes=max_bytes,
     )
-    corpus = build_corpus(
-        spec, [normalise(code) for code in languages], cache=cache_directory(cache), say=_say
+    place = cache_directory(cache)
+    codes = (
+        all_languages(spec, place, _say)
+        if languages == ["all"]
+        else tuple(normalise(code) for code in languages)
     )
+    corpus = build_corpus(spec, codes, cache=place, say=_say)
     emit(corpus, as_json=as_json, text=_corpus_text)
 
 
@@ -141,9 +147,14 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
     from rich.text import Text
 
     from atlas_scaling.study.contamination import PASSAGE_LETTERS
+    from atlas_scaling.study.corpus_store import EvaluationText
 
     manifest = corpus.manifest
-    table = Table("language", "train MB", "lines", "eval lines", "shared", box=None)
+    kinds = corpus.evaluation_text
+    differ = len(set(kinds.values())) > 1  # else the line below the table says it
+    table = Table("language", "train MB", "lines", "eval lines", box=None)
+    for column in ["which are", "shared"] if differ else ["shared"]:
+        table.add_column(column)
     table.add_column("sources")
     table.add_column("dropped")
     for code, record in sorted(manifest.languages.items()):
@@ -156,6 +167,7 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
             f"{record.train.bytes / 1e6:.2f}",
             f"{record.train.lines:,}",
             f"{record.evaluation.lines:,}",
+            *([kinds[code].value] if differ else []),
             _shared(record),
             shares,
             f"{sum(record.dropped.values()):,}",
@@ -165,8 +177,16 @@ def _corpus_text(corpus: Corpus) -> RenderableType:
         pin = f" ({source.pin})" if source.pin else ""
         missing = f"; not used: {source.problem}" if source.problem else ""
         lines.append(f"{source.name}{pin}: {source.licence}{missing}")
-    aligned = "says the same in every language" if manifest.aligned else "is not aligned"
-    lines.append(f"Evaluation text {aligned}.")
+    aligned = sorted(code for code, kind in kinds.items() if kind is EvaluationText.ALIGNED)
+    if manifest.aligned:
+        lines.append("Evaluation text says the same in every language.")
+    elif aligned:
+        lines.append(
+            f"Evaluation text says the same in {len(aligned)} languages; losses of the other "
+            f"{len(manifest.languages) - len(aligned)} do not compare with those of any other."
+        )
+    else:
+        lines.append("Evaluation text is not aligned.")
     if any(record.contamination for record in manifest.languages.values()):
         lines.append(
             f"Shared: evaluation lines with {PASSAGE_LETTERS} letters in a row that the training "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -23,7 +24,11 @@ CPU_FLOPS: Final = 1e16
 
 def design(
     spec: Annotated[
-        str, typer.Argument(help="A YAML file, or a packaged study: demo, mini, small, paper.")
+        str,
+        typer.Argument(
+            help="A YAML file, a packaged study (demo, mini, small, paper, many), or the folder of "
+            "one that has begun: then with epochs."
+        ),
     ],
     every: Annotated[bool, typer.Option("--all", help="List every run, however many.")] = False,
     accelerator: Annotated[
@@ -40,13 +45,19 @@ def design(
     from atlas_scaling.accelerators import accelerator as named_accelerator
     from atlas_scaling.study.design import design_study
     from atlas_scaling.study.engines.options import load_study_file
+    from atlas_scaling.study.folder import SPEC_NAME, StudyFolder
     from atlas_scaling.study.paper import NAME, beside_published
     from atlas_scaling.study.spec import study_path
 
+    begun = (Path(spec) / SPEC_NAME).is_file()
     if yaml and not as_json:
-        typer.echo(study_path(spec).read_text(encoding="utf-8"), nl=False)
+        path = Path(spec) / SPEC_NAME if begun else study_path(spec)
+        typer.echo(path.read_text(encoding="utf-8"), nl=False)
         return
-    planned = design_study(load_study_file(study_path(spec))[0])
+    if begun:
+        planned = StudyFolder.open(Path(spec)).design_on_text()
+    else:
+        planned = design_study(load_study_file(study_path(spec))[0])
     if spec == NAME:
         planned = beside_published(planned)
     device = named_accelerator(accelerator or ("cpu-core" if planned.flops < CPU_FLOPS else "h100"))
@@ -75,6 +86,8 @@ def _runs(runs: tuple[PlannedRun, ...]) -> RenderableType:
     from atlas_scaling.units import format_count
 
     table = Table("run", "size", "params", "tokens", "FLOPs", "hours", "after", box=None)
+    if on_text := any(one.epochs for one in runs):
+        table.add_column("epochs")
     for one in runs:
         table.add_row(
             one.run_id,
@@ -84,8 +97,15 @@ def _runs(runs: tuple[PlannedRun, ...]) -> RenderableType:
             f"{one.flops:.2e}",
             _hours(one.accelerator_hours),
             one.base_run or "",
+            *([_epochs(one)] if on_text else []),
         )
     return table
+
+
+def _epochs(run: PlannedRun) -> str:
+    """The fewest and the most of any of its languages."""
+    fewest, most = (f"{f((run.epochs or {}).values()):.2g}" for f in (min, max))
+    return most if fewest == most else f"{fewest} to {most}"
 
 
 def _groups(planned: Design) -> RenderableType:

@@ -77,7 +77,9 @@ class RunRecord(Frozen):
     where ``branch_tokens`` are too, the run leaves its base after so many with the base's optimizer
     and place in the data (a decay that branches off), and ``tokens`` counts both.
     ``mixture`` is over the whole run; ``stages`` are the mixtures one after the other where the run
-    has more than one.
+    has more than one. ``evaluation_text`` says what each evaluation text is, where that is known:
+    losses of two languages compare where both are ``aligned``, not where one is ``given`` alone or
+    ``split off`` its own training text.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -88,6 +90,7 @@ class RunRecord(Frozen):
     stages: tuple[MixtureStage, ...] = ()
     tokens: int = Field(gt=0)
     unique_tokens: dict[str, int]
+    evaluation_text: dict[str, str] = Field(default_factory=dict)
     n_params: int = Field(gt=0)
     n_params_non_embedding: int = Field(gt=0)
     model: dict[str, Any]
@@ -139,12 +142,16 @@ class RunStatus(Frozen):
     ``tokens_per_second`` is of the process that wrote it, evaluations included;
     ``flops_utilisation`` is the share of ``peak_flops`` (per second, of all its devices) that steps
     reached, evaluations left out. ``peak_memory_bytes`` is of one device, or one process on a CPU.
+    ``tokens_by_language`` and ``epochs`` are so far: what was trained on of each language of the
+    mixture, repetitions included, and how often its text has been seen.
     """
 
     state: RunState
     step: int = 0
     total_steps: int = 0
     tokens: int = 0
+    tokens_by_language: dict[str, int] = Field(default_factory=dict)
+    epochs: dict[str, float] = Field(default_factory=dict)
     tokens_per_second: float | None = None
     flops_utilisation: float | None = None
     peak_flops: float | None = None

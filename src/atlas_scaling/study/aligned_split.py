@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
+from typing import Final
 
 from atlas_scaling.study.cleaning import fingerprint
 from atlas_scaling.study.deduplication import order_key
@@ -29,8 +30,10 @@ class CleanText:
     whole: frozenset[str]
 
 
-# source -> language -> its messages
+# source -> language -> its messages, which may lie on disk: asked for one after the other
 AlignedText = Mapping[str, Mapping[str, CleanText]]
+
+_CANDIDATES_AT_ONCE: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,31 @@ def choose_evaluation(
         reference: a language whose lines of the chosen messages are reported too, so that copies
             of them under other ids can be found.
     """
+    sizes = {
+        source: ids for source in texts if (ids := _eligible(texts[source], languages))
+    }  # lines of each message
     queues = {
         source: sorted(ids, key=lambda i, s=source: order_key(seed, s, i))  # type: ignore[misc]
-        for source in texts
-        if (ids := _eligible(texts[source], languages))
+        for source, ids in sizes.items()
     }
     prints: dict[str, set[str]] = {language: set() for language in (*languages, reference)}
     units: list[tuple[str, str]] = []
     room = n_lines
-    for source, identity in _in_turn(queues):
-        by_language = texts[source]
-        size = len(by_language[languages[0]].lines[identity])
-        fresh = {code: _prints(by_language[code], identity) for code in languages}
-        if size > room or any(len(new) < size or new & prints[code] for code, new in fresh.items()):
-            continue
-        for code in prints:
-            prints[code] |= _prints(by_language[code], identity) if code in by_language else set()
-        units.append((source, identity))
-        room -= size
+    candidates = _in_turn(queues)
+    while room and (block := list(islice(candidates, _CANDIDATES_AT_ONCE))):
+        fresh = {code: _prints(texts, code, block) for code in prints}
+        for unit in block:
+            size = sizes[unit[0]][unit[1]]
+            news = (fresh[code][unit] for code in languages)
+            if size > room or any(
+                len(new) < size or new & prints[code]
+                for code, new in zip(languages, news, strict=True)
+            ):
+                continue
+            for code, seen in prints.items():
+                seen.update(fresh[code][unit])
+            units.append(unit)
+            room -= size
     return Evaluation(
         units=units,
         prints={code: frozenset(seen) for code, seen in prints.items()},
@@ -105,12 +115,19 @@ def messages_to_withhold(
     }
 
 
-def _eligible(texts: Mapping[str, CleanText], languages: Sequence[str]) -> set[str]:
-    """Ids that are whole in every language, with as many lines in each."""
+def _eligible(texts: Mapping[str, CleanText], languages: Sequence[str]) -> dict[str, int]:
+    """Ids that are whole in every language, with as many lines in each: how many."""
     if any(code not in texts for code in languages):
-        return set()
-    shared = frozenset.intersection(*(texts[code].whole for code in languages))
-    return {i for i in shared if len({len(texts[code].lines[i]) for code in languages}) == 1}
+        return {}
+    sizes: dict[str, int] | None = None
+    for code in languages:
+        text = texts[code]
+        mine = {identity: len(text.lines[identity]) for identity in text.whole}
+        if sizes is None:
+            sizes = mine
+        else:
+            sizes = {identity: n for identity, n in sizes.items() if mine.get(identity) == n}
+    return sizes or {}
 
 
 def _in_turn(queues: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
@@ -120,5 +137,15 @@ def _in_turn(queues: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
         yield from ((s, i) for s, i in zip(sources, turn, strict=True) if i is not None)
 
 
-def _prints(text: CleanText, identity: str) -> set[str]:
-    return {fingerprint(line) for line in text.lines.get(identity, ())}
+def _prints(
+    texts: AlignedText, code: str, units: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], set[str]]:
+    """Fingerprints of the lines of each message in one language."""
+    found: dict[tuple[str, str], set[str]] = {unit: set() for unit in units}
+    for source in dict.fromkeys(source for source, _ in units):
+        if code in texts[source]:
+            text = texts[source][code]
+            for unit in units:
+                if unit[0] == source:
+                    found[unit] = {fingerprint(line) for line in text.lines.get(unit[1], ())}
+    return found

@@ -3,7 +3,7 @@
 ::
 
     CACHE/wheels/       downloaded packages
-    CACHE/corpora/      built corpora, named by a hash of what was asked for
+    CACHE/corpora/      built corpora, named by a hash of what was asked for; .building-… are others
     CACHE/tokenizers/   trained tokenizers
     CACHE/tokens/       packed token ids
 """
@@ -17,17 +17,25 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from atlas_scaling.errors import SourceError
+from atlas_scaling.errors import InputError, SourceError
+from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.say import Say
 
 CACHE_VARIABLE: Final = "ATLAS_CACHE"
 
 _KEY_LENGTH: Final = 20
+WHOLE: Final = "whole"
+"""What in a resumable directory becomes the result."""
+
 _PARTIAL: Final = ".partial-"
-_ABANDONED_AFTER_SECONDS: Final = 24 * 3600
+_BUILDING: Final = ".building-"
+_DAY_SECONDS: Final = 24 * 3600
+_ABANDONED_AFTER_SECONDS: Final = {_PARTIAL: _DAY_SECONDS, _BUILDING: 30 * _DAY_SECONDS}
+_WAIT_SECONDS: Final = 1.0
 _READ_BYTES: Final = 1 << 20
 
 
@@ -99,6 +107,51 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def resumable_directory(target: Path, say: Say) -> Iterator[Path]:
+    """A directory whose part ``WHOLE`` becomes ``target`` when the block ends well.
+
+    If the block is cut off, by Ctrl-C, a lost network or kill -9, the directory stays, and the next
+    process that is to make ``target`` finds in it what was written. One process at a time is in the
+    block, others wait; look for ``target`` first in it. Input that cannot be used leaves nothing,
+    since the next request is another one.
+
+    Raises:
+        SourceError: if the disk does not take it.
+    """
+    place = target.parent / f"{_BUILDING}{target.name}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        with _alone_in(place, say):
+            yield place
+            if not target.is_dir():
+                (place / WHOLE).rename(target)
+    except InputError:
+        discard(place)
+        raise
+    except OSError as error:
+        raise cannot_write(place, error) from error
+    discard(place)
+
+
+@contextmanager
+def _alone_in(place: Path, say: Say) -> Iterator[None]:
+    with ExitStack() as stack:
+        waits = False
+        while True:
+            place.mkdir(exist_ok=True)
+            try:
+                stack.enter_context(Lock(place, what="corpus"))
+                break
+            except InputError as held:
+                if not waits:
+                    say(f"waiting for another process that makes the same: {held.value}")
+                waits = True
+            time.sleep(_WAIT_SECONDS)
+        yield
+
+
 def discard(directory: Path) -> None:
     """Remove a damaged entry of the cache."""
     shutil.rmtree(directory, ignore_errors=True)
@@ -114,11 +167,12 @@ def cannot_write(place: Path, error: OSError) -> SourceError:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what processes that were killed outright left behind a day ago or earlier."""
-    for left in parent.glob(f"{_PARTIAL}*"):
-        try:
-            age = time.time() - left.stat().st_mtime
-        except FileNotFoundError:  # another process swept it
-            continue
-        if age > _ABANDONED_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove what processes that were killed outright left behind long ago."""
+    for prefix, seconds in _ABANDONED_AFTER_SECONDS.items():
+        for left in parent.glob(f"{prefix}*"):
+            try:
+                age = time.time() - left.stat().st_mtime
+            except FileNotFoundError:  # another process swept it
+                continue
+            if age > seconds:
+                shutil.rmtree(left, ignore_errors=True)

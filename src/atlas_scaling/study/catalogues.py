@@ -142,3 +142,7 @@ def _gettext_message(context: str | None, msgid: str, msgstr: str) -> Iterator[M
     if msgid and msgstr:
         key = msgid if context is None else f"{context}{_CONTEXT_END}{msgid}"
         yield Message(key, msgstr, english=msgid)
+
+
+WITH_ENGLISH: Final = frozenset({parse_po, parse_mo})
+"""Parsers whose catalogues have the English text beside the translation."""

@@ -225,6 +225,7 @@ def prepare_inputs(spec: StudySpec, *, cache: Path, display: Display) -> StudyIn
         tokens_dir=str(store.path.resolve()),
         tokenizer_sha256=store.tokenizer.sha256,
         own_tokens_dirs={code: str(one.path.resolve()) for code, one in own.items()},
+        evaluation_text=dict(corpus.evaluation_text),
     )
 
 

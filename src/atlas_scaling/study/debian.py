@@ -94,21 +94,32 @@ def version_of(package: Path) -> str:
     return f"{name} {version}"
 
 
-def read_debian(source: DebianSource, packages: Mapping[str, Path]) -> dict[str, dict[str, str]]:
-    """Messages of a source: language code to id to text.
+@dataclass(frozen=True, slots=True)
+class DebianText:
+    """The messages in a source's packages, read a language at a time.
 
-    Raises:
-        SourceError: a package cannot be unpacked.
+    Attributes:
+        source: what to read.
+        packages: of each language.
     """
-    pattern = re.compile(source.member)
-    return {
-        code: {
+
+    source: DebianSource
+    packages: Mapping[str, Path]
+
+    def messages(self, code: str) -> dict[str, str]:
+        """Messages of a language by id; empty where the source does not have it.
+
+        Raises:
+            SourceError: a package cannot be unpacked.
+        """
+        if code not in self.packages:
+            return {}
+        pattern = re.compile(self.source.member)
+        return {
             f"{part}.{message.key}": message.text
-            for part, data in _members(package, pattern)
+            for part, data in _members(self.packages[code], pattern)
             for message in parse_help(data)
         }
-        for code, package in packages.items()
-    }
 
 
 def parse_help(data: bytes) -> Iterator[Message]:

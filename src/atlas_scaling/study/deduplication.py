@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
 
+from atlas_scaling.study.cache import discard
 from atlas_scaling.study.cleaning import fingerprint
 from atlas_scaling.study.corpus_store import Line
+from atlas_scaling.study.line_sort import LineSorter
 
 
 class Excess(StrEnum):
@@ -30,39 +35,52 @@ def order_key(seed: int, *parts: str) -> bytes:
 
 
 def distinct_lines(
-    lines: Mapping[str, Sequence[Line]],
+    lines: Callable[[str], Sequence[Line]],
+    languages: Iterable[str],
     *,
     withheld: Collection[str],
     seed: int,
     dropped: Mapping[str, Counter[str]],
-) -> dict[str, list[Line]]:
-    """Each language's lines without copies, in the order of ``seed``.
+    folder: Path,
+) -> Iterator[tuple[str, list[Line]]]:
+    """Each language's lines without copies, in the order of ``seed``; one language at a time.
 
     Args:
-        lines: by language. Of copies within a language the first stays; of copies in several
-            languages, the one of the language that ``seed`` picks for that line.
+        lines: of a language; asked for twice. Of copies within a language the first stays; of
+            copies in several languages, the one of the language that ``seed`` picks for that line.
+        languages: codes.
         withheld: fingerprints that may not occur, those of the evaluation text.
         seed: of the picks and of the order.
         dropped: counters by language, added to.
+        folder: to sort in; removed at the end.
     """
-    firsts = {
-        language: _firsts(candidates, withheld, dropped[language])
-        for language, candidates in lines.items()
-    }
-    holders: dict[str, list[str]] = {}
-    for language in sorted(firsts):
-        for print_ in firsts[language]:
-            holders.setdefault(print_, []).append(language)
-    kept: dict[str, list[Line]] = {}
-    for language, by_print in firsts.items():
-        mine = [
-            line
-            for print_, line in by_print.items()
-            if language == _keeper(print_, holders[print_], seed)
-        ]
-        dropped[language][Excess.OTHER_LANGUAGE] += len(by_print) - len(mine)
-        kept[language] = sorted(mine, key=lambda line: order_key(seed, line.text))
-    return kept
+    codes = sorted(languages)
+    discard(folder)
+    folder.mkdir(parents=True)
+    prints = LineSorter(folder / "prints")
+    for code in codes:
+        for print_ in _firsts(lines(code), withheld, Counter()):
+            prints.add(f"{print_}\t{code}".encode())
+    _leave(prints, codes, seed, folder)
+    for code in codes:
+        firsts = _firsts(lines(code), withheld, dropped[code])
+        left = set((folder / code).read_text("utf-8").split("\n")[:-1])
+        mine = [line for print_, line in firsts.items() if print_ not in left]
+        dropped[code][Excess.OTHER_LANGUAGE] += len(firsts) - len(mine)
+        yield code, sorted(mine, key=lambda line: order_key(seed, line.text))
+    discard(folder)
+
+
+def _leave(prints: LineSorter, codes: Sequence[str], seed: int, folder: Path) -> None:
+    """Note, in a file a language, the fingerprints that another language keeps."""
+    with ExitStack() as stack:
+        left = {code: stack.enter_context((folder / code).open("wb")) for code in codes}
+        for print_, same in groupby(prints.merged(), key=lambda line: line.partition(b"\t")[0]):
+            holders = [line.partition(b"\t")[2].decode() for line in same]
+            keeper = _keeper(print_.decode(), holders, seed)
+            for code in holders:
+                if code != keeper:
+                    left[code].write(print_ + b"\n")
 
 
 def _firsts(

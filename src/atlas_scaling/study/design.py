@@ -6,7 +6,7 @@ summary of groups says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -72,6 +72,7 @@ class PlannedRun(Answer):
         accelerator_hours: None until an accelerator was chosen (``on_accelerator``).
         branch_tokens: where it is a decay that leaves its base: after so many of its ``tokens``.
         keep_tokens: where decays leave it, and checkpoints are kept; it does not decay itself.
+        unique_tokens: distinct ones there are of each language; None until the text was cut.
     """
 
     run_id: str
@@ -90,6 +91,30 @@ class PlannedRun(Answer):
     accelerator_hours: float | None = None
     branch_tokens: int | None = None
     keep_tokens: tuple[int, ...] = ()
+    unique_tokens: dict[str, int] | None = None
+
+    @property
+    def tokens_by_language(self) -> dict[str, float] | None:
+        """Of ``tokens``; None where shares follow from text that was not cut yet."""
+        if self.mixture is None:
+            return None
+        return {code: share * self.tokens for code, share in self.mixture.items()}
+
+    @property
+    def epochs(self) -> dict[str, float] | None:
+        """How often it sees the text of each language; None until the text was cut."""
+        tokens, unique = self.tokens_by_language, self.unique_tokens
+        if tokens is None or unique is None:
+            return None
+        return {code: n / unique[code] for code, n in tokens.items()}
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it, with tokens and epochs of each language."""
+        return {
+            **Answer.to_dict(self),
+            "tokens_by_language": self.tokens_by_language,
+            "epochs": self.epochs,
+        }
 
     @property
     def own_tokens(self) -> int:
@@ -102,15 +127,16 @@ class PlannedRun(Answer):
         Raises:
             InputError: a language of a mixture by rule has no text.
         """
+        known = {code: unique[code] for code in self.languages}
         if self.mixture is not None:
-            return self
+            return replace(self, unique_tokens=known)
         stages = tuple(
             replace(stage, mixture=_by_rule(stage, self, unique))
             if stage.mixture is None
             else stage
             for stage in self.stages
         )
-        return replace(self, stages=stages, mixture=_overall(stages))
+        return replace(self, stages=stages, mixture=_overall(stages), unique_tokens=known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +183,14 @@ class Design(Answer):
     money: float | None = None
     n_published: int | None = None
     notes: tuple[str, ...] = ()
+
+    def on_text(self, unique: Callable[[str], Mapping[str, int]]) -> Design:
+        """The same with mixtures by rule written out, and epochs.
+
+        Args:
+            unique: distinct tokens of each language in a vocabulary.
+        """
+        return replace(self, runs=tuple(run.resolved(unique(run.vocabulary)) for run in self.runs))
 
     def on_accelerator(
         self, device: Accelerator, *, mfu: float | None = None, price_per_hour: float | None = None

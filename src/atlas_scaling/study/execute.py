@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def execute_run(
     if inputs is None:
         raise RunError("the study has no text yet", where=str(study.path))
     store = TokenStore.open(Path(inputs.tokens_of(planned.vocabulary)))
-    planned = planned.resolved({code: store.unique_tokens(code) for code in planned.languages})
+    planned = planned.resolved(store.unique)
     base = None if planned.base_run is None else study.run_dir(planned.base_run)
     config = training_of(study, planned)
     tokens_per_step = config.batch_size * study.spec.sequence_length
@@ -52,7 +52,7 @@ def execute_run(
     with companions(study.path, run_id, processes=hardware.processes) as world:
         return train(
             study.run_dir(run_id),
-            make_record(study, planned, store),
+            make_record(study, planned, store, inputs.evaluation_text),
             study.spec.model_of(planned.size),
             config,
             texts={code: store.train(code) for code in planned.languages},
@@ -74,7 +74,12 @@ def training_of(study: StudyFolder, planned: PlannedRun) -> TrainConfig:
     return config.model_copy(update={"decay_fraction": 0.0}) if planned.keep_tokens else config
 
 
-def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> RunRecord:
+def make_record(
+    study: StudyFolder,
+    planned: PlannedRun,
+    store: TokenStore,
+    evaluation_text: Mapping[str, str],
+) -> RunRecord:
     """What ``run.json`` says of a planned run, its mixture resolved."""
     spec = study.spec
     stages = [
@@ -89,6 +94,11 @@ def make_record(study: StudyFolder, planned: PlannedRun, store: TokenStore) -> R
         stages=tuple(stages) if len(stages) > 1 else (),
         tokens=planned.tokens,
         unique_tokens={code: store.unique_tokens(code) for code in planned.languages},
+        evaluation_text={
+            code: evaluation_text[code]
+            for code in spec.evaluated_in(planned.vocabulary)
+            if code in evaluation_text
+        },
         n_params=planned.n_params,
         n_params_non_embedding=planned.n_params_non_embedding,
         model=spec.model_of(planned.size).model_dump(mode="json"),

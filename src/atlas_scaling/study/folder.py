@@ -26,6 +26,7 @@ from atlas_scaling.runs.store import read_status
 from atlas_scaling.study.design import Design, PlannedRun, design_study
 from atlas_scaling.study.lock import Lock
 from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
+from atlas_scaling.study.tokens import TokenStore
 
 SPEC_NAME: Final = "study.yaml"
 INPUTS_NAME: Final = "inputs.json"
@@ -34,7 +35,8 @@ INPUTS_NAME: Final = "inputs.json"
 class StudyInputs(Frozen):
     """What a study trains on. The paths lie in the cache; the hashes say what must be there.
 
-    ``own_tokens_dirs`` are those of languages with a vocabulary of their own.
+    ``own_tokens_dirs`` are those of languages with a vocabulary of their own; ``evaluation_text``
+    says what each language's is (``corpus_store.EvaluationText``).
     """
 
     corpus_dir: str
@@ -42,6 +44,7 @@ class StudyInputs(Frozen):
     tokens_dir: str
     tokenizer_sha256: str
     own_tokens_dirs: dict[str, str] = Field(default_factory=dict)
+    evaluation_text: dict[str, str] = Field(default_factory=dict)
 
     @property
     def are_there(self) -> bool:
@@ -143,6 +146,23 @@ class StudyFolder:
         """What the study trains on, if it has come so far."""
         path = self.path / INPUTS_NAME
         return StudyInputs.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    def design_on_text(self) -> Design:
+        """The design with what follows from the text: mixtures by rule, epochs.
+
+        Raises:
+            InputError: the study's text has not been cut into tokens, or the tokens are gone.
+        """
+        inputs = self.read_inputs()
+        if inputs is None:
+            raise InputError(
+                "the text of this study has not been cut into tokens yet",
+                value=str(self.path),
+                remedy="begin it: atlas study run",
+            )
+        return self.design.on_text(
+            lambda vocabulary: TokenStore.open(Path(inputs.tokens_of(vocabulary))).unique
+        )
 
     def lock(self) -> Lock:
         """Held while a process works on the study, so that no second one trains the same runs.

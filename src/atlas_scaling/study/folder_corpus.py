@@ -17,6 +17,7 @@ from pydantic import Field
 
 from atlas_scaling.config import BesideTheFile
 from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.languages import languages
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cache import key_of, sha256_of
 from atlas_scaling.study.corpus_store import SourceRecord
@@ -112,6 +113,26 @@ def _evaluation_lines(path: Path, column: str) -> list[str]:
                 remedy="remove it, in the files of the other languages too if they are aligned",
             )
     return lines
+
+
+def languages_in(folder: Path) -> tuple[str, ...]:
+    """Languages whose code names a file or folder of text.
+
+    Raises:
+        InputError: there is no such folder, or none in it.
+    """
+    if not folder.is_dir():
+        raise InputError("there is no such folder", value=str(folder), where="corpus.path")
+    names = {path.name.partition(".")[0] for path in folder.iterdir() if _is_text(path)}
+    known = {entry.code for entry in languages()}
+    if not names & known:
+        raise InputError(
+            "no file of this folder is named by the code of a language",
+            value=sorted(names)[:8],
+            where=str(folder),
+            remedy="name them like swe_Latn.txt; atlas languages NAME finds codes",
+        )
+    return tuple(sorted(names & known))
 
 
 def _text_files(folder: Path, code: str) -> list[Path]:

@@ -19,6 +19,7 @@ from atlas_scaling.errors import InputError, SourceError, nearest
 from atlas_scaling.languages import language, relatives
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus_store import SourceRecord
+from atlas_scaling.study.say import Pace, Say
 from atlas_scaling.study.settings import Count
 from atlas_scaling.study.streamed_corpus import STREAMING_VERSION, GivenLine, Intake
 
@@ -131,6 +132,9 @@ class HubSpec(HubDataset):
         max_bytes: text to take of a language at most, its first documents; all unless given.
         evaluation: a dataset of test text, such as ``{dataset: flores-plus}``; without it documents
             are split off.
+        not_in_evaluation: what becomes of a language that ``evaluation`` lacks: ``split``, some of
+            its own documents are split off and its losses do not compare with other languages', or
+            ``refuse``.
         eval_lines: evaluation documents to split off, or lines to take of ``evaluation``.
         contamination: whether training text that has a passage of the evaluation text is dropped
             or only reported.
@@ -140,6 +144,7 @@ class HubSpec(HubDataset):
     source: Literal["huggingface"]
     max_bytes: Count | None = Field(default=None, gt=0)
     evaluation: HubDataset | None = None
+    not_in_evaluation: Literal["split", "refuse"] = "split"
     eval_lines: int = Field(default=800, gt=0)
     contamination: Literal["drop", "report"] = "drop"
     seed: int = 0
@@ -158,7 +163,7 @@ def hub_intake(spec: HubSpec) -> Intake:
     """How the dataset's text is read."""
 
     def evaluation(code: str) -> Sequence[GivenLine] | None:
-        if spec.evaluation is None:
+        if spec.evaluation is None or not _is_there(spec.evaluation, code):
             return None
         rows = islice(_rows(spec.evaluation, code), spec.eval_lines)
         return [
@@ -187,6 +192,41 @@ def hub_intake(spec: HubSpec) -> Intake:
             for one in datasets
         ],
     )
+
+
+def check_hub(spec: HubSpec, languages: Sequence[str], say: Say) -> None:
+    """Look for the files of all languages, so that hours of reading do not end at one without.
+
+    Raises:
+        InputError: a language has no text; or no test text, where that is refused or none has any.
+        SourceError: the dataset cannot be reached.
+    """
+    pace = Pace(say)
+    for number, code in enumerate(languages):
+        pace.offer(lambda: f"looking for files: {number} of {len(languages)} languages")  # noqa: B023
+        if _found(spec, files_of(spec, code)) is None:
+            raise _has_no_text(spec, code)
+    test = spec.evaluation
+    if test is None:
+        return
+    without = [code for code in languages if not _is_there(test, code)]
+    if without and (spec.not_in_evaluation == "refuse" or len(without) == len(languages)):
+        raise InputError(
+            f"{test.dataset} has no test text for {', '.join(without)}",
+            value=[test.codes.get(code, code) for code in without],
+            where="corpus.evaluation",
+            remedy="leave them out, give the dataset's own codes (evaluation: {codes: …}), or have "
+            "test text split off their own: "
+            + ("not_in_evaluation: split" if len(without) < len(languages) else "no evaluation"),
+        )
+
+
+def _is_there(dataset: HubDataset, code: str) -> bool:
+    try:
+        pattern = files_of(dataset, code)
+    except InputError:  # the dataset names languages by a code that this one does not have
+        return False
+    return _found(dataset, pattern) is not None
 
 
 def _first_bytes(texts: Iterator[str], most: int | None) -> Iterator[str]:
@@ -230,10 +270,12 @@ def _rows(dataset: HubDataset, code: str) -> Iterator[tuple[str | None, str]]:
     """Id and text of every record of a language."""
     known = dataset.known
     pattern = files_of(dataset, code)
-    stream = _reported(lambda: _stream(dataset, pattern), dataset, code, pattern)
+    stream = _found(dataset, pattern)
+    if stream is None:
+        raise _has_no_text(dataset, code)
     records = iter(stream)
     while True:
-        record = _reported(lambda: next(records, None), dataset, code, pattern)
+        record = _reported(lambda: next(records, None), dataset, pattern)
         if record is None:
             return
         for column in (known.column, *([known.identity] if known.identity else [])):
@@ -279,32 +321,44 @@ def _stream(dataset: HubDataset, pattern: str) -> Any:
     )
 
 
-def _reported(step: Callable[[], Any], dataset: HubDataset, code: str, pattern: str) -> Any:
+def _found(dataset: HubDataset, pattern: str) -> Any:
+    """The stream of a language's records; None where no file has the pattern."""
+    try:
+        return _reported(lambda: _stream(dataset, pattern), dataset, pattern)
+    except SourceError as error:
+        if error.__cause__ is not None and _is_of_no_file(error.__cause__):
+            return None
+        raise
+
+
+def _reported(step: Callable[[], Any], dataset: HubDataset, pattern: str) -> Any:
     """``step()``, with what the library or the network refuse in one message."""
     try:
         return step()
     except InputError:
         raise
     except Exception as error:  # the library passes on errors of many kinds and packages
-        if not _is_of_no_file(error):
-            raise SourceError(
-                f"{dataset.dataset} could not be read: {_first_line(error)}",
-                value=type(error).__name__,
-                where=pattern,
-                remedy="check the network; a dataset behind terms needs them accepted on the hub "
-                "and a login (hf auth login); or give a folder with its files: root: DIR",
-            ) from error
-        kin = ", ".join(str(one) for one in relatives(code))
-        raise InputError(
-            f"{dataset.dataset} has no text for {code}",
-            value=pattern,
-            where=dataset.known.repository if dataset.root is None else str(dataset.root),
-            remedy="leave the language out, or give the dataset's own code: "
-            f"codes: {{{code}: ITS_CODE}}" + (f"; kin of it are {kin}" if kin else ""),
-        ) from None
+        raise SourceError(
+            f"{dataset.dataset} could not be read: {_first_line(error)}",
+            value=type(error).__name__,
+            where=pattern,
+            remedy="check the network; a dataset behind terms needs them accepted on the hub "
+            "and a login (hf auth login); or give a folder with its files: root: DIR",
+        ) from error
 
 
-def _is_of_no_file(error: Exception) -> bool:
+def _has_no_text(dataset: HubDataset, code: str) -> InputError:
+    kin = ", ".join(str(one) for one in relatives(code))
+    return InputError(
+        f"{dataset.dataset} has no text for {code}",
+        value=files_of(dataset, code),
+        where=dataset.known.repository if dataset.root is None else str(dataset.root),
+        remedy="leave the language out, or give the dataset's own code: "
+        f"codes: {{{code}: ITS_CODE}}" + (f"; kin of it are {kin}" if kin else ""),
+    )
+
+
+def _is_of_no_file(error: BaseException) -> bool:
     """Whether no file has the pattern; what is raised then has changed between versions."""
     if isinstance(error, FileNotFoundError):
         return True

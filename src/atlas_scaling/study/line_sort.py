@@ -36,6 +36,13 @@ class LineSorter:
         self._runs: list[Path] = []
         self._n_written = 0
 
+    @classmethod
+    def reopened(cls, folder: Path) -> LineSorter:
+        """A sorter of the lines that an earlier one put aside in ``folder``, to be read only."""
+        sorter = cls(folder)
+        sorter._runs = sorted(folder.glob("run-*"))
+        return sorter
+
     def add(self, line: bytes) -> None:
         """Take one line, which has no newline."""
         self._lines.append(line + b"\n")
@@ -48,8 +55,11 @@ class LineSorter:
         if self._lines:
             self._spill()
 
-    def merged(self) -> Iterator[bytes]:
-        """All lines in order, without their newlines; the sorter is empty afterwards."""
+    def merged(self, *, keep: bool = False) -> Iterator[bytes]:
+        """All lines in order, without their newlines; the sorter is empty afterwards.
+
+        With ``keep`` what lies on disk stays there, for ``reopened``.
+        """
         if self._runs:
             self.put_aside()
         self._lines.sort()
@@ -59,7 +69,8 @@ class LineSorter:
         for line in lines:
             yield line[:-1]
         self._lines = []
-        self._drop_runs()
+        if not keep:
+            self._drop_runs()
 
     def _spill(self) -> None:
         self._lines.sort()

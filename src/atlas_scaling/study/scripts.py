@@ -7,6 +7,8 @@ and combining marks of the Unicode blocks of the script, without their digits an
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from functools import cache
 from typing import Final
 
@@ -79,3 +81,44 @@ def _class_of(script: str | None) -> re.Pattern[str]:
     parts = (part.split("-") for part in ranges.split())
     inside = "".join(f"\\u{first}-\\u{last}" for first, last in parts)
     return re.compile(f"[{inside}]+")
+
+
+_UNICODE_NAMES: Final = {
+    "ADLAM": "Adlm", "ARABIC": "Arab", "ARMENIAN": "Armn", "BENGALI": "Beng", "CANADIAN": "Cans",
+    "CHAKMA": "Cakm", "CHEROKEE": "Cher", "CYRILLIC": "Cyrl", "DEVANAGARI": "Deva",
+    "ETHIOPIC": "Ethi", "GEORGIAN": "Geor", "GRANTHA": "Gran", "GREEK": "Grek", "GUJARATI": "Gujr",
+    "GURMUKHI": "Guru", "HANGUL": "Hang", "HEBREW": "Hebr", "HIRAGANA": "Jpan", "JAVANESE": "Java",
+    "KANNADA": "Knda", "KHMER": "Khmr", "LAO": "Laoo", "LATIN": "Latn", "MALAYALAM": "Mlym",
+    "MONGOLIAN": "Mong", "MYANMAR": "Mymr", "ORIYA": "Orya", "SINHALA": "Sinh", "SYRIAC": "Syrc",
+    "TAGALOG": "Tglg", "TAI THAM": "Lana", "TAI VIET": "Tavt", "TAMIL": "Taml", "TELUGU": "Telu",
+    "THAANA": "Thaa", "THAI": "Thai", "TIBETAN": "Tibt", "TIFINAGH": "Tfng", "VAI": "Vaii",
+    "YI": "Yiii",
+}  # fmt: skip
+_HANS, _HANT = "们个国这说", "們個國這說"
+
+
+def script_of_text(text: str) -> str | None:
+    """The script that most letters of a text are in, by their Unicode names; None if unknown.
+
+    Han characters are Hans or Hant by some of the commonest that were simplified.
+
+    >>> script_of_text("Привет, Qt 6!"), script_of_text("我们这个国家")
+    ('Cyrl', 'Hans')
+    """
+    letters = Counter(character for character in text if character.isalpha())
+    counts: Counter[str | None] = Counter()
+    for character, n in letters.items():
+        counts[_script_of_letter(character)] += n
+    script = counts.most_common(1)[0][0] if counts else None
+    if script != "Hani":
+        return script
+    simplified, traditional = (sum(letters[one] for one in some) for some in (_HANS, _HANT))
+    return "Hans" if simplified >= traditional else "Hant"
+
+
+def _script_of_letter(character: str) -> str | None:
+    name = unicodedata.name(character, "")
+    if name.startswith("CJK"):
+        return "Hani"
+    first, _, rest = name.partition(" ")
+    return _UNICODE_NAMES.get(first) or _UNICODE_NAMES.get(f"{first} {rest.partition(' ')[0]}")

@@ -50,7 +50,8 @@ class RunStanding(Answer):
     """Where one run stands.
 
     ``updated_at`` is when it last said so, ``seconds_left`` its own estimate at its present speed,
-    ``job`` the scheduler's, and ``reason`` is for people.
+    ``job`` the scheduler's, and ``reason`` is for people. ``tokens_by_language`` and ``epochs`` are
+    so far, empty where the run has not begun or did not note them.
     """
 
     run_id: str
@@ -63,6 +64,8 @@ class RunStanding(Answer):
     host: str | None
     job: str | None
     reason: str | None
+    tokens_by_language: dict[str, int]
+    epochs: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,8 @@ def _standing(
         host=None if status is None else status.host,
         job=None if job is None else job.job_id,
         reason=reason,
+        tokens_by_language={} if status is None else status.tokens_by_language,
+        epochs={} if status is None else status.epochs,
     )
 
 

@@ -9,6 +9,18 @@
 
 Evaluation text is given, or is split off by document, as the documents whose hash comes first:
 a document stays on its side as the text grows.
+
+What a language is done with in steps 1 and 3 is noted when it is whole, so that a build which was
+cut off, by kill -9 even, goes on with the next language and gives the same bytes::
+
+    BUILD/work/read/CODE.json       step 1 is done: whether evaluation text was given
+    BUILD/work/read/CODE/           its documents, sorted
+    BUILD/work/read/CODE.keys       their hashes
+    BUILD/work/read/CODE.eval       its evaluation lines
+    BUILD/work/distinct.json        step 2 is done: distinct documents of each language
+    BUILD/work/left/CODE            hashes that another language keeps
+    BUILD/work/written/CODE.json    step 3 is done: its record
+    BUILD/whole/                    the corpus
 """
 
 from __future__ import annotations
@@ -24,20 +36,22 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.study.cache import discard, new_directory
+from atlas_scaling.runs.record import Frozen
+from atlas_scaling.runs.writer import replace_whole
+from atlas_scaling.study.cache import WHOLE, discard
 from atlas_scaling.study.cleaning import fingerprint, tidied
 from atlas_scaling.study.contamination import PassageIndex
 from atlas_scaling.study.corpus_store import (
     EVALUATION,
     IDS,
+    MANIFEST,
     TRAIN,
     Contamination,
-    Corpus,
+    EvaluationText,
     LanguageRecord,
     SourceRecord,
     SourceShare,
     TextRecord,
-    open_corpus,
     text_path,
     write_lines,
     write_manifest,
@@ -97,108 +111,146 @@ class Intake:
 
 
 def build_streamed(
-    target: Path, intake: Intake, languages: Sequence[str], request: Mapping[str, Any], say: Say
-) -> Corpus:
-    """Build the corpus ``target``.
+    place: Path, intake: Intake, languages: Sequence[str], request: Mapping[str, Any], say: Say
+) -> None:
+    """Build a corpus in ``place / WHOLE``, or go on with it (``cache.resumable_directory``).
 
     Raises:
         InputError: a language has no text, or too little to train and evaluate on.
-        SourceError: the disk does not take it, or a source cannot be read.
+        SourceError: a source cannot be read.
     """
-    with new_directory(target) as scratch:
-        _Build(scratch, intake, languages, say).run(request)
-    return open_corpus(target)
+    if not (place / WHOLE / MANIFEST).exists():
+        _Build(place, intake, languages, say).run(request)
+
+
+class _Read(Frozen):
+    """That a language was read to its end; ``given`` says whether its evaluation text was."""
+
+    given: bool
 
 
 class _Build:
-    def __init__(self, scratch: Path, intake: Intake, languages: Sequence[str], say: Say) -> None:
-        self.scratch = scratch
-        self.sorting = scratch / ".sorting"
+    def __init__(self, place: Path, intake: Intake, languages: Sequence[str], say: Say) -> None:
+        self.whole, self.work = place / WHOLE, place / "work"
         self.intake = intake
         self.languages = languages
         self.say = say
         self.pace = Pace(say)
         self.given: set[str] = set()
+        self.aligned: set[str] = set()
         # ids of a language's evaluation lines, in order; the lines themselves lie on disk
         self.ids: dict[str, list[str]] = {}
         self.withheld: set[str] = set()
-        self.sorters: dict[str, LineSorter] = {}
         self.dropped: dict[str, Counter[str]] = {code: Counter() for code in languages}
 
     def run(self, request: Mapping[str, Any]) -> None:
-        for folder in (self.sorting, self.scratch / TRAIN, self.scratch / EVALUATION):
-            folder.mkdir()
-        hashes = LineSorter(self.sorting / "hashes", memory=self.intake.memory)
-        for code in self.languages:
-            self._read(code, hashes)
-        self._limit_evaluation(self._settle_copies(hashes))
-        aligned = self._align()
+        for name in ("read", "left", "written"):
+            (self.work / name).mkdir(parents=True, exist_ok=True)
+        for name in (TRAIN, EVALUATION):
+            (self.whole / name).mkdir(parents=True, exist_ok=True)
+        for number, code in enumerate(self.languages, 1):
+            self._read(code, f"{code} ({number} of {len(self.languages)})")
+        self._limit_evaluation(self._settle_copies())
+        self._align()
         for code in self.languages:
             self.withheld.update(self._key(fingerprint(text)) for text in self._evaluation(code))
-        records = {code: self._write(code) for code in self.languages}
-        if aligned:
-            write_lines(self.scratch / EVALUATION / IDS, self.ids[self.languages[0]])
-        discard(self.sorting)
+        records = {
+            code: self._write(code, f"{code} ({number} of {len(self.languages)})")
+            for number, code in enumerate(self.languages, 1)
+        }
+        aligned = self.aligned == set(self.languages)
+        if self.aligned:
+            ids = next(self.ids[code] for code in self.languages if code in self.aligned)
+            write_lines(self.whole / EVALUATION / IDS, ids)
         write_manifest(
-            self.scratch,
+            self.whole,
             records,
             request=request,
             aligned=aligned,
             sources=self.intake.records,
-            notes=self._notes(aligned),
+            notes=self._notes(),
         )
 
-    def _read(self, code: str, hashes: LineSorter) -> None:
+    def _read(self, code: str, name: str) -> None:
         """Step 1: sort a language's documents on disk, and keep those to evaluate on."""
-        given = self.intake.evaluation(code)
-        if given is not None:
+        done = self.work / "read" / f"{code}.json"
+        if not done.exists():
+            discard(self.work / "read" / code)  # half of it, of an earlier process
+            given = self._read_text(code, name)
+            replace_whole(done, _Read(given=given).model_dump_json().encode())
+        if _Read.model_validate_json(done.read_bytes()).given:
             self.given.add(code)
-            self._put_aside(code, given)
-        sorter = LineSorter(self.sorting / code, memory=self.intake.memory)
-        first = _FirstDocuments(0 if code in self.given else self.intake.eval_lines)
+        self.ids[code] = [identity for identity, _ in self._kept(code)]
+
+    def _read_text(self, code: str, name: str) -> bool:
+        given = self.intake.evaluation(code)
+        sorter = LineSorter(self.work / "read" / code, memory=self.intake.memory)
+        first = _FirstDocuments(self.intake.eval_lines if given is None else 0)
         n_documents = n_bytes = 0
-        for document in self.intake.documents(code):
-            text = tidy(document)
-            if not text:
-                continue
-            print_ = fingerprint(text)
-            key = self._key(print_)
-            data = text.replace("\n", _BREAK).encode()
-            sorter.add(key.encode() + data)
-            hashes.add(f"{key}{code}".encode())
-            first.offer(_hash(print_, f"{self.intake.seed} eval"), text)
-            n_documents += 1
-            n_bytes += len(data)
-            self.pace.offer(
-                lambda: f"reading {code}: {n_documents:,} documents, {n_bytes / 1e6:.0f} MB"  # noqa: B023
-            )
+        with (self.work / "read" / f"{code}.keys").open("wb") as keys:
+            for document in self.intake.documents(code):
+                text = tidy(document)
+                if not text:
+                    continue
+                print_ = fingerprint(text)
+                key = self._key(print_).encode()
+                data = text.replace("\n", _BREAK).encode()
+                sorter.add(key + data)
+                keys.write(key + b"\n")
+                first.offer(_hash(print_, f"{self.intake.seed} eval"), text)
+                n_documents += 1
+                n_bytes += len(data)
+                self.pace.offer(
+                    lambda: f"reading {name}: {n_documents:,} documents, {n_bytes / 1e6:.0f} MB"  # noqa: B023
+                )
         sorter.put_aside()
-        self.sorters[code] = sorter
-        if code not in self.given:
-            self._put_aside(code, numbered_lines(first.texts()))
+        self._put_aside(code, numbered_lines(first.texts()) if given is None else given)
+        return given is not None
 
     def _put_aside(self, code: str, lines: Sequence[GivenLine]) -> None:
-        """Keep a language's evaluation lines on disk, their ids in memory."""
-        self.ids[code] = [line.identity for line in lines]
+        """Keep a language's evaluation lines on disk."""
         kept = [GivenLine(line.identity, tidy(line.text)) for line in lines]
         self._evaluation_file(code).write_text(json.dumps(kept), "utf-8")
 
     def _evaluation_file(self, code: str) -> Path:
-        return self.sorting / f"{code}.eval"
+        return self.work / "read" / f"{code}.eval"
+
+    def _kept(self, code: str) -> list[tuple[str, str]]:
+        """Ids and texts of a language's evaluation lines, as they were read."""
+        return [(one, text) for one, text in json.loads(self._evaluation_file(code).read_bytes())]
 
     def _evaluation(self, code: str) -> list[str]:
         """The evaluation lines that a language was left with, in order."""
-        lines = dict(json.loads(self._evaluation_file(code).read_text("utf-8")))
+        lines = dict(self._kept(code))
         return [lines[identity] for identity in self.ids[code]]
 
-    def _settle_copies(self, hashes: LineSorter) -> Counter[str]:
+    def _settle_copies(self) -> dict[str, int]:
         """Step 2: note what each language leaves to another; returns its distinct documents."""
-        distinct: Counter[str] = Counter()
-        files = {code: (self.sorting / f"{code}.left").open("wb") for code in self.languages}
+        done = self.work / "distinct.json"
+        if not done.exists():
+            discard(self.work / "hashes")
+            distinct = self._leave_copies(self._hashes())
+            discard(self.work / "hashes")
+            replace_whole(done, json.dumps(distinct).encode())
+        found: dict[str, int] = json.loads(done.read_bytes())
+        return found
+
+    def _hashes(self) -> LineSorter:
+        hashes = LineSorter(self.work / "hashes", memory=self.intake.memory)
+        for code in self.languages:
+            with (self.work / "read" / f"{code}.keys").open("rb") as keys:
+                for key in keys:
+                    hashes.add(key[:_KEY_DIGITS] + code.encode())
+        return hashes
+
+    def _leave_copies(self, hashes: LineSorter) -> dict[str, int]:
+        distinct = dict.fromkeys(self.languages, 0)
+        files = {code: (self.work / "left" / code).open("wb") for code in self.languages}
         try:
             for key, lines in groupby(hashes.merged(), key=lambda line: line[:_KEY_DIGITS]):
                 codes = sorted({line[_KEY_DIGITS:].decode() for line in lines})
-                distinct.update(codes)
+                for code in codes:
+                    distinct[code] += 1
                 if len(codes) > 1:
                     keeper = min(codes, key=lambda c: order_key(self.intake.seed, c, key.decode()))
                     for code in codes:
@@ -209,37 +261,51 @@ class _Build:
                 file.close()
         return distinct
 
-    def _limit_evaluation(self, distinct: Counter[str]) -> None:
+    def _limit_evaluation(self, distinct: Mapping[str, int]) -> None:
         for code in self.languages:
             if code not in self.given:
                 most = max(1, int(MAX_EVAL_SHARE * distinct[code]))
                 self.ids[code] = self.ids[code][:most]
 
-    def _align(self) -> bool:
-        """Bring given evaluation text into one order; whether every line is in every language."""
-        if self.given != set(self.languages):
-            return False
-        ids = [self.ids[code] for code in self.languages]
+    def _align(self) -> None:
+        """Bring given evaluation text into one order, if its lines say the same in all."""
+        given = [code for code in self.languages if code in self.given]
+        if not given:
+            return
+        ids = [self.ids[code] for code in given]
         if not self.intake.has_ids:
-            return len({len(one) for one in ids}) == 1
+            if len({len(one) for one in ids}) == 1:
+                self.aligned = self.given
+            return
         shared = set(ids[0]).intersection(*ids[1:])
         if not shared or any(len(set(one)) < len(one) for one in ids):
-            return False
+            return
         order = [one for one in ids[0] if one in shared]
-        self.ids = dict.fromkeys(self.languages, order)
-        return True
+        self.ids |= dict.fromkeys(given, order)
+        self.aligned = self.given
 
-    def _write(self, code: str) -> LanguageRecord:
+    def _write(self, code: str, name: str) -> LanguageRecord:
         """Step 3: write a language."""
+        done = self.work / "written" / f"{code}.json"
+        if not done.exists():
+            record = self._write_texts(code, name)
+            replace_whole(done, record.model_dump_json().encode())
+        discard(self.work / "read" / code)
+        return LanguageRecord.model_validate_json(done.read_bytes())
+
+    def _write_texts(self, code: str, name: str) -> LanguageRecord:
         lines = self._evaluation(code)
         index = PassageIndex(lines)
         hits = Counter[bool]()
-        train = write_lines(text_path(self.scratch, TRAIN, code), self._kept(code, index, hits))
-        evaluation = write_lines(text_path(self.scratch, EVALUATION, code), lines)
+        train = write_lines(
+            text_path(self.whole, TRAIN, code), self._clean(code, name, index, hits)
+        )
+        evaluation = write_lines(text_path(self.whole, EVALUATION, code), lines)
         self._refuse_too_little(code, train, evaluation)
         return LanguageRecord(
             train=train,
             evaluation=evaluation,
+            evaluation_text=self._kind_of_evaluation(code),
             sources={
                 self.intake.source: SourceShare(
                     train_lines=train.lines, train_bytes=train.bytes, eval_lines=evaluation.lines
@@ -254,9 +320,16 @@ class _Build:
             ),
         )
 
-    def _kept(self, code: str, index: PassageIndex, hits: Counter[bool]) -> Iterator[str]:
+    def _kind_of_evaluation(self, code: str) -> EvaluationText:
+        if code in self.aligned:
+            return EvaluationText.ALIGNED
+        return EvaluationText.GIVEN if code in self.given else EvaluationText.SPLIT_OFF
+
+    def _clean(
+        self, code: str, name: str, index: PassageIndex, hits: Counter[bool]
+    ) -> Iterator[str]:
         for n, (text, hit) in enumerate(index.found_in(self._distinct(code))):
-            self.pace.offer(lambda: f"writing {code}: {n:,} documents")  # noqa: B023
+            self.pace.offer(lambda: f"writing {name}: {n:,} documents")  # noqa: B023
             hits[hit] += 1
             if hit and self.intake.contamination == "drop":
                 self.dropped[code][SHARED_PASSAGE] += 1
@@ -266,9 +339,10 @@ class _Build:
     def _distinct(self, code: str) -> Iterator[str]:
         """A language's documents in order, without copies and without evaluation text."""
         dropped, last = self.dropped[code], ""
-        with (self.sorting / f"{code}.left").open("rb") as left:
+        documents = LineSorter.reopened(self.work / "read" / code)
+        with (self.work / "left" / code).open("rb") as left:
             other = left.readline()[:-1].decode()
-            for line in self.sorters.pop(code).merged():
+            for line in documents.merged(keep=True):
                 key = line[:_KEY_DIGITS].decode()
                 while other and other < key:
                     other = left.readline()[:-1].decode()
@@ -294,14 +368,19 @@ class _Build:
                 remedy="give it more text that is not copies of itself, or leave the language out",
             )
 
-    def _notes(self, aligned: bool) -> list[str]:
+    def _notes(self) -> list[str]:
         notes = []
         split = sorted(set(self.languages) - self.given)
         if split:
             notes.append(f"evaluation lines split off by hash of the line: {', '.join(split)}")
-        if not aligned:
+        if not self.aligned:
             notes.append(
                 "the evaluation text is not aligned: losses of two languages do not compare"
+            )
+        elif split:
+            notes.append(
+                "the evaluation text of these is their own, not aligned with the others': their "
+                "losses do not compare with those of other languages"
             )
         return notes
 

@@ -147,6 +147,11 @@ class TokenStore:
         """Distinct training tokens there are of a language (U): no line occurs twice."""
         return self._record(TRAIN, language).tokens
 
+    @property
+    def unique(self) -> dict[str, int]:
+        """The same for every language."""
+        return {code: self.unique_tokens(code) for code in self.languages}
+
     def _packed(self, split: str, language: str) -> PackedText:
         record = self._record(split, language)
         ids = np.memmap(

