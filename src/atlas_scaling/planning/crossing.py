@@ -66,17 +66,30 @@ class Crossing:
         """Last tokens that both curves have."""
         return min(self.scratch.last, self.continued.last)
 
+    @property
+    def looked_at(self) -> float:
+        """Tokens up to which a crossing was looked for."""
+        return self.last * REACH
+
     def interval(self, level: float) -> tuple[float, float] | None:
-        """Percentiles of the draws; an open end is infinite or 0."""
+        """Percentiles of the draws; an open end is infinite or 0.
+
+        A draw without a crossing says no more than that it lies beyond what was looked at.
+        """
         if self.draws is None:
             return None
         tail = (1 - level) / 2
         low, high = np.quantile(self.draws, [tail, 1 - tail], method="nearest")
-        return float(low), float(high)
+        return min(float(low), self.looked_at), max(float(high), self.first)
 
     def probability_scratch_better(self, tokens: float) -> float | None:
-        """Share of draws whose crossing is below ``tokens``."""
-        return None if self.draws is None else float(np.mean(self.draws < tokens))
+        """Share of draws whose crossing is below ``tokens``.
+
+        None without draws, and beyond what was looked at where some draws have no crossing there.
+        """
+        if self.draws is None or (tokens > self.looked_at and np.isinf(self.draws).any()):
+            return None
+        return float(np.mean(self.draws < tokens))
 
 
 def crossing(
