@@ -550,3 +550,45 @@ def test_a_language_twice_and_numbers_that_are_none_are_refused(question, where)
     with pytest.raises(InputError) as caught:
         plan(**question)
     assert caught.value.where == where
+
+
+def test_a_mixture_that_is_the_plan_itself_is_neither_better_nor_worse():
+    alone = law("cat_Latn", draws=50, seed=1)
+    answer = plan((alone,), sources=())
+    assert answer.alternatives["uniform"].probability_plan_better == 0.5
+
+
+def test_a_size_that_no_run_tells_is_not_chosen_but_a_mixture_at_a_size_is():
+    unsure = replace(CAT, unsure={"alpha": "not identified: at its upper bound 3"})
+    with pytest.raises(InputError, match="do not identify alpha") as caught:
+        plan((unsure,))
+    assert "--params" in caught.value.remedy
+    with pytest.raises(InputError):
+        plan((unsure,), budget=Budget(flops=1e21, sizes=(1e9, 2e9)))
+    assert plan((unsure,), budget=Budget(flops=1e21, n_params=1e9)).mixture
+    assert plan((replace(CAT, unsure={"E": "not identified"}),)).mixture
+
+
+def test_sizes_as_small_as_those_of_a_fit_are_looked_at():
+    tiny = law("cat_Latn", A=20.0, B=60.0, n_params=(4e4, 4e5))
+    answer = plan((tiny,), budget=Budget(flops=1e12), sources=(), unique={})
+    assert 4e3 < answer.n_params < 1e6
+    assert not said(answer, "is looked at")
+
+
+def test_a_mixture_that_few_would_try_is_found_where_interference_leaves_no_other():
+    """Catalan's little text saturates; more than some Spanish would cancel it."""
+    ca = law("cat_Latn", lam=0.5, tau={"spa_Latn": -0.2})
+    es = law("spa_Latn", lam=0.5, tau={"cat_Latn": -0.2})
+    text = {"cat_Latn": UniqueTokens(1e8, "given"), "spa_Latn": UniqueTokens(1e12, "given")}
+    answer = allocate([ca, es], Budget(flops=1e21, n_params=3e9), unique=text)
+    d = {code: share * answer.tokens for code, share in answer.mixture.items()}
+    worth = 1e8 * (1 + (1 - np.exp(-0.5 * (d["cat_Latn"] / 1e8 - 1))) / 0.5)
+    assert worth - 0.2 * d["spa_Latn"] > 0
+    shares = np.linspace(1e-4, 1, 20001)
+    d_es = shares * answer.tokens
+    worth = 1e8 * (1 + (1 - np.exp(-0.5 * np.maximum((answer.tokens - d_es) / 1e8 - 1, 0))) / 0.5)
+    q_ca, q_es = worth - 0.2 * d_es, d_es - 0.2 * worth
+    fine = (q_ca > 0) & (q_es > 0)
+    data = 9000 * (q_ca[fine] ** -0.45 + q_es[fine] ** -0.45) / 2
+    assert answer.objective.value <= 0.7 + 1500 / 3e9**0.45 + data.min() + 1e-9

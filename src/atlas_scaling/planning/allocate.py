@@ -39,6 +39,10 @@ from atlas_scaling.planning.usual_mixtures import usual_mixtures
 
 FRONTIER_FACTORS: Final = (0.1, 0.3, 3.0, 10.0)
 LAW: Final = "L = E + A/N^alpha + B/D_eff^beta, D_eff = sum_l tau_l S(D_l; U_l) (ATLAS, eqs. 1-3)"
+TIE: Final = 1e-6
+"""Objectives that differ by no more nats than this are the same plan's, found in two ways."""
+
+SIZE_RESTS_ON: Final = ("A", "alpha", "B", "beta")
 POSSIBLE_SHARE: Final = 0.01
 
 
@@ -83,6 +87,7 @@ def allocate(
         caps=caps,
         max_epochs=max_epochs,
     )
+    _check_identified(setup)
     solver = Solver(setup, _kind(objective), _other_budgets(setup))
     plan = solver.plan
     is_target = np.arange(len(setup.languages)) < setup.n_targets
@@ -115,6 +120,27 @@ def allocate(
         law=LAW,
         warnings=tuple(dict.fromkeys([*allocation_warnings(solver, alternatives), *left_out])),
     )
+
+
+def _check_identified(setup: Setup) -> None:
+    """Refuse to choose a size by terms that the runs of a fit do not identify.
+
+    At a given size they only move all losses alike, or are in the draws.
+    """
+    choices = setup.fixed_v(setup.budget.spent)
+    if choices is not None and len(choices) == 1:
+        return
+    for law in setup.laws:
+        unsure = {name: v for name, v in law.unsure.items() if name in SIZE_RESTS_ON}
+        if unsure:
+            raise InputError(
+                f"the runs of the fit of {law.language} do not identify {', '.join(unsure)}, on "
+                "which the best size rests",
+                value="; ".join(f"{name} {verdict}" for name, verdict in unsure.items()),
+                where="fit",
+                remedy="give the size (--params) and only the mixture is chosen; or fit runs of "
+                "wider ranges of N and D",
+            )
 
 
 def _kind(objective: ObjectiveKind | str) -> ObjectiveKind:
@@ -169,10 +195,14 @@ def _alternative(solver: Solver, plan: Plan, level: float) -> Alternative:
         epochs=setup.epochs(plan.shares, plan.tokens),
         loss=_losses(solver, plan, level),
         objective=_estimate(solver.value(plan), drawn, level),
-        probability_plan_better=None
-        if drawn is None or ours is None
-        else float(np.mean(ours < drawn)),
+        probability_plan_better=None if drawn is None or ours is None else _chance(ours, drawn),
     )
+
+
+def _chance(ours: FloatArray, others: FloatArray) -> float:
+    """Share of draws in which ours is lower; those where nothing is between them count half."""
+    better, worse = ours < others - TIE, ours > others + TIE
+    return float(np.mean(better) + np.mean(~better & ~worse) / 2)
 
 
 def _plan_range(solver: Solver, level: float) -> PlanRange | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.planning.allocation_budget import Budget, too_little_text
+from atlas_scaling.planning.allocation_budget import SMALLEST, Budget, too_little_text
 from atlas_scaling.planning.allocation_problem import FloatArray, Problem
 from atlas_scaling.planning.checks import by_our_codes, check_above_zero
 from atlas_scaling.planning.interior_system import Constraints
 from atlas_scaling.planning.language_laws import LanguageLaw
 
 _PREFERENCE_FOR_TARGETS: Final = (1.0, 0.1, 0.01, 1e-3)
+_ALL_SORTS: Final = 200
+_ORDERS: Final = 4.0
+"""Standard deviation of log shares that are tried at last."""
+
 _SPARE: Final = 1e-9
+
+BELOW_LAWS: Final = 10.0
+"""How far below the smallest size of a law sizes are looked at."""
 
 NO_CAP: Final = 2.0
 """Above 1, so that all of a mixture lies strictly within its bounds."""
@@ -134,13 +141,19 @@ class Setup:
             ends = np.where(rest < 1, read / (1 - rest), math.inf)
         return min(most, float(np.nanmin(ends)))
 
+    @cached_property
+    def smallest(self) -> float:
+        """Parameters, and tokens, of the smallest run that is looked at."""
+        sizes = [law.n_params[0] / BELOW_LAWS for law in self.laws if law.n_params is not None]
+        return min([SMALLEST, *sizes])
+
     def v_bounds(self, flops: float) -> tuple[float, float]:
         """Bounds of log N where it is free."""
-        return self.budget.free_v(flops, most_tokens=self.most_tokens)
+        return self.budget.free_v(flops, most_tokens=self.most_tokens, smallest=self.smallest)
 
     def fixed_v(self, flops: float) -> FloatArray | None:
         """Values of log N that may be chosen, or None where N is free."""
-        return self.budget.fixed_v(flops, most_tokens=self.most_tokens)
+        return self.budget.fixed_v(flops, most_tokens=self.most_tokens, smallest=self.smallest)
 
     def can_pay(self, flops: float) -> bool:
         """Whether another budget trains any model that the question allows."""
@@ -196,15 +209,29 @@ class Setup:
         room = self._room(problem.tokens_at(v)[0])
         shares = np.tile(self.low, (len(v), 1))
         found = np.zeros(len(v), dtype=bool)
-        is_target = np.arange(len(self.languages)) < self.n_targets
-        for preference in _PREFERENCE_FOR_TARGETS:
-            wanted = room * np.where(is_target, 1.0, preference)
+        for preference in self._preferences():
+            if found.all():
+                break
+            wanted = room * preference
             filled = (1 - self.low.sum()) / wanted.sum(axis=1, keepdims=True)
             trial = self.low + wanted * filled
             fits = (wanted * filled < room).all(axis=1) & ~found
             fits &= np.isfinite(problem.losses(v, trial)).all(axis=1)
             shares[fits], found = trial[fits], found | fits
         return shares, found
+
+    def _preferences(self) -> Iterator[FloatArray]:
+        """Mixtures to try: targets evenly with ever less of sources, by text, at last all sorts."""
+        is_target = np.arange(len(self.languages)) < self.n_targets
+        for less in _PREFERENCE_FOR_TARGETS:
+            yield np.where(is_target, 1.0, less)
+        known = self.unique[np.isfinite(self.unique)]
+        text = np.minimum(self.unique, known.max(initial=1.0)) / known.max(initial=1.0)
+        for power in (0.5, 1.0):
+            yield np.where(is_target, 1.0, _PREFERENCE_FOR_TARGETS[-1]) * text**power
+        rng = np.random.Generator(np.random.PCG64(0))
+        for orders in rng.standard_normal((_ALL_SORTS, len(is_target))):
+            yield np.exp(_ORDERS * orders)
 
     def _room(self, tokens: FloatArray) -> FloatArray:
         """How far each share may rise above its floor, (R, n)."""

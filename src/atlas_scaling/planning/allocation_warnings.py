@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.planning.allocation_budget import FEWEST_TOKENS, SMALLEST_MODEL
 from atlas_scaling.planning.allocation_solver import Plan, Solver
 from atlas_scaling.units import format_count
 
@@ -57,14 +56,20 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
     if setup.fixed_v(budget.spent) is not None:
         return
     low, high = setup.v_bounds(budget.spent)
-    end = _end(solver.plan.v, low, high)
+    end = _end(solver.plan.v, (low, high), setup.smallest)
     if end:
         yield end
-    names = [name for name, other in alternatives.items() if _end(other.v, low, high)]
+    names = [
+        name for name, other in alternatives.items() if _end(other.v, (low, high), setup.smallest)
+    ]
     if names and not end:
         yield f"beside the plan, the size of {', '.join(names)} is a bound of the search"
     found = zip(solver.other_plans, solver.others, strict=True)
-    held = [f"{flops:.3g}" for (plan, _), flops in found if _end(plan.v, *setup.v_bounds(flops))]
+    held = [
+        f"{flops:.3g}"
+        for (plan, _), flops in found
+        if _end(plan.v, setup.v_bounds(flops), setup.smallest)
+    ]
     if held and not end:
         yield f"a bound of the search holds at other budgets: {', '.join(held)} FLOPs"
     drawn = solver.drawn_plans
@@ -77,22 +82,23 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
             )
 
 
-def _end(v: float, low: float, high: float) -> str:
+def _end(v: float, bounds: tuple[float, float], smallest: float) -> str:
     """Which bound of log N holds, in words; empty if none does."""
+    low, high = bounds
     if _near(v, high):
         return (
-            f"no run on less than {format_count(FEWEST_TOKENS)} tokens is looked at: a bound of "
+            f"no run on less than {format_count(smallest)} tokens is looked at: a bound of "
             "the search holds, a larger model on fewer may be better"
         )
     if not _near(v, low):
         return ""
-    if low > math.log(SMALLEST_MODEL) + AT_BOUND:
+    if low > math.log(smallest) + AT_BOUND:
         return (
             "all text is read as often as is allowed, and the size is what spends the rest: more "
             "epochs or more text would buy more"
         )
     return (
-        f"no model below {format_count(SMALLEST_MODEL)} parameters is looked at: a bound of the "
+        f"no model below {format_count(smallest)} parameters is looked at: a bound of the "
         "search holds, a smaller model on more text may be better"
     )
 

@@ -20,6 +20,7 @@ import numpy as np
 from atlas_scaling.answers import Answer, Estimate
 from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.result import identified
 from atlas_scaling.languages import normalise
 from atlas_scaling.planning.allocation_setup import share_bounds
 from atlas_scaling.planning.checks import check_above_zero
@@ -175,9 +176,7 @@ def _why_untold(fit: Fit) -> str:
         )
     names = [name for name in ("early", "early_other") if name in fit.values]
     unsure = [
-        f"{name} is {fit.verdicts[name]}"
-        for name in names
-        if fit.verdicts[name].startswith(("not identified", "not seen"))
+        f"{name} is {fit.verdicts[name]}" for name in names if not identified(fit.verdicts[name])
     ]
     if not ranges_of(fit).longest:
         return "no run of this fit has a stage before its last"

@@ -45,7 +45,6 @@ NEGLIGIBLE: Final = 1e-7
 WITHIN: Final = 1e-6
 """How far a schedule may lie outside a limit, in shares of all tokens."""
 
-FEWEST_TOKENS: Final = 1e6
 SMALLER: Final = 10.0
 """The smallest size that is looked at, as a part of the smallest fitted."""
 
@@ -98,13 +97,13 @@ class Search:
             return math.log(self.n_params), math.log(self.n_params)
         smallest = float(np.min(self.fit.observations.x["n_params"])) / SMALLER
         low = math.log(smallest)
-        high = math.log(self.flops / 6 / FEWEST_TOKENS)
+        high = math.log(self.flops / 6 / smallest)  # a token a parameter of the smallest
         if high <= low:
             raise InputError(
                 "this budget trains no model near the sizes of the fit",
                 value=self.flops,
                 where="flops",
-                remedy=f"{6 * smallest * FEWEST_TOKENS:.3g} FLOPs or more",
+                remedy=f"{6 * smallest**2:.3g} FLOPs or more",
             )
         return low, high
 
