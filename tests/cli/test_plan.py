@@ -367,3 +367,48 @@ def test_a_small_chance_is_not_printed_as_none():
     assert probability(0.004) == "<1%"
     assert probability(0.5) == "50%"
     assert probability(0.999) == ">99%"
+
+
+# --- what could be passed over without a word
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("allocate --flops 1e21 --target ca --unique ca=1B --unique cat_Latn=2B", "--unique"),
+        ("allocate --flops 1e21 --target ca --like ca=es --like cat=fr", "--like"),
+        ("start --language sv --params 1B --tokens 1B --crossover 1B=2B --crossover 1e9=3B", None),
+        (
+            "start --language sv --params 1B --tokens 1B --crossover 1B=2B --crossover 2B=3B "
+            "--base-tokens 5B",
+            "base_language_tokens",
+        ),
+        (
+            "start --language sv --params 1B --tokens 1B --crossover 1B=2B --crossover 2B=3B "
+            "--share 2",
+            "share",
+        ),
+        ("expand --from-languages 8 --to-languages 16 --to-languages 32 -o x.svg", "--output"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(command, where):
+    assert error(command).where == (where or "--crossover")
+
+
+def test_several_numbers_of_languages_are_one_table_and_one_document():
+    command = "expand --from-languages 8 --params 2B --tokens 400B" + "".join(
+        f" --to-languages {k}" for k in (16, 32, 64, 128)
+    )
+    text = ok(command)
+    assert "14.76×" in text
+    assert "3.01T" in text
+    document = json.loads(ok(command + " --json"))
+    assert [one["to_languages"] for one in document["expansions"]] == [16, 32, 64, 128]
+    assert {"source", "law", "level", "warnings"} <= set(document)
+
+
+def test_shares_may_be_per_cent():
+    one = json.loads(ok("allocate --flops 1e21 --target ca --source es --floor es=20% --json"))
+    other = json.loads(ok("allocate --flops 1e21 --target ca --source es --floor es=0.2 --json"))
+    assert one == other
+    assert one["mixture"]["spa_Latn"] == pytest.approx(0.2, abs=1e-6)

@@ -356,3 +356,10 @@ def test_a_question_to_the_published_matrix_loads_no_data_frames_and_no_learners
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["sources"][0]["language"] == "spa_Latn"
+
+
+@pytest.mark.parametrize(
+    "given", [("nan", "--from", "ratio"), ("inf", "--from", "tau"), ("-1", "--from", "ratio")]
+)
+def test_what_is_no_score_is_not_converted(given):
+    refused("convert", *given)

@@ -458,3 +458,137 @@ def test_an_independent_search_of_sizes_and_shares_finds_no_better_plan():
         best = min(best, float(loss[allowed].min()))
     assert answer.objective.value <= best + 1e-9
     assert answer.objective.value == pytest.approx(best, abs=2e-4)
+
+
+# --- bounds of the search
+
+
+def said(answer, words):
+    return [warning for warning in answer.warnings if words in warning]
+
+
+def test_a_plan_at_the_smallest_size_says_that_a_bound_holds():
+    small = replace(CAT, A=1e-6, E=0.5)  # size is worth nothing: the smallest model is best
+    answer = plan((small,), unique={})
+    assert answer.n_params == pytest.approx(1e6, rel=1e-3)
+    assert said(answer, "no model below 1M parameters is looked at")
+    assert not said(plan(), "is looked at")
+
+
+def test_a_plan_on_the_fewest_tokens_says_that_a_bound_holds():
+    large = replace(CAT, B=1e-6)  # text is worth nothing
+    answer = plan((large,))
+    assert answer.tokens == pytest.approx(1e6, rel=1e-3)
+    assert said(answer, "no run on less than 1M tokens is looked at")
+
+
+def test_a_size_that_spends_what_text_cannot_is_said_to_be_one():
+    few = {"cat_Latn": UniqueTokens(1e8, "given")}
+    answer = plan(sources=(), unique=few, max_epochs=2)
+    assert answer.tokens == pytest.approx(2e8, rel=1e-3)
+    assert said(answer, "all text is read as often as is allowed")
+
+
+def test_an_end_of_the_sizes_given_is_said_only_where_a_further_one_is_better():
+    below = plan(budget=Budget(flops=1e21, sizes=(1e8, 2e8)))
+    assert said(below, "the largest of the sizes given is taken: a larger one would be better")
+    above = plan(budget=Budget(flops=1e21, sizes=(2e10, 3e10)))
+    assert said(above, "the smallest of the sizes given is taken: a smaller one would be better")
+    free = plan().n_params
+    around = plan(budget=Budget(flops=1e21, sizes=(free, 1.5 * free)))
+    assert not said(around, "of the sizes given is taken")
+
+
+def test_draws_whose_best_size_is_a_bound_cut_the_range_and_say_so():
+    rng = np.random.Generator(np.random.PCG64(0))
+    either = replace(CAT, draws={"A": np.where(rng.random(60) < 0.3, 1e-6, 1500.0)})
+    answer = plan((either,), unique={})
+    assert said(answer, "draws the best size is a bound of the search")
+
+
+# --- floors and caps together with a limit of epochs
+
+
+def test_floors_and_caps_leave_room_under_a_limit_of_epochs_where_a_larger_model_does():
+    few = UNIQUE | {"por_Latn": UniqueTokens(1e9, "given")}
+    answer = plan(unique=few, floors={"pt": 0.25}, caps={"es": 0.5}, max_epochs=2)
+    assert answer.mixture["por_Latn"] >= 0.25 - 1e-6
+    assert answer.tokens <= 8e9 * (1 + 1e-5)  # a quarter of it is two passes over 1B
+    by_size = [
+        plan(
+            budget=Budget(flops=1e21, n_params=float(n)),
+            unique=few,
+            floors={"pt": 0.25},
+            caps={"es": 0.5},
+            max_epochs=2,
+        ).objective.value
+        for n in np.geomspace(2.1e10, 1e11, 12)
+    ]
+    assert answer.objective.value <= min(by_size) + 1e-9
+
+
+def test_sizes_that_would_need_more_text_than_there_is_are_left_out():
+    sizes = Budget(flops=1e21, sizes=(1e8, 1e11))
+    answer = plan(budget=sizes, sources=(), max_epochs=1)
+    assert answer.n_params == pytest.approx(1e11)
+    assert said(answer, "1 of the 2 sizes given do not fit")
+    with pytest.raises(InputError, match="leaves less text"):
+        plan(budget=Budget(flops=1e21, sizes=(1e8, 2e8)), sources=(), max_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("question", "where"),
+    [
+        ({"floors": {"ca": 0.1, "cat_Latn": 0.2}}, "floors"),
+        ({"weights": {"ca": 1, "cat_Latn": 2}}, "weights"),
+        ({"floors": {"ca": np.nan}}, "floors, cat_Latn"),
+        ({"max_epochs": np.nan}, "max_epochs"),
+        ({"weights": {"ca": np.inf}}, "weight of cat_Latn"),
+    ],
+)
+def test_a_language_twice_and_numbers_that_are_none_are_refused(question, where):
+    with pytest.raises(InputError) as caught:
+        plan(**question)
+    assert caught.value.where == where
+
+
+def test_a_mixture_that_is_the_plan_itself_is_neither_better_nor_worse():
+    alone = law("cat_Latn", draws=50, seed=1)
+    answer = plan((alone,), sources=())
+    assert answer.alternatives["uniform"].probability_plan_better == 0.5
+
+
+def test_a_size_that_no_run_tells_is_not_chosen_but_a_mixture_at_a_size_is():
+    unsure = replace(CAT, unsure={"alpha": "not identified: at its upper bound 3"})
+    with pytest.raises(InputError, match="do not identify alpha") as caught:
+        plan((unsure,))
+    assert "--params" in caught.value.remedy
+    with pytest.raises(InputError):
+        plan((unsure,), budget=Budget(flops=1e21, sizes=(1e9, 2e9)))
+    assert plan((unsure,), budget=Budget(flops=1e21, n_params=1e9)).mixture
+    assert plan((replace(CAT, unsure={"E": "not identified"}),)).mixture
+
+
+def test_sizes_as_small_as_those_of_a_fit_are_looked_at():
+    tiny = law("cat_Latn", A=20.0, B=60.0, n_params=(4e4, 4e5))
+    answer = plan((tiny,), budget=Budget(flops=1e12), sources=(), unique={})
+    assert 4e3 < answer.n_params < 1e6
+    assert not said(answer, "is looked at")
+
+
+def test_a_mixture_that_few_would_try_is_found_where_interference_leaves_no_other():
+    """Catalan's little text saturates; more than some Spanish would cancel it."""
+    ca = law("cat_Latn", lam=0.5, tau={"spa_Latn": -0.2})
+    es = law("spa_Latn", lam=0.5, tau={"cat_Latn": -0.2})
+    text = {"cat_Latn": UniqueTokens(1e8, "given"), "spa_Latn": UniqueTokens(1e12, "given")}
+    answer = allocate([ca, es], Budget(flops=1e21, n_params=3e9), unique=text)
+    d = {code: share * answer.tokens for code, share in answer.mixture.items()}
+    worth = 1e8 * (1 + (1 - np.exp(-0.5 * (d["cat_Latn"] / 1e8 - 1))) / 0.5)
+    assert worth - 0.2 * d["spa_Latn"] > 0
+    shares = np.linspace(1e-4, 1, 20001)
+    d_es = shares * answer.tokens
+    worth = 1e8 * (1 + (1 - np.exp(-0.5 * np.maximum((answer.tokens - d_es) / 1e8 - 1, 0))) / 0.5)
+    q_ca, q_es = worth - 0.2 * d_es, d_es - 0.2 * worth
+    fine = (q_ca > 0) & (q_es > 0)
+    data = 9000 * (q_ca[fine] ** -0.45 + q_es[fine] ** -0.45) / 2
+    assert answer.objective.value <= 0.7 + 1500 / 3e9**0.45 + data.min() + 1e-9

@@ -1,11 +1,14 @@
 """The worked cases of planning, from names to a plan."""
 
+from dataclasses import replace
+
 import pytest
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.planning.allocate_targets import allocate_targets
+from atlas_scaling.planning.allocate_targets import _sources, allocate_targets
 from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.language_laws import law_of_fit
+from atlas_scaling.transfer.reference import published_matrix
 from tests.planning.test_language_laws import MATRIX, atlas_fit  # noqa: F401
 
 ROMANCE = ["es", "pt", "fr", "it", "en"]
@@ -123,3 +126,16 @@ def test_unknown_targets_and_no_targets_are_refused():
         allocate_targets(["Catalan"], Budget(flops=1e21))
     with pytest.raises(InputError, match="which languages"):
         allocate_targets([], Budget(flops=1e21))
+
+
+def test_a_source_whose_worth_the_runs_do_not_identify_is_used_only_where_it_is_named(
+    atlas_fit,  # noqa: F811
+):
+    _, fitted = atlas_fit
+    law = law_of_fit(fitted)
+    unsure = replace(law, unsure={"tau[dan_Latn]": "not identified: standard error 0.7"})
+    assert _sources(None, [law], published_matrix()) == (["dan_Latn"], [])
+    left, said = _sources(None, [unsure], published_matrix())
+    assert left == []
+    assert "dan_Latn" in said[0]
+    assert _sources(["da"], [unsure], published_matrix()) == (["dan_Latn"], [])

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.capacity_law import CapacityLaw, published_capacity_law
-from atlas_scaling.planning.expand import expand
+from atlas_scaling.planning.expand import expand, expand_to
 from atlas_scaling.published.capacity import ISO_LOSS_POINTS
 
 exponents = st.fixed_dictionaries(
@@ -269,3 +269,21 @@ def test_an_added_language_s_loss_is_that_of_its_own_law_in_the_new_run():
     N, D = uneven.n_params.value, uneven.tokens.value * 0.2
     expected = 1.0 + 300 * K**0.1 / N**0.4 + 500 * K**-0.05 / D**0.3
     assert uneven.added_loss["isl_Latn"].value == pytest.approx(expected)
+
+
+def test_several_numbers_of_languages_are_the_paper_s_cases():
+    """Worked case 1 of Fig. 5: 8 to 16, 32, 64, 128 languages."""
+    steps = expand_to([16, 32, 64, 128], from_languages=8, n_params=2e9, tokens=400e9)
+    found = [
+        (round(one.n_params_ratio.value, 2), round(one.tokens_ratio.value, 2))
+        for one in steps.expansions
+    ]
+    assert found == [(1.18, 1.66), (1.40, 2.74), (1.66, 4.54), (1.96, 7.53)]
+    assert any("128 languages" in warning for warning in steps.warnings)
+    with pytest.raises(InputError):
+        expand_to([], from_languages=8)
+
+
+def test_numbers_and_mixtures_together_are_refused():
+    with pytest.raises(InputError, match="say it twice"):
+        expand(from_languages=8, to_languages=16, to_mixture={"en": 1.0})

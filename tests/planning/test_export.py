@@ -120,3 +120,26 @@ def test_a_language_outside_madlad_has_no_madlad_path():
     with pytest.raises(InputError) as caught:
         text("megatron", PlannedMixture({"nno_Latn": 1.0}), paths="{madlad}")
     assert caught.value.value == "nno_Latn"
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ('{"mixture": {"sv": "half"}}', "mixture, sv"),
+        ('{"mixture": {"sv": 1}, "tokens": "many"}', "plan, tokens"),
+        ('{"mixture": {"sv": 1}, "tokens": -1}', "tokens"),
+        ('{"mixture": {"sv": 1}, "epochs": {"sv": null}}', "epochs, sv"),
+        ('{"mixture": {"sv": 1}, "n_params": true}', "plan, n_params"),
+    ],
+)
+def test_a_plan_with_something_else_in_place_of_a_number_is_refused(tmp_path, document, place):
+    path = tmp_path / "plan.json"
+    path.write_text(document)
+    with pytest.raises(InputError) as caught:
+        read_plan(path)
+    assert caught.value.where.endswith(place)
+
+
+def test_a_folder_is_no_plan(tmp_path):
+    with pytest.raises(InputError, match="no plan"):
+        read_plan(tmp_path)

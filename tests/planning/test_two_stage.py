@@ -158,3 +158,81 @@ def test_staged_runs_that_do_not_tell_ask_for_larger_and_longer_ones():
     assert "not identified" in answer.reason
     assert {run.n_params for run in answer.missing} == {4e7}
     assert max(run.tokens for run in answer.missing) == pytest.approx(4 * 1.6e9)
+
+
+# --- floors, caps and limits of epochs, of all tokens of the run
+
+
+TEXT = {"sv": 2e8, "da": 1e9}
+LIMITS = [
+    {"floors": {"da": 0.4}},
+    {"caps": {"sv": 0.7}},
+    {"max_epochs": 3.0},
+    {"floors": {"da": 0.2}, "caps": {"sv": 0.75}, "max_epochs": 6.0},
+]
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=" ".join)
+@pytest.mark.parametrize("stages", [1, 2])
+def test_limits_hold_and_no_schedule_of_a_grid_within_them_is_better(fitted, limits, stages):
+    answer = two_stages(fitted, flops=FLOPS, unique=TEXT, **limits)
+    p, U = fitted.values, np.array([2e8, 1e9])
+    low = np.array([0.0, limits.get("floors", {}).get("da", 0.0)])
+    high = np.array([limits.get("caps", {}).get("sv", 1.0), 1.0])
+    epochs = limits.get("max_epochs", np.inf)
+    if stages == 1:
+        own = np.linspace(0, 1, 2001)
+        early, late = np.zeros((2, own.size)), np.stack([own, 1 - own])
+        found = answer.one_stage
+    else:
+        f, s1, s2 = np.meshgrid(
+            np.linspace(0, 0.6, 61),
+            np.linspace(0.2, 0.5, 16),
+            np.linspace(0.9, 1, 21),
+            indexing="ij",
+        )
+        early = np.stack([f * s1, f * (1 - s1)]).reshape(2, -1)
+        late = np.stack([(1 - f) * s2, (1 - f) * (1 - s2)]).reshape(2, -1)
+        found = answer.schedule
+    seen = early + late
+    best = np.inf
+    for N in np.geomspace(3e7, 3e10, 400):
+        d = seen * FLOPS / 6 / N
+        allowed = ((seen >= low[:, None]) & (seen <= high[:, None])).all(axis=0)
+        allowed &= (d <= epochs * U[:, None]).all(axis=0)
+        repeats = np.maximum(d / U[:, None] - 1, 0)
+        worth = np.minimum(d, U[:, None]) + U[:, None] / LAM * (1 - np.exp(-LAM * repeats))
+        omega = np.array([p["early"], p["early_other"]])[:, None]
+        counted = np.divide(late + omega * early, seen, out=np.ones_like(seen), where=seen > 0)
+        q = np.array([1.0, p["tau[dan_Latn]"]]) @ (worth * counted)
+        with np.errstate(divide="ignore"):
+            loss = p["E"] + p["A"] / N ** p["alpha"] + p["B"] / q ** p["beta"]
+        best = min(best, float(loss[allowed].min(initial=np.inf)))
+    assert found.loss.value <= best + 1e-7
+    if stages == 1 or len(found.stages) == 2:
+        assert found.loss.value == pytest.approx(best, abs=2e-3)
+    for code, at_least, at_most, text in zip(("swe_Latn", "dan_Latn"), low, high, U, strict=True):
+        share = sum(one.fraction * one.mixture.get(code, 0) for one in found.stages)
+        assert at_least - 1e-5 <= share <= at_most + 1e-5
+        assert share * found.tokens <= epochs * text * (1 + 1e-4)
+
+
+def test_limits_that_no_schedule_meets_are_refused(fitted):
+    with pytest.raises(InputError, match="not in the plan"):
+        two_stages(fitted, flops=FLOPS, floors={"de": 0.1})
+    with pytest.raises(InputError, match="no schedule meets"):
+        two_stages(fitted, flops=FLOPS, n_params=1e7, unique=TEXT, max_epochs=1)
+    with pytest.raises(InputError, match="says itself"):
+        two_stages(fitted, flops=FLOPS, sources=["es"])
+
+
+def test_a_schedule_at_the_smallest_size_that_was_looked_at_says_so(fitted):
+    """So little compute that ever smaller models on ever more text seem best."""
+    tiny = two_stages(fitted, flops=6 * 1e6 * 1.2e6)
+    assert any("as small as was looked at" in warning for warning in tiny.warnings)
+
+
+def test_text_whose_amount_is_not_known_is_said_to_be_unlimited(fitted):
+    answer = two_stages(fitted, flops=FLOPS, unique={"sv": 5e8})
+    assert answer.unique_tokens["swe_Latn"].source == "given"
+    assert any("dan_Latn" in warning for warning in answer.warnings)

@@ -28,3 +28,13 @@ def test_a_count_must_be_above_zero(tokens):
     with pytest.raises(InputError) as caught:
         unique_tokens(["swe_Latn"], {"sv": tokens})
     assert caught.value.where == "unique tokens of sv"
+
+
+def test_counts_that_nothing_reads_are_said():
+    _, said = unique_tokens(["swe_Latn"], {"sv": 1e9, "da": 1e9})
+    assert any("neither target nor source: dan_Latn" in one for one in said)
+
+
+def test_a_language_twice_is_refused():
+    with pytest.raises(InputError, match="given twice"):
+        unique_tokens(["swe_Latn"], {"sv": 1e9, "swe_Latn": 2e9})

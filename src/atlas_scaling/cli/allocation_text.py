@@ -34,10 +34,12 @@ def allocation_text(answer: Allocation) -> RenderableType:
     )
     parts: list[RenderableType] = [Text(head), _mixture(answer)]
     if answer.plan_range is not None:
-        low, high = (format_count(n) for n in answer.plan_range.n_params)
-        parts.append(
-            Text(f"\nThe best size of {answer.level:.0%} of the draws lies in {low} to {high}.")
-        )
+        low, high = answer.plan_range.n_params
+        if low < high * (1 - 1e-9):
+            said = f"{format_count(low)} to {format_count(high)}"
+            parts.append(
+                Text(f"\nThe best size of {answer.level:.0%} of the draws lies in {said}.")
+            )
     parts += [Text("\nLoss:\n"), _losses(answer)]
     parts += [Text("\nOther mixtures, each at its own best size:\n"), _alternatives(answer)]
     if answer.frontier:

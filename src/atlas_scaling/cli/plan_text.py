@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from atlas_scaling.answers import Estimate
     from atlas_scaling.planning.cost import CostAnswer
-    from atlas_scaling.planning.expand import Expansion
+    from atlas_scaling.planning.expand import Expansion, Expansions
     from atlas_scaling.planning.next_runs import NextRuns
     from atlas_scaling.planning.start import StartAdvice
     from atlas_scaling.planning.two_stage import TwoStagePlan
@@ -48,6 +48,33 @@ def expansion_text(answer: Expansion) -> RenderableType:
     parts += [Text("\nOther ways to the same loss:\n"), _other_ways(answer)]
     parts.append(closing_text(answer.source, answer.warnings))
     return Group(*parts)
+
+
+def expansions_text(answer: Expansions) -> RenderableType:
+    """Several numbers of languages, a line each."""
+    first = answer.expansions[0]
+    amounts = ["parameters", "tokens"] if first.n_params and first.tokens else []
+    table = Table(
+        f"from {first.from_languages:.4g} to",
+        "parameters",
+        "tokens, all",
+        "tokens, each",
+        "compute",
+        *(f"comes to {what}" for what in amounts),
+        box=None,
+    )
+    for one in answer.expansions:
+        ratios = (
+            one.n_params_ratio,
+            one.tokens_ratio,
+            one.tokens_per_language_ratio,
+            one.flops_ratio,
+        )
+        comes_to = [with_interval(n) for n in (one.n_params, one.tokens) if n is not None]
+        table.add_row(
+            f"{one.to_languages:.4g}", *map(factor, ratios), *(comes_to if amounts else [])
+        )
+    return Group(table, closing_text(answer.source, answer.warnings))
 
 
 def _factors(answer: Expansion) -> Table:

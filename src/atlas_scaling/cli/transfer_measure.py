@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.cli.output import JsonFlag, emit, share_done
 from atlas_scaling.cli.transfer_options import (
-    AllowLrMismatch,
     At,
     Level,
     MatrixOutput,
-    Noise,
-    PerToken,
+    Measuring,
     Runs,
-    SeedSd,
-    StudyFolder,
-    UnitName,
     chosen_matrix,
-    text_unit,
+    measuring,
 )
 
 BTS_EXAMPLE: Final = "Example: atlas transfer bts runs/mono-spa runs/pair-por-spa --target spa_Latn"
@@ -32,56 +28,41 @@ MERGE_EXAMPLE: Final = "Example: atlas transfer merge mine.csv theirs.parquet -o
 CONVERT_EXAMPLE: Final = "Example: atlas transfer convert 0.6 --from ratio"
 
 
+@measuring
 def bts(
     mono: Annotated[Path, typer.Argument(help="Run, or folder of runs, on the target alone.")],
     bi: Annotated[Path, typer.Argument(help="Run, or folder of runs, on target and source.")],
     target: Annotated[str, typer.Option(metavar="LANG", help="The language that is scored.")],
-    at: At = None,
-    unit: UnitName = "tokens",
-    per_token: PerToken = None,
-    study: StudyFolder = None,
-    allow_lr_mismatch: AllowLrMismatch = False,
-    noise: Noise = None,
-    seed_sd: SeedSd = None,
-    level: Level = 0.9,
-    seed: int = 0,
+    how: Measuring,
     as_json: JsonFlag = False,
 ) -> None:
     """The bilingual transfer score of two runs, over d."""
     from atlas_scaling.cli.transfer_text import bts_text
     from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.measure import compare_runs
-    from atlas_scaling.units import parse_count
 
     comparison = compare_runs(
         read_runs(mono).frame,
         read_runs(bi).frame,
         target,
-        unit=text_unit(unit, per_token, study),
-        allow_lr_mismatch=allow_lr_mismatch,
-        noise=noise,
-        seed_sd=seed_sd,
-        seed=seed,
+        unit=how.counted_in,
+        allow_lr_mismatch=how.allow_lr_mismatch,
+        noise=how.noise,
+        seed_sd=how.seed_sd,
+        seed=how.seed,
     )
-    d = None if at is None else parse_count(at, name="--at")
-    emit(comparison.score(d, level=level, seed=seed), as_json=as_json, text=bts_text)
+    answer = comparison.score(how.d, level=how.level, seed=how.seed)
+    emit(answer, as_json=as_json, text=bts_text)
 
 
+@measuring
 def matrix(
     runs: Runs,
+    how: Measuring,
     output: MatrixOutput = None,
     params: Annotated[
         str | None, typer.Option(help="Model size to write and show; the largest if not given.")
     ] = None,
-    at: At = None,
-    unit: UnitName = "tokens",
-    per_token: PerToken = None,
-    study: StudyFolder = None,
-    allow_lr_mismatch: AllowLrMismatch = False,
-    noise: Noise = None,
-    seed_sd: SeedSd = None,
-    level: Level = 0.9,
-    seed: int = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """The matrix of every pair in a folder of runs whose languages were also run alone."""
@@ -91,17 +72,19 @@ def matrix(
     from atlas_scaling.transfer.pairs import matrices_from_runs
     from atlas_scaling.units import parse_count
 
-    answer = matrices_from_runs(
-        read_runs(runs).frame,
-        at=None if at is None else parse_count(at, name="--at"),
-        unit=text_unit(unit, per_token, study),
-        allow_lr_mismatch=allow_lr_mismatch,
-        noise=noise,
-        seed_sd=seed_sd,
-        level=level,
-        seed=seed,
-        name=", ".join(map(str, runs)),
-    )
+    with share_done("scoring pairs") as tell:
+        answer = matrices_from_runs(
+            read_runs(runs).frame,
+            at=how.d,
+            unit=how.counted_in,
+            allow_lr_mismatch=how.allow_lr_mismatch,
+            noise=how.noise,
+            seed_sd=how.seed_sd,
+            level=how.level,
+            seed=how.seed,
+            name=", ".join(map(str, runs)),
+            tell=tell,
+        )
     chosen = answer.of_size(None if params is None else parse_count(params, name="--params"))
     if output is not None:
         save_matrix(chosen.matrix(answer.source), output)
@@ -161,17 +144,19 @@ def weights(
     from atlas_scaling.transfer.weights import weights_from_runs
     from atlas_scaling.units import parse_count
 
-    answer = weights_from_runs(
-        read_runs(runs).frame,
-        target,
-        scores=None if matrix is None else chosen_matrix(matrix),
-        prior=prior,
-        at=None if at is None else parse_count(at, name="--at"),
-        bootstrap=bootstrap,
-        level=level,
-        seed=seed,
-        name=", ".join(map(str, runs)),
-    )
+    with share_done("scoring and fitting") as tell:
+        answer = weights_from_runs(
+            read_runs(runs).frame,
+            target,
+            scores=None if matrix is None else chosen_matrix(matrix),
+            prior=prior,
+            at=None if at is None else parse_count(at, name="--at"),
+            bootstrap=bootstrap,
+            level=level,
+            seed=seed,
+            name=", ".join(map(str, runs)),
+            tell=tell,
+        )
     if output is not None:
         answer.fit.save(output)
     emit(answer, as_json=as_json, text=lambda given: weights_text(given, output))
@@ -244,6 +229,10 @@ def convert(
     from atlas_scaling.errors import InputError
     from atlas_scaling.transfer import scores
 
+    if not math.isfinite(value):
+        raise InputError("this is no finite number", value=value, where=form.value)
+    if form is ScoreForm.RATIO and value < 0:
+        raise InputError("tokens over tokens are not below zero", value=value, where=form.value)
     if form is ScoreForm.RATIO:
         bts = scores.bts_from_ratio(value, share=share)
     elif form is ScoreForm.TAU:

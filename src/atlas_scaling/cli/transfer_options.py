@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -70,6 +74,59 @@ SeedSd = Annotated[
 Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")]
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """How scores are measured on runs: options of every command that does."""
+
+    at: At = None
+    unit: UnitName = "tokens"
+    per_token: PerToken = None
+    study: StudyFolder = None
+    allow_lr_mismatch: AllowLrMismatch = False
+    noise: Noise = None
+    seed_sd: SeedSd = None
+    level: Level = 0.9
+    seed: int = 0
+
+    @property
+    def d(self) -> float | None:
+        """``--at`` as a number."""
+        from atlas_scaling.units import parse_count
+
+        return None if self.at is None else parse_count(self.at, name="--at")
+
+    @property
+    def counted_in(self) -> Unit:
+        """What text is counted in."""
+        return text_unit(self.unit, self.per_token, self.study)
+
+
+def measuring(command: Callable[..., None]) -> Callable[..., None]:
+    """``command(..., how: Measuring, as_json)`` with an option for each field of ``Measuring``."""
+    hints = get_type_hints(Measuring, include_extras=True)
+    options = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(Measuring)
+    ]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        how = Measuring(**{one.name: given.pop(one.name) for one in fields(Measuring)})
+        command(**given, how=how)
+
+    own = inspect.signature(command, eval_str=True)
+    *first, last = (one for one in own.parameters.values() if one.name != "how")
+    with_options.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[*first, *options, last]
+    )
+    return with_options
+
+
 def chosen_matrix(name: str) -> TransferMatrix:
     """The published matrix of that name, or the one in the file."""
     if name in (PUBLISHED, PUBLISHED_30):
@@ -106,7 +163,7 @@ def text_unit(name: str, per_token: list[str] | None, study: Path | None) -> Uni
     for item in per_token:
         code, _, number = item.partition("=")
         try:
-            known[normalise(code)] = float(number)
+            units = float(number)
         except ValueError:
             raise InputError(
                 "units in a token are a language and a number",
@@ -114,6 +171,9 @@ def text_unit(name: str, per_token: list[str] | None, study: Path | None) -> Uni
                 where="--per-token",
                 remedy="write it like swe_Latn=4.1",
             ) from None
+        if normalise(code) in known:
+            raise InputError("a language is given twice", value=code, where="--per-token")
+        known[normalise(code)] = units
     return Unit(name, known)
 
 

@@ -31,21 +31,19 @@ from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.allocation_problem import FloatArray
 from atlas_scaling.planning.allocation_setup import Setup, make_setup
 from atlas_scaling.planning.allocation_solver import Plan, Solver
+from atlas_scaling.planning.allocation_warnings import allocation_warnings
 from atlas_scaling.planning.language_laws import LanguageLaw
 from atlas_scaling.planning.sensitivity import sensitivities
 from atlas_scaling.planning.unique_tokens import UniqueTokens
 from atlas_scaling.planning.usual_mixtures import usual_mixtures
-from atlas_scaling.units import format_count
 
 FRONTIER_FACTORS: Final = (0.1, 0.3, 3.0, 10.0)
 LAW: Final = "L = E + A/N^alpha + B/D_eff^beta, D_eff = sum_l tau_l S(D_l; U_l) (ATLAS, eqs. 1-3)"
-POSSIBLE_SHARE: Final = 0.01
-GOOD_EPOCHS: Final = 4.0
-"""Muennighoff et al. 2023: up to four epochs are worth nearly as much as fresh text."""
+TIE: Final = 1e-6
+"""Objectives that differ by no more nats than this are the same plan's, found in two ways."""
 
-MANY_EPOCHS: Final = 40.0
-"""Muennighoff et al. 2023 find repeats beyond about this number worthless; the curve of ATLAS goes
-on rising to 1 + 1/lam epochs' worth."""
+SIZE_RESTS_ON: Final = ("A", "alpha", "B", "beta")
+POSSIBLE_SHARE: Final = 0.01
 
 
 def allocate(
@@ -89,10 +87,12 @@ def allocate(
         caps=caps,
         max_epochs=max_epochs,
     )
+    _check_identified(setup)
     solver = Solver(setup, _kind(objective), _other_budgets(setup))
     plan = solver.plan
     is_target = np.arange(len(setup.languages)) < setup.n_targets
     mixtures, left_out = usual_mixtures(setup.unique, is_target)
+    alternatives = {name: solver.best_plan_with(mixture) for name, mixture in mixtures.items()}
     return Allocation(
         n_params=plan.n_params,
         tokens=plan.tokens,
@@ -107,8 +107,7 @@ def allocate(
         own_best=_own_best(solver),
         plan_range=_plan_range(solver, level),
         alternatives={
-            name: _alternative(solver, solver.best_plan_with(mixture), level)
-            for name, mixture in mixtures.items()
+            name: _alternative(solver, other, level) for name, other in alternatives.items()
         },
         frontier=_frontier(solver),
         sensitivity=sensitivities(setup, plan, solver.solution, solver.own_plans),
@@ -119,8 +118,29 @@ def allocate(
         level=level,
         source="; ".join(dict.fromkeys(law.basis for law in laws)),
         law=LAW,
-        warnings=tuple(dict.fromkeys([*_law_warnings(laws), *_warnings(solver), *left_out])),
+        warnings=tuple(dict.fromkeys([*allocation_warnings(solver, alternatives), *left_out])),
     )
+
+
+def _check_identified(setup: Setup) -> None:
+    """Refuse to choose a size by terms that the runs of a fit do not identify.
+
+    At a given size they only move all losses alike, or are in the draws.
+    """
+    choices = setup.fixed_v(setup.budget.spent)
+    if choices is not None and len(choices) == 1:
+        return
+    for law in setup.laws:
+        unsure = {name: v for name, v in law.unsure.items() if name in SIZE_RESTS_ON}
+        if unsure:
+            raise InputError(
+                f"the runs of the fit of {law.language} do not identify {', '.join(unsure)}, on "
+                "which the best size rests",
+                value="; ".join(f"{name} {verdict}" for name, verdict in unsure.items()),
+                where="fit",
+                remedy="give the size (--params) and only the mixture is chosen; or fit runs of "
+                "wider ranges of N and D",
+            )
 
 
 def _kind(objective: ObjectiveKind | str) -> ObjectiveKind:
@@ -175,10 +195,14 @@ def _alternative(solver: Solver, plan: Plan, level: float) -> Alternative:
         epochs=setup.epochs(plan.shares, plan.tokens),
         loss=_losses(solver, plan, level),
         objective=_estimate(solver.value(plan), drawn, level),
-        probability_plan_better=None
-        if drawn is None or ours is None
-        else float(np.mean(ours < drawn)),
+        probability_plan_better=None if drawn is None or ours is None else _chance(ours, drawn),
     )
+
+
+def _chance(ours: FloatArray, others: FloatArray) -> float:
+    """Share of draws in which ours is lower; those where nothing is between them count half."""
+    better, worse = ours < others - TIE, ours > others + TIE
+    return float(np.mean(better) + np.mean(~better & ~worse) / 2)
 
 
 def _plan_range(solver: Solver, level: float) -> PlanRange | None:
@@ -266,52 +290,3 @@ def _transfer(setup: Setup, plan: Plan) -> tuple[Transfer, ...]:
         if code != law.language and law.worth_of(code) != 0
     ]
     return tuple(sorted(found, key=lambda one: -abs(one.tau)))
-
-
-def _law_warnings(laws: Sequence[LanguageLaw]) -> list[str]:
-    return [warning for law in laws for warning in law.warnings]
-
-
-def _warnings(solver: Solver) -> list[str]:
-    setup, plan, said = solver.setup, solver.plan, []
-    for law in setup.laws:
-        if law.n_params is not None and not law.n_params[0] <= plan.n_params <= law.n_params[1]:
-            said.append(
-                f"extrapolated: {format_count(plan.n_params)} parameters, the law of "
-                f"{law.language} rests on {format_count(law.n_params[0])}-"
-                f"{format_count(law.n_params[1])}"
-            )
-    passes = setup.epochs(plan.shares, plan.tokens)
-    if max(passes.values(), default=0.0) > GOOD_EPOCHS:
-        said.append(
-            "text is repeated, and the law has no term for parameters that repeated text cannot "
-            "fill (R*_N of Muennighoff et al. 2023): a smaller model may do as well"
-        )
-    for code, epochs in passes.items():
-        if epochs > MANY_EPOCHS:
-            said.append(f"{code} is repeated {epochs:.0f} times: more text of it is worth more")
-    if len(setup.languages) > 1 and not any(law.knows_transfer for law in setup.laws):
-        said.append(
-            "no law here knows transfer: every language but the targets is worth nothing, and a "
-            "target's share serves itself alone"
-        )
-    return [*said, *_draw_warnings(solver)]
-
-
-def _draw_warnings(solver: Solver) -> list[str]:
-    drawn, ours = solver.drawn_plans, solver.draw_values(solver.plan)
-    if drawn is None or ours is None:
-        return []
-    said = []
-    without = int(np.sum(~np.isfinite(ours)))
-    if without:
-        said.append(
-            f"in {without} of {len(ours)} draws the plan leaves a target with effective data below "
-            "zero: it leans on transfer that the data cannot vouch for; give the targets floors"
-        )
-    if len(drawn.v) < len(ours):
-        said.append(
-            f"{len(ours) - len(drawn.v)} draws have no best plan of their own and are left out of "
-            "its range"
-        )
-    return said

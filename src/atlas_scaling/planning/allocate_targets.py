@@ -3,8 +3,8 @@
 Which law a target gets, in this order: a fit of its own; where fits are given, that of the target
 which the user names (``like``) or of its nearest relative, since fitted and published losses do not
 add up; else the published law of Table C.1, its own or a relative's (``language_laws``). Which
-sources may be trained on: those the user names; else those that the fits know; else the best of the
-matrix, if it has the target.
+sources may be trained on: those the user names; else those whose worth the fits identify; else the
+best of the matrix, if it has the target.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def allocate_targets(
         fitted[code] if code in fitted else _stand_in(code, fitted, borrowed.get(code))
         for code in codes
     ]
-    chosen = _sources(sources, laws, matrix)
+    chosen, passed_over = _sources(sources, laws, matrix)
     languages = list(dict.fromkeys([*codes, *chosen]))
     without = [law for law in laws if not law.knows_transfer]
     laws = [
@@ -121,6 +121,7 @@ def allocate_targets(
         warnings=(
             *_published_warnings(laws),
             *answer.warnings,
+            *passed_over,
             *said,
             *transfer_warnings(without, matrix, languages),
         ),
@@ -163,13 +164,22 @@ def _fitted(fits: Sequence[Fit], targets: Sequence[str]) -> dict[str, LanguageLa
 
 def _sources(
     named: Sequence[str] | None, laws: Sequence[LanguageLaw], matrix: TransferMatrix
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
+    """Languages that may be trained on beside the targets, and what is said of those left out."""
     if named is not None:
-        return [normalise(code) for code in named]
-    known = [source for law in laws for source in law.tau]
+        return [normalise(code) for code in named], []
+    known = [s for law in laws for s in law.tau if f"tau[{s}]" not in law.unsure]
     unknown = [law for law in laws if not law.knows_transfer]
     best = [s for law in unknown for s in best_sources_of(matrix, law.language, top=BEST_SOURCES)]
-    return list(dict.fromkeys([*known, *best]))
+    chosen = list(dict.fromkeys([*known, *best]))
+    taken = {*chosen, *(law.language for law in laws)}
+    unsure = dict.fromkeys(s for law in laws for s in law.tau if s not in taken)
+    if not unsure:
+        return chosen, []
+    return chosen, [
+        f"no fit identifies what {', '.join(unsure)} are worth: they are left out; name them as "
+        "sources to plan with the fitted values all the same"
+    ]
 
 
 def _published_warnings(laws: Sequence[LanguageLaw]) -> list[str]:

@@ -28,8 +28,8 @@ class Alternative(Answer):
         epochs: passes over the distinct tokens, by language that has a share and a known count.
         loss: by target.
         objective: its value.
-        probability_plan_better: share of draws in which the plan's objective is lower; None without
-            draws.
+        probability_plan_better: share of draws in which the plan's objective is lower, draws that
+            make no difference counted half; None without draws.
     """
 
     n_params: float

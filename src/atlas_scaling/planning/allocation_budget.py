@@ -17,8 +17,9 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.units import format_count
 
-SMALLEST_MODEL: Final = 1e6
-FEWEST_TOKENS: Final = 1e6
+SMALLEST: Final = 1e6
+"""Parameters of the smallest model, and tokens of the shortest run, that are looked at; less where
+laws rest on smaller models."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ class Budget:
         assert self.tokens is not None
         return self.n_params * (FLOPS_PER_PARAMETER_TOKEN * self.tokens + 2 * self.inference_tokens)
 
-    def fixed_v(self, flops: float) -> NDArray[np.float64] | None:
+    def fixed_v(
+        self, flops: float, *, most_tokens: float = math.inf, smallest: float = SMALLEST
+    ) -> NDArray[np.float64] | None:
         """Values of log N that may be chosen, or None where N is free.
 
         Raises:
-            InputError: none of them can be trained.
+            InputError: none of them can be trained, or all would need more than ``most_tokens``.
         """
         if self.tokens is not None:
             return np.log(
@@ -86,22 +89,24 @@ class Budget:
         sizes = self.sizes if self.sizes is not None else self.n_params and (self.n_params,)
         if not sizes:
             return None
-        trained = [
-            size
-            for size in sizes
-            if flops / FLOPS_PER_PARAMETER_TOKEN / size - self.inference_tokens / 3 >= FEWEST_TOKENS
-        ]
+        paid = {n: flops / FLOPS_PER_PARAMETER_TOKEN / n - self.inference_tokens / 3 for n in sizes}
+        trained = [n for n, tokens in paid.items() if tokens >= smallest]
         if not trained:
             raise InputError(
-                f"this budget trains no model of the sizes given on {format_count(FEWEST_TOKENS)} "
+                f"this budget trains no model of the sizes given on {format_count(smallest)} "
                 "tokens" + (" after serving is paid" if self.inference_tokens else ""),
                 value=flops,
                 where="flops",
                 remedy=f"smaller sizes than {format_count(min(sizes))}, or more compute",
             )
-        return np.log(trained)
+        fed = [n for n in trained if paid[n] < most_tokens]
+        if not fed:
+            raise too_little_text(paid[max(trained)])
+        return np.log(fed)
 
-    def free_v(self, flops: float, *, most_tokens: float = math.inf) -> tuple[float, float]:
+    def free_v(
+        self, flops: float, *, most_tokens: float = math.inf, smallest: float = SMALLEST
+    ) -> tuple[float, float]:
         """Bounds of log N where it is free; ``most_tokens`` is all the text there is.
 
         Raises:
@@ -109,17 +114,27 @@ class Budget:
         """
         served = self.inference_tokens / 3
         low = max(
-            SMALLEST_MODEL,
+            smallest,
             flops / FLOPS_PER_PARAMETER_TOKEN / (most_tokens * (1 - 1e-6) + served),
         )
-        high = flops / FLOPS_PER_PARAMETER_TOKEN / (FEWEST_TOKENS + served)
+        high = flops / FLOPS_PER_PARAMETER_TOKEN / (smallest + served)
         if high <= low * 1.01:
             raise InputError(
                 "this budget is too small for any model: "
-                f"{format_count(SMALLEST_MODEL)} parameters on {format_count(FEWEST_TOKENS)} tokens"
+                f"{format_count(smallest)} parameters on {format_count(smallest)} tokens"
                 + (" after serving is paid" if served else ""),
                 value=flops,
                 where="flops",
                 remedy="more compute, less serving, or more epochs if those are limited",
             )
         return math.log(low), math.log(high)
+
+
+def too_little_text(tokens: float) -> InputError:
+    """A budget trains on more tokens than the limit of epochs leaves."""
+    return InputError(
+        "the limit of epochs leaves less text than this budget trains on",
+        value=format_count(tokens),
+        where="max_epochs",
+        remedy="more epochs, more languages, lower floors, a larger model, or less compute",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -12,16 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.languages import normalise
-from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.allocation_budget import SMALLEST, Budget, too_little_text
 from atlas_scaling.planning.allocation_problem import FloatArray, Problem
-from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.checks import by_our_codes, check_above_zero
 from atlas_scaling.planning.interior_system import Constraints
 from atlas_scaling.planning.language_laws import LanguageLaw
-from atlas_scaling.units import format_count
 
 _PREFERENCE_FOR_TARGETS: Final = (1.0, 0.1, 0.01, 1e-3)
+_ALL_SORTS: Final = 200
+_ORDERS: Final = 4.0
+"""Standard deviation of log shares that are tried at last."""
+
 _SPARE: Final = 1e-9
+
+BELOW_LAWS: Final = 10.0
+"""How far below the smallest size of a law sizes are looked at."""
 
 NO_CAP: Final = 2.0
 """Above 1, so that all of a mixture lies strictly within its bounds."""
@@ -114,16 +119,46 @@ class Setup:
             tokens=self.budget.tokens,
         )
 
+    @cached_property
+    def most_tokens(self) -> float:
+        """Most tokens D that limits of epochs, floors and caps allow; infinite without limits.
+
+        D is possible where ``w_l D <= M_l`` leaves every floor and a mixture: ``low_l <= M_l / D``
+        and ``sum_l min(high_l, M_l / D) >= 1``, whose left side falls with D.
+        """
+        if self.max_tokens is None:
+            return math.inf
+        with np.errstate(divide="ignore", over="ignore"):
+            most = float(np.min(self.max_tokens / self.low))
+        high = np.minimum(self.high, 1.0)
+        if high[np.isinf(self.max_tokens)].sum() >= 1:
+            return most
+        # the first k languages by M / high are read to their limit, the rest to their cap
+        order = np.argsort(self.max_tokens / high)
+        read = np.cumsum(self.max_tokens[order])
+        rest = high.sum() - np.cumsum(high[order])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends = np.where(rest < 1, read / (1 - rest), math.inf)
+        return min(most, float(np.nanmin(ends)))
+
+    @cached_property
+    def smallest(self) -> float:
+        """Parameters, and tokens, of the smallest run that is looked at."""
+        sizes = [law.n_params[0] / BELOW_LAWS for law in self.laws if law.n_params is not None]
+        return min([SMALLEST, *sizes])
+
     def v_bounds(self, flops: float) -> tuple[float, float]:
         """Bounds of log N where it is free."""
-        limited = self.max_tokens is not None and bool(np.isfinite(self.max_tokens).all())
-        most = float(self.max_tokens.sum()) if limited and self.max_tokens is not None else math.inf
-        return self.budget.free_v(flops, most_tokens=most)
+        return self.budget.free_v(flops, most_tokens=self.most_tokens, smallest=self.smallest)
+
+    def fixed_v(self, flops: float) -> FloatArray | None:
+        """Values of log N that may be chosen, or None where N is free."""
+        return self.budget.fixed_v(flops, most_tokens=self.most_tokens, smallest=self.smallest)
 
     def can_pay(self, flops: float) -> bool:
         """Whether another budget trains any model that the question allows."""
         try:
-            if self.budget.fixed_v(flops) is None:
+            if self.fixed_v(flops) is None:
                 self.v_bounds(flops)
         except InputError:
             return False
@@ -174,9 +209,10 @@ class Setup:
         room = self._room(problem.tokens_at(v)[0])
         shares = np.tile(self.low, (len(v), 1))
         found = np.zeros(len(v), dtype=bool)
-        is_target = np.arange(len(self.languages)) < self.n_targets
-        for preference in _PREFERENCE_FOR_TARGETS:
-            wanted = room * np.where(is_target, 1.0, preference)
+        for preference in self._preferences():
+            if found.all():
+                break
+            wanted = room * preference
             filled = (1 - self.low.sum()) / wanted.sum(axis=1, keepdims=True)
             trial = self.low + wanted * filled
             fits = (wanted * filled < room).all(axis=1) & ~found
@@ -184,18 +220,26 @@ class Setup:
             shares[fits], found = trial[fits], found | fits
         return shares, found
 
+    def _preferences(self) -> Iterator[FloatArray]:
+        """Mixtures to try: targets evenly with ever less of sources, by text, at last all sorts."""
+        is_target = np.arange(len(self.languages)) < self.n_targets
+        for less in _PREFERENCE_FOR_TARGETS:
+            yield np.where(is_target, 1.0, less)
+        known = self.unique[np.isfinite(self.unique)]
+        text = np.minimum(self.unique, known.max(initial=1.0)) / known.max(initial=1.0)
+        for power in (0.5, 1.0):
+            yield np.where(is_target, 1.0, _PREFERENCE_FOR_TARGETS[-1]) * text**power
+        rng = np.random.Generator(np.random.PCG64(0))
+        for orders in rng.standard_normal((_ALL_SORTS, len(is_target))):
+            yield np.exp(_ORDERS * orders)
+
     def _room(self, tokens: FloatArray) -> FloatArray:
         """How far each share may rise above its floor, (R, n)."""
         high = np.tile(self.high, (len(tokens), 1))
         if self.max_tokens is not None:
             high = np.minimum(high, self.max_tokens / tokens[:, None])
         if (high <= self.low).any() or (high.sum(axis=1) <= 1).any():
-            raise InputError(
-                "the limit of epochs leaves less text than this budget trains on",
-                value=format_count(float(tokens.min())),
-                where="max_epochs",
-                remedy="more epochs, more languages, a larger model, or less compute",
-            )
+            raise too_little_text(float(tokens.min()))
         return np.asarray(high - self.low)
 
 
@@ -239,9 +283,7 @@ def make_setup(
             remedy="fit all of them in one unit",
         )
     languages = tuple(dict.fromkeys([*targets, *sources]))
-    low = _by_language(floors, languages, "floors", 0.0)
-    high = _by_language(caps, languages, "caps", NO_CAP)
-    _check_bounds(low, high, languages)
+    low, high = share_bounds(floors, caps, languages)
     check_above_zero(max_epochs=max_epochs)
     counts = np.array([unique.get(code, math.inf) for code in languages])
     return Setup(
@@ -256,6 +298,22 @@ def make_setup(
     )
 
 
+def share_bounds(
+    floors: Mapping[str, float] | None,
+    caps: Mapping[str, float] | None,
+    languages: Sequence[str],
+) -> tuple[FloatArray, FloatArray]:
+    """Least and largest share of each language, (n,); ``NO_CAP`` where there is no cap.
+
+    Raises:
+        InputError: a bound on another language, out of range, or bounds that no mixture meets.
+    """
+    low = _by_language(floors, languages, "floors", 0.0)
+    high = _by_language(caps, languages, "caps", NO_CAP)
+    _check_bounds(low, high, languages)
+    return low, high
+
+
 def _worth(law: LanguageLaw, code: str) -> FloatArray:
     return np.array([law.worth_of(code)])
 
@@ -267,7 +325,7 @@ def _repetition(law: LanguageLaw, code: str) -> FloatArray:
 def _weights(weights: Mapping[str, float] | None, targets: Sequence[str]) -> FloatArray:
     if weights is None:
         return np.full(len(targets), 1 / len(targets))
-    given = {normalise(code): value for code, value in weights.items()}
+    given = by_our_codes(weights, where="weights")
     wrong = sorted(set(given) ^ set(targets))
     if wrong:
         raise InputError(
@@ -282,20 +340,19 @@ def _by_language(
     values: Mapping[str, float] | None, languages: Sequence[str], where: str, default: float
 ) -> FloatArray:
     found = dict.fromkeys(languages, default)
-    for code, value in (values or {}).items():
-        ours = normalise(code)
-        if ours not in found:
+    for code, value in by_our_codes(values, where=where).items():
+        if code not in found:
             raise InputError(
                 "a bound on a language that is not in the plan",
-                value=ours,
+                value=code,
                 where=where,
                 remedy="add it to the targets or sources",
             )
         if not 0 <= value <= 1:
             raise InputError(
-                "a share is a number from 0 to 1", value=value, where=f"{where}, {ours}"
+                "a share is a number from 0 to 1", value=value, where=f"{where}, {code}"
             )
-        found[ours] = float(value)
+        found[code] = value
     return np.array([found[code] for code in languages])
 
 

@@ -126,7 +126,7 @@ class Solver:
 
     def best_plan_with(self, mixture: MixtureAt) -> Plan:
         """The best model size for a mixture that is given at every number of tokens."""
-        choices = self.setup.budget.fixed_v(self.setup.budget.spent)
+        choices = self.setup.fixed_v(self.setup.budget.spent)
         if choices is not None:
             return self._best_of(choices, mixture)[1]
         low, high = self.setup.v_bounds(self.setup.budget.spent)
@@ -150,7 +150,7 @@ class Solver:
         w[~near] = inner[~near]
         kept = np.flatnonzero(usable)
         bounds = None
-        if self.setup.budget.fixed_v(self.setup.budget.spent) is None:
+        if self.setup.fixed_v(self.setup.budget.spent) is None:
             bounds = np.tile(self.setup.v_bounds(self.setup.budget.spent), (len(kept), 1))
         found = minimise(
             problem.rows(kept),
@@ -293,7 +293,7 @@ def _starts(
     v: list[float] = []
     bounds: list[tuple[float, float]] = []
     for i, flops in enumerate(budgets):
-        fixed = setup.budget.fixed_v(flops)
+        fixed = setup.fixed_v(flops)
         if fixed is not None:
             starts = [float(value) for value in fixed]
         else:

@@ -1,10 +1,12 @@
-"""Refusing numbers out of range, by name."""
+"""Refusing numbers out of range, by name, and languages given twice."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.languages import normalise
 
 
 def check_above_zero(**numbers: float | None) -> None:
@@ -16,3 +18,18 @@ def check_above_zero(**numbers: float | None) -> None:
     for name, value in numbers.items():
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InputError(f"{name} must be above zero and finite", value=value, where=name)
+
+
+def by_our_codes(values: Mapping[str, float] | None, *, where: str) -> dict[str, float]:
+    """``values`` by our codes instead of the user's.
+
+    Raises:
+        InputError: an unknown language, or two codes of one.
+    """
+    found: dict[str, float] = {}
+    for code, value in (values or {}).items():
+        ours = normalise(code)
+        if ours in found:
+            raise InputError("a language is given twice", value=ours, where=where)
+        found[ours] = float(value)
+    return found

@@ -235,9 +235,9 @@ def _option(
 def _check_shares(mfu: float | None, overhead: float, pue: float) -> None:
     if mfu is not None and not 0 < mfu <= 1:
         raise InputError("a share of the peak lies above 0 and up to 1", value=mfu, where="mfu")
-    if not overhead >= 0:
+    if not 0 <= overhead < math.inf:
         raise InputError("an overhead is 0 or more", value=overhead, where="overhead")
-    if not pue >= 1:
+    if not 1 <= pue < math.inf:
         raise InputError(
             "a data centre draws at least what its machines do", value=pue, where="pue"
         )

@@ -6,9 +6,10 @@ the last point at which scratch goes below continuing. Where the curves do not c
 they share, the crossing is censored: at least the last of them, or at most the first.
 
 Beyond the last tokens both are carried on by ``L = E + B (D + D_0)^-b``, D_0 the head start of the
-checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: fitted to the points and to
-resamples of them, E and B by linear least squares, b and D_0 on a grid. That is a guess about runs
-nobody made, and is labelled as one.
+checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by
+linear least squares, b and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit
+(the best alone, and resamples of it, held planted crossovers far too seldom). That is a guess about
+runs nobody made, and is labelled as one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ REACH: Final = 30.0
 EXPONENTS: Final = np.geomspace(0.02, 2.0, 41)
 HEAD_STARTS: Final = np.geomspace(0.01, 10.0, 13)
 """Grids of ``b`` and of ``D_0``, the latter as a multiple of the curve's last tokens."""
+
+DRAW_TRIES: Final = 20
+TINY: Final = 1e-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +70,30 @@ class Crossing:
         """Last tokens that both curves have."""
         return min(self.scratch.last, self.continued.last)
 
+    @property
+    def looked_at(self) -> float:
+        """Tokens up to which a crossing was looked for."""
+        return self.last * REACH
+
     def interval(self, level: float) -> tuple[float, float] | None:
-        """Percentiles of the draws; an open end is infinite or 0."""
+        """Percentiles of the draws; an open end is infinite or 0.
+
+        A draw without a crossing says no more than that it lies beyond what was looked at.
+        """
         if self.draws is None:
             return None
         tail = (1 - level) / 2
         low, high = np.quantile(self.draws, [tail, 1 - tail], method="nearest")
-        return float(low), float(high)
+        return min(float(low), self.looked_at), max(float(high), self.first)
 
     def probability_scratch_better(self, tokens: float) -> float | None:
-        """Share of draws whose crossing is below ``tokens``."""
-        return None if self.draws is None else float(np.mean(self.draws < tokens))
+        """Share of draws whose crossing is below ``tokens``.
+
+        None without draws, and beyond what was looked at where some draws have no crossing there.
+        """
+        if self.draws is None or (tokens > self.looked_at and np.isinf(self.draws).any()):
+            return None
+        return float(np.mean(self.draws < tokens))
 
 
 def crossing(
@@ -182,50 +199,86 @@ def _carried(
     n_draws: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """``E + B (D + D_0)^-b`` at log tokens ``x``: the points' best, then that of each resample.
+    """``E + B (D + D_0)^-b`` at log tokens ``x``: the points' best, then draws of what else fits.
 
-    Shape (1 + n_draws, len(x)). Errors are relative. Resamples add residuals of the best law,
-    drawn with replacement and widened for the four numbers that were fitted.
+    Shape (1 + n_draws, len(x)). Errors are relative.
     """
     scale = points.tokens[-1]
     D, future = points.tokens / scale, np.exp(x) / scale
-    best, fitted = _best_law(D, points.loss[None], head_starts, D)[0], points.loss
-    residuals = np.log(fitted / best)
-    widened = residuals * np.sqrt(len(D) / max(len(D) - 4, 1))
-    noise = rng.choice(widened - widened.mean(), size=(n_draws, len(D)))
-    losses = np.vstack([points.loss, best * np.exp(noise)])
-    return _best_law(D, losses, head_starts, future)
+    laws = [_line(D, points.loss, head, b) for head in head_starts for b in EXPONENTS]
+    log_weight = np.array([law.log_weight for law in laws])
+    weight = np.exp(log_weight - log_weight.max())
+    best = min(laws, key=lambda law: law.error)
+    drawn = rng.choice(len(laws), size=n_draws, p=weight / weight.sum())
+    return np.array([best.at(future), *(laws[k].draw(future, rng) for k in drawn)])
 
 
-def _best_law(
-    D: FloatArray, losses: FloatArray, head_starts: FloatArray, future: FloatArray
-) -> FloatArray:
-    """Each row's best law over the grid of ``b`` and ``D_0``, at tokens ``future``."""
-    least = np.full(len(losses), np.inf)
-    carried = np.empty((len(losses), len(future)))
-    for head_start in head_starts:
-        for b in EXPONENTS:
-            E, B, error = _line((D + head_start) ** -b, losses)
-            better = error < least
-            least[better] = error[better]
-            at_future = (future + head_start) ** -b
-            carried[better] = E[better, None] + B[better, None] * at_future
-    return carried
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """``loss = E + B v`` at one ``b`` and ``D_0``, ``v = (D + D_0)^-b``.
+
+    Attributes:
+        b, head_start: as given.
+        coefficients: E and B, at least 0.
+        root: of the covariance of the unbounded E and B over the variance of an error, (2, 2).
+        mean: the unbounded E and B.
+        error: sum of squares of relative residuals of ``coefficients``.
+        spare: the same of ``mean``, and its degrees of freedom.
+        log_weight: log of the likelihood with E, B and the noise integrated out, where the losses
+            at the first and the last tokens are as likely to be one thing as another beforehand.
+    """
+
+    b: float
+    head_start: float
+    coefficients: FloatArray
+    mean: FloatArray
+    root: FloatArray
+    error: float
+    spare: tuple[float, int]
+    log_weight: float
+
+    def at(self, D: FloatArray, coefficients: FloatArray | None = None) -> FloatArray:
+        """The loss after ``D`` tokens."""
+        E, B = self.coefficients if coefficients is None else coefficients
+        return np.asarray(E + B * (D + self.head_start) ** -self.b)
+
+    def draw(self, D: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """The same with other E, B at least 0 that fit, those of the line if none is found."""
+        squares, free = self.spare
+        for _ in range(DRAW_TRIES):
+            sd = np.sqrt(squares / rng.chisquare(free))
+            drawn = self.mean + sd * (self.root @ rng.standard_normal(2))
+            if (drawn >= 0).all():
+                return self.at(D, drawn)
+        return self.at(D)
 
 
-def _line(v: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``E``, ``B`` at least 0 and the relative squared error of ``loss = E + B v``, shape (R,)."""
-    W = losses**-2.0
-    sum_w, sum_v, sum_vv = W.sum(axis=1), W @ v, W @ v**2
-    sum_l, sum_lv = (1 / losses).sum(axis=1), (v / losses).sum(axis=1)
-    B = (sum_w * sum_lv - sum_v * sum_l) / (sum_w * sum_vv - sum_v**2)
-    E = (sum_l - B * sum_v) / sum_w
-    B = np.where(E < 0, sum_lv / sum_vv, B)
-    E = np.maximum(E, 0.0)
-    flat = B < 0
-    B, E = np.where(flat, 0.0, B), np.where(flat, sum_l / sum_w, E)
-    error = np.square(1 - (E[:, None] + B[:, None] * v) / losses).sum(axis=1)
-    return E, B, error
+def _line(D: FloatArray, loss: FloatArray, head_start: float, b: float) -> _Line:
+    """The line of one ``b`` and ``D_0``."""
+    v = (D + head_start) ** -b
+    X = np.column_stack([np.ones_like(v), v]) / loss[:, None]
+    inverse = np.linalg.inv(X.T @ X)
+    mean = inverse @ X.sum(axis=0)
+    coefficients = mean
+    if mean[0] < 0:
+        coefficients = np.array([0.0, X[:, 1].sum() / np.square(X[:, 1]).sum()])
+    elif mean[1] < 0:
+        coefficients = np.array([X[:, 0].sum() / np.square(X[:, 0]).sum(), 0.0])
+    squares, error = (float(np.square(1 - X @ c).sum()) for c in (mean, coefficients))
+    free = max(len(D) - 2, 1)
+    span = abs(float(v[0] - v[-1]))
+    log_weight = -0.5 * free * np.log(max(error, TINY)) + np.log(span)
+    log_weight += 0.5 * np.linalg.slogdet(inverse)[1]
+    return _Line(
+        b,
+        head_start,
+        coefficients,
+        mean,
+        np.linalg.cholesky(inverse),
+        error,
+        (squares, free),
+        float(log_weight),
+    )
 
 
 def _span(curve: LossCurve) -> str:

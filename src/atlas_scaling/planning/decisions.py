@@ -15,6 +15,7 @@ from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.mixtures import checked_mixture
+from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
@@ -57,12 +58,14 @@ class Decision:
         value: at the fit's values.
         draws: in each draw, (R,).
         at: the same for other values of the parameters, (R, m) to (R,); None if it is not known.
+        warnings: what limits it.
     """
 
     name: str
     value: float
     draws: FloatArray = field(repr=False)
     at: Callable[[FloatArray], FloatArray] | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def loss_decision(
@@ -97,7 +100,27 @@ def size_decision(
         float(value[0]),
         drawn,
         lambda values: _lowest(v, log_losses(replace(fit, draws=values), runs, unique)),
+        tuple(_bound_warnings(v, float(value[0]), drawn)),
     )
+
+
+def _bound_warnings(v: FloatArray, value: float, drawn: FloatArray) -> list[str]:
+    """Where the best size is an end of the sizes that were looked at."""
+    step = v[1] - v[0]
+
+    def at_end(x: FloatArray | float) -> NDArray[np.bool_]:
+        return np.asarray((x < v[0] + step) | (x > v[-1] - step))
+
+    looked = f"{format_count(math.exp(v[0]))} to {format_count(math.exp(v[-1]))} parameters"
+    if at_end(value):
+        return [f"the best size is an end of those looked at, {looked}: it may lie beyond"]
+    n = int(at_end(drawn).sum())
+    if not n:
+        return []
+    return [
+        f"in {n} of {len(drawn)} draws the best size is an end of those looked at, {looked}: the "
+        "interval is cut there"
+    ]
 
 
 def parameter_decision(fit: Fit, name: str) -> Decision:

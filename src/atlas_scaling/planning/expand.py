@@ -23,9 +23,10 @@ share goes from w to w' gets ``w'/w`` times the tokens at equal totals, so the t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -34,21 +35,18 @@ from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.capacity_law import CapacityLaw, FloatArray, published_capacity_law
 from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.iso_loss import (
+    Case,
+    FrontierPoint,
+    capacity_share_of,
+    frontier_of,
+    optimal_share,
+    optimum,
+    terms,
+    unbalanced,
+)
 from atlas_scaling.planning.mixtures import checked_mixture, effective_languages
 from atlas_scaling.units import format_count
-
-FRONTIER_POINTS: Final = 41
-FRONTIER_REACH: Final = 3.0
-"""The frontier is drawn to this multiple of the least compute, on both sides."""
-
-
-@dataclass(frozen=True)
-class FrontierPoint(Answer):
-    """One way to keep the loss."""
-
-    n_params_ratio: float
-    tokens_ratio: float
-    flops_ratio: float
 
 
 @dataclass(frozen=True)
@@ -113,19 +111,14 @@ class Expansion(Answer):
 
 
 @dataclass(frozen=True)
-class _Case:
-    """The question in numbers; ``share_loss`` is how much more all tokens grow than t."""
+class Expansions(Answer):
+    """Several numbers of languages from one baseline."""
 
-    k: float
-    k_new: float
-    share_loss: float
-    n_params: float | None
-    tokens: float | None
-    capacity_share: float | None
-
-    @property
-    def r(self) -> float:
-        return self.k_new / self.k
+    expansions: tuple[Expansion, ...]
+    level: float
+    source: str
+    law: str
+    warnings: tuple[str, ...] = field(default=())
 
 
 def expand(
@@ -162,35 +155,54 @@ def expand(
         InputError: no counts or mixtures, numbers out of range, or mixtures without a language in
             common.
     """
-    law = published_capacity_law() if law is None else law
     case = _case(
         from_languages, to_languages, from_mixture, to_mixture, n_params, tokens, capacity_share
     )
-    point = {name: np.array([value]) for name, value in law.values.items()}
-    balance_basis = _basis(law, case)
+    law = published_capacity_law() if law is None else law
+    return _expansion(law, case, added or {}, to_mixture)
 
-    def estimated(f: Callable[[dict[str, FloatArray]], FloatArray]) -> Estimate:
-        value = float(f(point)[0])
-        if not law.n_draws:
-            return Estimate(value)
-        tail = 50 * (1 - law.level)
-        low, high = np.percentile(f(law.draws), [tail, 100 - tail])
-        return Estimate(value, (float(low), float(high)))
 
-    def scaled(by: float | None, ratio: Estimate) -> Estimate | None:
-        if by is None or ratio.value is None:
-            return None
-        interval = ratio.interval and (by * ratio.interval[0], by * ratio.interval[1])
-        return Estimate(by * ratio.value, interval)
+def expand_to(to_languages: Sequence[float], **question: Any) -> Expansions:
+    """The same question for several numbers of languages.
 
-    n_ratio = estimated(lambda p: _optimum(p, case)[0])
-    language_ratio = estimated(lambda p: _optimum(p, case)[1])
-    tokens_ratio = scaled(case.share_loss, language_ratio)
-    flops_ratio = estimated(lambda p: case.share_loss * np.prod(_optimum(p, case), axis=0))
-    assert tokens_ratio is not None
-    flops = None if n_params is None or tokens is None else training_flops(n_params, tokens)
-    has_loss = law.has_amplitudes and "E" in law.values and n_params and tokens
-    new_n_params, new_tokens = scaled(n_params, n_ratio), scaled(tokens, tokens_ratio)
+    Args:
+        to_languages: each K'.
+        question: everything else, as in ``expand``.
+
+    >>> steps = expand_to([16, 32], from_languages=8).expansions
+    >>> [round(step.flops_ratio.value, 2) for step in steps]
+    [1.96, 3.84]
+
+    Raises:
+        InputError: as ``expand``, or there is no number.
+    """
+    if not to_languages:
+        raise InputError("to how many languages?", where="to_languages")
+    found = tuple(expand(to_languages=k, **question) for k in to_languages)
+    first = found[0]
+    said = dict.fromkeys(warning for one in found for warning in one.warnings)
+    return Expansions(found, first.level, first.source, first.law, tuple(said))
+
+
+def _expansion(
+    law: CapacityLaw,
+    case: Case,
+    added: Mapping[str, CapacityLaw],
+    to_mixture: Mapping[str, float] | None,
+) -> Expansion:
+    n_ratio = _estimated(law, lambda p: optimum(p, case)[0])
+    language_ratio = _estimated(law, lambda p: optimum(p, case)[1])
+    flops_ratio = _estimated(law, lambda p: case.share_loss * np.prod(optimum(p, case), axis=0))
+    tokens_ratio = _times(case.share_loss, language_ratio)
+    n_params, tokens = case.n_params, case.tokens
+    new_n_params = None if n_params is None else _times(n_params, n_ratio)
+    new_tokens = None if tokens is None else _times(tokens, tokens_ratio)
+    flops, loss = None, None
+    if n_params is not None and tokens is not None:
+        flops = _times(training_flops(n_params, tokens), flops_ratio)
+        if law.has_amplitudes and "E" in law.values:
+            loss = _estimated(law, partial(_loss, case=case))
+    basis = _basis(law, case)
     return Expansion(
         from_languages=case.k,
         to_languages=case.k_new,
@@ -200,27 +212,51 @@ def expand(
         flops_ratio=flops_ratio,
         n_params=new_n_params,
         tokens=new_tokens,
-        flops=scaled(flops, flops_ratio),
-        loss=estimated(lambda p: p["E"] + sum(_terms(p, case))) if has_loss else None,
-        added_loss=_added_losses(added or {}, case, to_mixture, new_n_params, new_tokens),
+        flops=flops,
+        loss=loss,
+        added_loss=_added_losses(added, case, to_mixture, new_n_params, new_tokens),
         balance=Balance(
-            capacity_share=estimated(lambda p: _capacity_share(p, case)),
-            optimal_share=estimated(_optimal_share),
-            basis=balance_basis,
+            capacity_share=_estimated(law, lambda p: capacity_share_of(p, case)),
+            optimal_share=_estimated(law, optimal_share),
+            basis=basis,
         ),
-        rebalancing=estimated(lambda p: np.prod(_optimum(p, replace(case, k_new=case.k)), axis=0)),
-        unbalanced=_unbalanced(law, case),
-        frontier=_frontier(law, case),
+        rebalancing=_estimated(
+            law, lambda p: np.prod(optimum(p, replace(case, k_new=case.k)), axis=0)
+        ),
+        unbalanced=unbalanced(law, case),
+        frontier=frontier_of(law, case),
         level=law.level,
         source=law.source,
         law="capacity: L = E + A K^phi / N^alpha + B K^psi / D^beta",
-        warnings=tuple(_warnings(law, case, balance_basis, from_mixture, new_n_params)),
+        warnings=tuple(_warnings(law, case, basis, to_mixture, new_n_params)),
     )
+
+
+def _estimated(law: CapacityLaw, f: Callable[[dict[str, FloatArray]], FloatArray]) -> Estimate:
+    """``f`` of the law's parameters, and its percentiles over the draws."""
+    value = float(f({name: np.array([value]) for name, value in law.values.items()})[0])
+    if not law.n_draws:
+        return Estimate(value)
+    tail = 50 * (1 - law.level)
+    low, high = np.percentile(f(law.draws), [tail, 100 - tail])
+    return Estimate(value, (float(low), float(high)))
+
+
+def _loss(p: dict[str, FloatArray], case: Case) -> FloatArray:
+    """Loss of a run whose N, D and K are the baseline of ``case``, shape (R,)."""
+    capacity, data = terms(p, case)
+    return p["E"] + capacity + data
+
+
+def _times(by: float, ratio: Estimate) -> Estimate:
+    assert ratio.value is not None
+    interval = ratio.interval and (by * ratio.interval[0], by * ratio.interval[1])
+    return Estimate(by * ratio.value, interval)
 
 
 def _added_losses(
     laws: Mapping[str, CapacityLaw],
-    case: _Case,
+    case: Case,
     mixture: Mapping[str, float] | None,
     n_params: Estimate | None,
     tokens: Estimate | None,
@@ -252,15 +288,7 @@ def _added_losses(
         new = replace(
             case, k=case.k_new, n_params=n_params.value, tokens=tokens.value * share * case.k_new
         )
-        point = {name: np.array([value]) for name, value in law.values.items()}
-        value = float((point["E"] + sum(_terms(point, new)))[0])
-        interval = None
-        if law.n_draws:
-            tail = 50 * (1 - law.level)
-            drawn = law.draws["E"] + sum(_terms(law.draws, new))
-            low, high = np.percentile(drawn, [tail, 100 - tail])
-            interval = (float(low), float(high))
-        found[code] = Estimate(value, interval)
+        found[code] = _estimated(law, partial(_loss, case=new))
     return found
 
 
@@ -272,13 +300,21 @@ def _case(
     n_params: float | None,
     tokens: float | None,
     capacity_share: float | None,
-) -> _Case:
+) -> Case:
     check_above_zero(n_params=n_params, tokens=tokens)
     if capacity_share is not None and not 0 < capacity_share < 1:
         raise InputError(
             "the capacity term's share lies between 0 and 1, neither included",
             value=capacity_share,
             where="capacity_share",
+        )
+    mixtures = from_mixture is not None or to_mixture is not None
+    if mixtures and (from_languages is not None or to_languages is not None):
+        raise InputError(
+            "numbers of languages and mixtures say it twice",
+            value={"from_languages": from_languages, "to_languages": to_languages},
+            where="from_languages, to_languages",
+            remedy="give both numbers, or both mixtures",
         )
     if (from_mixture is None) != (to_mixture is None):
         raise InputError(
@@ -298,7 +334,7 @@ def _case(
             )
         share_loss = max(before[code] / after[code] for code in kept)
         k, k_new = effective_languages(before), effective_languages(after)
-        return _Case(k, k_new, share_loss, n_params, tokens, capacity_share)
+        return Case(k, k_new, share_loss, n_params, tokens, capacity_share)
     if from_languages is None or to_languages is None:
         raise InputError(
             "how many languages, before and after?",
@@ -309,10 +345,10 @@ def _case(
         if not (math.isfinite(value) and value >= 1):
             raise InputError("a number of languages is at least 1", value=value, where=name)
     k, k_new = float(from_languages), float(to_languages)
-    return _Case(k, k_new, k_new / k, n_params, tokens, capacity_share)
+    return Case(k, k_new, k_new / k, n_params, tokens, capacity_share)
 
 
-def _basis(law: CapacityLaw, case: _Case) -> str:
+def _basis(law: CapacityLaw, case: Case) -> str:
     if case.capacity_share is not None:
         return "given"
     if law.has_amplitudes and case.n_params is not None and case.tokens is not None:
@@ -320,69 +356,9 @@ def _basis(law: CapacityLaw, case: _Case) -> str:
     return "assumed"
 
 
-def _optimal_share(p: dict[str, FloatArray]) -> FloatArray:
-    return p["beta"] / (p["alpha"] + p["beta"])
-
-
-def _terms(p: dict[str, FloatArray], case: _Case) -> tuple[FloatArray, FloatArray]:
-    """Capacity and data term of the baseline, each shape (R,)."""
-    assert case.n_params is not None
-    assert case.tokens is not None
-    tokens = case.tokens / case.k
-    capacity = p["A"] * case.k ** p["phi"] / case.n_params ** p["alpha"]
-    return capacity, p["B"] * case.k ** p["psi"] / tokens ** p["beta"]
-
-
-def _capacity_share(p: dict[str, FloatArray], case: _Case) -> FloatArray:
-    """``w_N`` of the baseline, shape (R,)."""
-    if case.capacity_share is not None:
-        return np.full_like(p["alpha"], case.capacity_share)
-    if "A" in p and "B" in p and case.n_params is not None and case.tokens is not None:
-        capacity, data = _terms(p, case)
-        return capacity / (capacity + data)
-    return _optimal_share(p)
-
-
-def _optimum(p: dict[str, FloatArray], case: _Case) -> tuple[FloatArray, FloatArray]:
-    """``(s, t)`` of least compute, each shape (R,)."""
-    return _on_curve(p, case, _optimal_share(p))
-
-
-def _on_curve(
-    p: dict[str, FloatArray], case: _Case, share: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """``(s, t)`` on the iso-loss curve where the capacity term ends with ``share`` of the loss."""
-    w = _capacity_share(p, case)
-    s = (case.r ** p["phi"] * w / share) ** (1 / p["alpha"])
-    t = (case.r ** p["psi"] * (1 - w) / (1 - share)) ** (1 / p["beta"])
-    return s, t
-
-
-def _unbalanced(law: CapacityLaw, case: _Case) -> FrontierPoint:
-    v = law.values
-    s = case.r ** (v["phi"] / v["alpha"])
-    tokens = case.share_loss * case.r ** (v["psi"] / v["beta"])
-    return FrontierPoint(s, tokens, s * tokens)
-
-
-def _frontier(law: CapacityLaw, case: _Case) -> tuple[FrontierPoint, ...]:
-    """The iso-loss curve, evenly spaced in log N, up to a multiple of the least compute."""
-    p = {name: np.array([value]) for name, value in law.values.items()}
-    logit = np.linspace(-12, 12, 2401)
-    s, t = _on_curve(p, case, 1 / (1 + np.exp(-logit)))
-    near = s[s * t <= FRONTIER_REACH * np.prod(_optimum(p, case))]
-    s = np.geomspace(near.min(), near.max(), FRONTIER_POINTS)
-    share = case.r ** p["phi"] * _capacity_share(p, case) * s ** -p["alpha"]
-    s, t = _on_curve(p, case, share)
-    return tuple(
-        FrontierPoint(float(a), float(case.share_loss * b), float(case.share_loss * a * b))
-        for a, b in zip(s, t, strict=True)
-    )
-
-
 def _warnings(
     law: CapacityLaw,
-    case: _Case,
+    case: Case,
     basis: str,
     mixture: Mapping[str, float] | None,
     new_n_params: Estimate | None,

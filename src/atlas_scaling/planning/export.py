@@ -135,7 +135,7 @@ def read_plan(path: Path) -> PlannedMixture:
             value=str(path),
             remedy=f"make one: atlas plan allocate … --json > {path.name}",
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError("this is no plan", value=str(error), where=str(path)) from None
     if not isinstance(document, dict) or not isinstance(document.get("mixture"), dict):
         raise InputError(
@@ -143,12 +143,29 @@ def read_plan(path: Path) -> PlannedMixture:
             where=str(path),
             remedy="a plan is what atlas plan allocate --json prints",
         )
+    epochs = document.get("epochs")
     return PlannedMixture(
-        shares=document["mixture"],
-        tokens=document.get("tokens"),
-        epochs=document.get("epochs"),
-        n_params=document.get("n_params"),
+        shares=_numbers(document["mixture"], "mixture", path),
+        tokens=_count(document, "tokens", path),
+        epochs=_numbers(epochs, "epochs", path) if isinstance(epochs, dict) else None,
+        n_params=_count(document, "n_params", path),
     )
+
+
+def _numbers(values: dict[str, Any], name: str, path: Path) -> dict[str, float]:
+    for code, value in values.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InputError("this is not a number", value=value, where=f"{path}, {name}, {code}")
+    return values
+
+
+def _count(document: dict[str, Any], name: str, path: Path) -> float | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    _numbers({name: value}, "plan", path)
+    check_above_zero(**{name: value})
+    return float(value)
 
 
 def _pattern(paths: str | None, to: ExportFormat, n_languages: int) -> str:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.result import identified
 from atlas_scaling.languages import Language, language, normalise
 from atlas_scaling.published.regime_laws import Regime, RegimeLaw, regime_laws
 from atlas_scaling.transfer.lookup import relatives_of
@@ -56,6 +57,7 @@ class LanguageLaw:
         basis: where the coefficients come from, in words.
         unit: of the loss.
         n_params: range of model sizes it rests on, or None.
+        unsure: parameters that the runs of a fit do not identify, with its verdicts.
         warnings: what a reader must know of it.
     """
 
@@ -73,6 +75,7 @@ class LanguageLaw:
     basis: str = "given"
     unit: str = "nats_per_token"
     n_params: tuple[float, float] | None = None
+    unsure: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -144,6 +147,7 @@ def law_of_fit(fit: Fit) -> LanguageLaw:
         basis=f"{fit.law.name} fitted to {fit.n_rows} rows of {fit.n_runs} runs",
         unit=fit.observations.unit.value,
         n_params=None if sizes is None else (float(np.min(sizes)), float(np.max(sizes))),
+        unsure={name: v for name, v in fit.verdicts.items() if not identified(v)},
         warnings=(*fit.warnings, *borrowed),
     )
 
@@ -288,7 +292,7 @@ def _repetition(fit: Fit) -> tuple[float, tuple[str, ...]]:
     name = "lam" if "lam" in fit.values else "lam[target]"
     if name not in fit.values:
         return PUBLISHED_LAMBDA, (f"the law has no repetition: {PUBLISHED_LAMBDA_SOURCE} is taken",)
-    if fit.verdicts[name].startswith(("not identified", "not seen")):
+    if not identified(fit.verdicts[name]):
         return PUBLISHED_LAMBDA, (
             f"{name} of {fit.target} is {fit.verdicts[name]}: {PUBLISHED_LAMBDA_SOURCE} is taken",
         )

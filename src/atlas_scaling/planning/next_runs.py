@@ -208,7 +208,7 @@ def next_runs(
         level=fit.level,
         source=f"fit of the {fit.law.name} law to {fit.n_rows} rows of {fit.n_runs} runs",
         law=fit.law.formula,
-        warnings=tuple(_warnings(fit, paid, best, rest, total)),
+        warnings=(*decision.warnings, *_warnings(fit, paid, best, rest, total)),
     )
 
 

@@ -151,6 +151,7 @@ def start(
     """
     code = normalise(target)
     check_question(n_params=n_params, tokens=tokens, share=share, level=level)
+    check_above_zero(unique_tokens=unique_tokens)
     own = _in_figure_6(code)
     readings = _readings(own, n_params)
     seen = tokens * share

@@ -8,15 +8,23 @@ language, counted from the run's own start: a continued run's record counts afte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from atlas_scaling.answers import DEFAULT_LEVEL
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.languages import normalise
-from atlas_scaling.planning.start import BaseCheckpoint, StartAdvice, start
+from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.start import (
+    EPOCHS_WORTH_A_WARNING,
+    BaseCheckpoint,
+    StartAdvice,
+    check_question,
+    start,
+)
 from atlas_scaling.planning.start_own import (
     OWN_BASE,
     fit_crossovers,
@@ -25,6 +33,7 @@ from atlas_scaling.planning.start_own import (
 )
 from atlas_scaling.runs.record import LrState
 from atlas_scaling.transfer.curves import MIN_POINTS, LossPoints
+from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,6 +83,7 @@ def advise_start(
             value=str(scratch or continued),
             where="scratch, continued",
         )
+    _check_one_evidence(scratch, crossovers, base_language_tokens)
     curves = None
     if scratch is not None and continued is not None:
         curves = read_start_curves(scratch, continued, target)
@@ -82,8 +92,9 @@ def advise_start(
         raise InputError(
             "for how many parameters?", where="n_params", remedy="give --params, such as 2B"
         )
+    check_question(n_params=n_params, tokens=tokens, share=share, level=DEFAULT_LEVEL)
     if curves is not None:
-        return start_from_curves(
+        answer = start_from_curves(
             target,
             scratch=curves.scratch,
             continued=curves.continued,
@@ -91,9 +102,11 @@ def advise_start(
             tokens=tokens * share,
             base=curves.base,
         )
+        return _with_epochs(answer, unique_tokens)
     if crossovers:
         law = fit_crossovers(crossovers)
-        return start_from_sizes(target, law, n_params=n_params, tokens=tokens * share)
+        answer = start_from_sizes(target, law, n_params=n_params, tokens=tokens * share)
+        return _with_epochs(answer, unique_tokens)
     return start(
         target,
         n_params=n_params,
@@ -102,6 +115,40 @@ def advise_start(
         unique_tokens=unique_tokens,
         base_language_tokens=base_language_tokens,
     )
+
+
+def _check_one_evidence(
+    scratch: Path | None,
+    crossovers: Mapping[float, float] | None,
+    base_language_tokens: float | None,
+) -> None:
+    """Refuse evidence that would be passed over without a word."""
+    if scratch is not None and crossovers:
+        raise InputError(
+            "two curves and crossovers of several sizes are two answers",
+            value=dict(crossovers),
+            where="crossovers",
+            remedy="give one of them",
+        )
+    if base_language_tokens is not None and (scratch is not None or crossovers):
+        raise InputError(
+            "what the checkpoint saw moves the published crossover; yours is of your checkpoint",
+            value=base_language_tokens,
+            where="base_language_tokens",
+            remedy="leave it out",
+        )
+
+
+def _with_epochs(answer: StartAdvice, unique_tokens: float | None) -> StartAdvice:
+    """The same, and how often the target's text would be read if that is often."""
+    check_above_zero(unique_tokens=unique_tokens)
+    if unique_tokens is None or answer.tokens <= EPOCHS_WORTH_A_WARNING * unique_tokens:
+        return answer
+    said = (
+        f"{answer.tokens / unique_tokens:.0f} epochs over the {format_count(unique_tokens)} "
+        "distinct tokens that you have: a crossover measured on fewer does not tell this one"
+    )
+    return replace(answer, warnings=(*answer.warnings, said))
 
 
 def read_start_curves(scratch: Path, continued: Path, target: str) -> StartCurves:
@@ -122,6 +169,10 @@ def read_start_curves(scratch: Path, continued: Path, target: str) -> StartCurve
         return StartCurves(_from_csv(scratch), _from_csv(continued), None, OWN_BASE)
     frames = [_rows(path, code) for path in (scratch, continued)]
     n_params = _common(frames, "n_params", "model size")
+    if n_params is None:
+        raise InputError(
+            "the runs do not say their model size", value=str(scratch), where="scratch, continued"
+        )
     _common(frames, "tokenizer", "tokenizer")
     state = _common_state(frames)
     curves = [
@@ -151,8 +202,10 @@ def _rows(path: Path, code: str) -> pl.DataFrame:
     return rows
 
 
-def _common(frames: list[pl.DataFrame], column: str, what: str) -> float:
-    values = sorted({value for frame in frames for value in frame[column].unique().to_list()})
+def _common(frames: list[pl.DataFrame], column: str, what: str) -> float | None:
+    """The one value of a column; None where nothing says it."""
+    known = {value for frame in frames for value in frame[column].drop_nulls().to_list()}
+    values = sorted(known)
     if len(values) > 1:
         raise InputError(
             f"the runs differ in {what}, so their losses do not compare",
@@ -160,7 +213,7 @@ def _common(frames: list[pl.DataFrame], column: str, what: str) -> float:
             where="scratch, continued",
             remedy=f"compare runs of one {what}",
         )
-    return values[0]  # type: ignore[no-any-return]
+    return values[0] if values else None
 
 
 def _common_state(frames: list[pl.DataFrame]) -> LrState:

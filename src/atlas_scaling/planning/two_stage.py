@@ -3,9 +3,9 @@
 The ATLAS law knows how many tokens of each language were seen, not in which order. The worth of
 order is a number of the two-stage law (``laws.TwoStage``), and only runs whose mixture changes tell
 it. From a fit that identifies it, N, the length of the first stage and both mixtures are chosen for
-the least loss of the target; what no run has tried is not proposed: the first stage is no longer,
-and the target's share in the stages no more extreme, than in the runs of the fit. Without such a
-fit the answer is the runs that are missing.
+the least loss of the target, within floors, caps and epochs; what no run has tried is not proposed:
+the first stage is no longer, and the target's share in the stages no more extreme, than in the runs
+of the fit. Without such a fit the answer is the runs that are missing.
 """
 
 from __future__ import annotations
@@ -13,31 +13,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atlas_scaling.answers import Answer, Estimate
 from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.result import identified
 from atlas_scaling.languages import normalise
-from atlas_scaling.laws.repetition import saturated
+from atlas_scaling.planning.allocation_setup import share_bounds
 from atlas_scaling.planning.checks import check_above_zero
-from atlas_scaling.planning.two_stage_runs import Ranges, StagedRun, missing_runs, ranges_of
+from atlas_scaling.planning.two_stage_runs import StagedRun, missing_runs, ranges_of
+from atlas_scaling.planning.two_stage_search import SMALLER, FloatArray, Search, Shares
+from atlas_scaling.planning.unique_tokens import UniqueTokens, unique_tokens
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
 
-FloatArray = NDArray[np.float64]
-
 LAW_NAME: Final = "atlas_two_stage"
-STARTS: Final = (0.2, 0.5, 0.8)
-NEGLIGIBLE: Final = 1e-4
 WORTH_A_STAGE: Final = 1e-5
 """Less than this many nats is no reason for a second stage."""
 
-_LARGE: Final = 1e3
+AT_BOUND: Final = 0.01
+"""Log N this near to a bound of the search, or a share this near to one of the runs, is at it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class TwoStagePlan(Answer):
         missing: runs that would tell, where there is no schedule.
         reason: why there is none, empty otherwise.
         flops: of the run planned, or of the missing runs.
+        unique_tokens: counts used, and where they are from; empty where there is no schedule.
         level: of intervals.
         source, law: what it rests on.
         warnings: what limits it.
@@ -86,6 +86,7 @@ class TwoStagePlan(Answer):
     missing: tuple[StagedRun, ...]
     reason: str
     flops: float
+    unique_tokens: Mapping[str, UniqueTokens]
     level: float
     source: str
     law: str
@@ -100,6 +101,9 @@ def two_stages(
     sources: Sequence[str] = (),
     n_params: float | None = None,
     unique: Mapping[str, float] | None = None,
+    floors: Mapping[str, float] | None = None,
+    caps: Mapping[str, float] | None = None,
+    max_epochs: float | None = None,
 ) -> TwoStagePlan:
     """The best schedule of two stages for one target, or the runs that would tell.
 
@@ -109,28 +113,58 @@ def two_stages(
         target: where there is no fit.
         sources: where there is no fit: other languages that may be trained on.
         n_params: model size, if it is fixed.
-        unique: distinct tokens by language; one left out never repeats.
+        unique: distinct tokens by language; see ``unique_tokens`` for what else is known.
+        floors: least share of all tokens of the run, both stages together, by language.
+        caps: largest share, likewise.
+        max_epochs: most passes over a language's distinct tokens, both stages together.
 
     Raises:
-        InputError: neither fit nor target, a fit without a target, or numbers out of range.
+        InputError: neither fit nor target, a fit without a target, numbers out of range, or limits
+            that no schedule meets.
     """
-    check_above_zero(flops=flops, n_params=n_params)
+    check_above_zero(flops=flops, n_params=n_params, max_epochs=max_epochs)
+    languages = _languages(fit, target, sources)
+    low, high = share_bounds(floors, caps, languages)
+    counts, said = unique_tokens(languages, unique)
+    if fit is None:
+        reason = "the published study has no run whose mixture changes: this takes runs of yours"
+        return _untold(languages, None, reason, flops)
+    why = _why_untold(fit)
+    if why:
+        return _untold(languages, fit, why, flops)
+    U = np.array([counts[code].tokens for code in languages])
+    search = Search(
+        fit=fit,
+        languages=languages,
+        flops=flops,
+        n_params=n_params,
+        unique=U,
+        low=low,
+        high=high,
+        max_tokens=U * (math.inf if max_epochs is None else max_epochs),
+        ranges=ranges_of(fit),
+    )
+    return _answer(search, counts, said)
+
+
+def _languages(fit: Fit | None, target: str | None, sources: Sequence[str]) -> tuple[str, ...]:
+    """The target first: of the fit, or as named."""
     if fit is None:
         if target is None:
             raise InputError("for which language?", where="target", remedy="give --target or --fit")
-        languages = tuple(dict.fromkeys(map(normalise, (target, *sources))))
-        reason = "the published study has no run whose mixture changes: this takes runs of yours"
-        return _untold(languages, None, reason, flops)
+        return tuple(dict.fromkeys(map(normalise, (target, *sources))))
     if fit.target is None:
         raise InputError("this fit does not say which language's loss it is of", where="fit")
     if target is not None and normalise(target) != fit.target:
         raise InputError("this fit is of another language", value=fit.target, where="target")
-    languages = (fit.target, *(c for c in fit.observations.facts.languages if c != fit.target))
-    why = _why_untold(fit)
-    if why:
-        return _untold(languages, fit, why, flops)
-    counts = {normalise(code): float(n) for code, n in (unique or {}).items()}
-    return _Question.of(fit, languages, flops, n_params, counts).answer()
+    if sources:
+        raise InputError(
+            "a fit says itself which languages it knows",
+            value=list(sources),
+            where="sources",
+            remedy="leave them out, or bound a language's share: --cap es=0",
+        )
+    return (fit.target, *(c for c in fit.observations.facts.languages if c != fit.target))
 
 
 def _why_untold(fit: Fit) -> str:
@@ -142,9 +176,7 @@ def _why_untold(fit: Fit) -> str:
         )
     names = [name for name in ("early", "early_other") if name in fit.values]
     unsure = [
-        f"{name} is {fit.verdicts[name]}"
-        for name in names
-        if fit.verdicts[name].startswith(("not identified", "not seen"))
+        f"{name} is {fit.verdicts[name]}" for name in names if not identified(fit.verdicts[name])
     ]
     if not ranges_of(fit).longest:
         return "no run of this fit has a stage before its last"
@@ -162,6 +194,7 @@ def _untold(languages: tuple[str, ...], fit: Fit | None, reason: str, flops: flo
         missing=runs,
         reason=reason,
         flops=math.fsum(run.flops for run in runs),
+        unique_tokens={},
         level=0.9 if fit is None else fit.level,
         source="no fit"
         if fit is None
@@ -170,202 +203,123 @@ def _untold(languages: tuple[str, ...], fit: Fit | None, reason: str, flops: flo
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Question:
-    """One target, n languages of which it is the first; values and draws of its law."""
+def _answer(
+    search: Search, counts: Mapping[str, UniqueTokens], said: Sequence[str]
+) -> TwoStagePlan:
+    """Both schedules, each at its own best size, and how they compare in every draw."""
+    fit = search.fit
+    point = np.array([list(fit.values.values())])
+    one = search.best(stages=1)
+    two = search.best(stages=2)
+    saved = float(search.losses(point, one)[0] - search.losses(point, two)[0])
+    pays = saved > WORTH_A_STAGE
+    two, saved = (two, saved) if pays else (one, 0.0)
+    drawn = None
+    if fit.draws is not None and pays:
+        with np.errstate(invalid="ignore"):
+            drawn = search.losses(fit.draws, one) - search.losses(fit.draws, two)
+    return TwoStagePlan(
+        target=search.languages[0],
+        schedule=_schedule(search, point, two),
+        one_stage=_schedule(search, point, one),
+        gain=Estimate(saved, _interval(drawn, fit.level)),
+        probability_better=None if drawn is None else float(np.mean(drawn > 0)),
+        missing=(),
+        reason="",
+        flops=search.flops,
+        unique_tokens=counts,
+        level=fit.level,
+        source=f"fit of the {fit.law.name} law to {fit.n_rows} rows of {fit.n_runs} runs",
+        law=fit.law.formula,
+        warnings=(*fit.warnings, *_warnings(search, two), *said),
+    )
 
-    fit: Fit
-    languages: tuple[str, ...]
-    flops: float
-    n_params: float | None
-    unique: FloatArray
-    ranges: Ranges
 
-    @classmethod
-    def of(
-        cls,
-        fit: Fit,
-        languages: tuple[str, ...],
-        flops: float,
-        n_params: float | None,
-        unique: Mapping[str, float],
-    ) -> _Question:
-        counts = np.array([unique.get(code, math.inf) for code in languages])
-        return cls(fit, languages, flops, n_params, counts, ranges_of(fit))
+def _schedule(search: Search, point: FloatArray, at: Shares) -> Schedule:
+    draws = search.fit.draws
+    drawn = None if draws is None else search.losses(draws, at)
+    N = float(round(math.exp(at.v)))
+    return Schedule(
+        n_params=N,
+        tokens=search.flops / training_flops(N, 1.0),
+        stages=tuple(
+            PlannedStage(float(part.sum()), _named(search.languages, part / part.sum()))
+            for part in (at.early, at.late)
+            if part.sum() > 0
+        ),
+        loss=Estimate(float(search.losses(point, at)[0]), _interval(drawn, search.fit.level)),
+    )
 
-    def losses(
-        self, values: FloatArray, v: float, early: FloatArray, late: FloatArray
-    ) -> FloatArray:
-        """Loss at shares of all tokens seen early and late (n,), for parameter rows (R, p)."""
-        p = {name: values[:, i] for i, name in enumerate(self.fit.values)}
-        tokens = self.flops / 6 * math.exp(-v)
-        seen = early + late
-        worth = saturated(tokens * seen[None], self.unique[None], p["lam"][:, None])
-        before = np.divide(early, seen, out=np.zeros_like(seen), where=seen > 0)
-        omega = [p["early"], *[p.get("early_other", p["early"])] * (len(self.languages) - 1)]
-        tau = [np.ones(len(values)), *(self._tau(p, code) for code in self.languages[1:])]
-        each = np.stack(tau, axis=1) * worth * (1 - (1 - np.stack(omega, axis=1)) * before)
-        q = each.sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            data = np.where(q > 0, p["B"] * np.maximum(q, 1e-300) ** -p["beta"], np.inf)
-        return np.asarray(p["E"] + p["A"] * math.exp(v) ** -p["alpha"] + data)
 
-    @staticmethod
-    def _tau(p: Mapping[str, FloatArray], code: str) -> FloatArray:
-        own = p.get(f"tau[{code}]")
-        return own if own is not None else p.get("tau_other", np.zeros_like(p["E"]))
+def _interval(drawn: FloatArray | None, level: float) -> tuple[float, float] | None:
+    """Percentiles; None without draws, or where some draws have no finite loss."""
+    if drawn is None or not np.isfinite(drawn).all():
+        return None
+    tail = 50 * (1 - level)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    return float(low), float(high)
 
-    def answer(self) -> TwoStagePlan:
-        """Both schedules, each at its own best size, and how they compare in every draw."""
-        two, one = self._best(stages=2), self._best(stages=1)
-        point = np.array([list(self.fit.values.values())])
-        saved = float(self.losses(point, *one)[0] - self.losses(point, *two)[0])
-        pays = saved > WORTH_A_STAGE
-        two, saved = (two, saved) if pays else (one, 0.0)
-        drawn = None
-        if self.fit.draws is not None and pays:
-            with np.errstate(invalid="ignore"):
-                drawn = self.losses(self.fit.draws, *one) - self.losses(self.fit.draws, *two)
-        tail = 50 * (1 - self.fit.level)
-        interval = None
-        if drawn is not None and np.isfinite(drawn).all():
-            low, high = np.percentile(drawn, [tail, 100 - tail])
-            interval = (float(low), float(high))
-        return TwoStagePlan(
-            target=self.languages[0],
-            schedule=self._schedule(point, two),
-            one_stage=self._schedule(point, one),
-            gain=Estimate(saved, interval),
-            probability_better=None if drawn is None else float(np.mean(drawn > 0)),
-            missing=(),
-            reason="",
-            flops=self.flops,
-            level=self.fit.level,
-            source=f"fit of the {self.fit.law.name} law to {self.fit.n_rows} rows of "
-            f"{self.fit.n_runs} runs",
-            law=self.fit.law.formula,
-            warnings=tuple(self._warnings(two)),
-        )
 
-    def _best(self, *, stages: int) -> tuple[float, FloatArray, FloatArray]:
-        """``log N``, early and late shares of all tokens, of the best of several starts."""
-        from scipy.optimize import minimize
+def _named(languages: Sequence[str], shares: FloatArray) -> dict[str, float]:
+    pairs = zip(languages, shares.tolist(), strict=True)
+    return {code: w for code, w in sorted(pairs, key=lambda pair: -pair[1]) if w > 0}
 
-        n = len(self.languages)
-        point = np.array([list(self.fit.values.values())])
-        low, high = self._v_bounds()
 
-        def split(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            w = np.maximum(x[1:], 0.0)
-            return float(x[0]), w[:n] * (stages == 2), w[n:]
-
-        def value(x: FloatArray) -> float:
-            return min(float(self.losses(point, *split(x))[0]), _LARGE)
-
-        limits: list[Any] = [
-            {"type": "eq", "fun": lambda x: x[1:].sum() - 1},
-            *self._limits(n, stages),
-        ]
-        bounds = [(low, high), *[(0, 1 if stages == 2 else 0)] * n, *[(0, 1)] * n]
-        found = []
-        for place in STARTS:
-            first = min(self.ranges.longest, place) if stages == 2 else 0.0
-            w = np.full(n, 1 / n)
-            late = np.array([0.5 + 0.5 / n, *np.full(n - 1, 0.5 / n)])
-            late /= late.sum()
-            x = np.concatenate([[low + place * (high - low)], first * w, (1 - first) * late])
-            end = minimize(
-                value,
-                x,
-                method="SLSQP",
-                bounds=bounds,
-                constraints=limits,
-                options={"maxiter": 500, "ftol": 1e-12},
-            )
-            x = np.asarray(end.x)
-            x[1:] = np.where(x[1:] > NEGLIGIBLE, x[1:], 0.0)
-            x[1:] /= x[1:].sum()
-            found.append((value(x), x))
-        best = min(found, key=lambda pair: pair[0])
-        if best[0] >= _LARGE:
-            raise InputError(
-                "the transfer weights of this fit cancel the target in every mixture",
-                value={k: v for k, v in self.fit.values.items() if k.startswith("tau")},
-                where="fit",
-                remedy="more runs on the target's own text",
-            )
-        return split(best[1])
-
-    def _limits(self, n: int, stages: int) -> list[Any]:
-        """What the runs have tried, as SLSQP takes it: each is at or above 0."""
-        if stages == 1:
-            return []
-        r = self.ranges
-        lowest, highest = np.array([[r.early[0], r.late[0]], [r.early[1], r.late[1]]])
-
-        def sums(x: FloatArray) -> FloatArray:
-            return np.array([x[1 : n + 1].sum(), x[n + 1 :].sum()])
-
-        return [
-            {"type": "ineq", "fun": lambda x: r.longest - sums(x)[0]},
-            {"type": "ineq", "fun": lambda x: x[[1, n + 1]] - lowest * sums(x)},
-            {"type": "ineq", "fun": lambda x: highest * sums(x) - x[[1, n + 1]]},
-        ]
-
-    def _v_bounds(self) -> tuple[float, float]:
-        if self.n_params is not None:
-            v = math.log(self.n_params)
-            return v, v
-        sizes = self.fit.observations.x["n_params"]
-        low = math.log(float(np.min(sizes)) / 10)
-        return low, max(low + 1e-6, math.log(self.flops / 6 / 1e6))
-
-    def _schedule(self, point: FloatArray, found: tuple[float, FloatArray, FloatArray]) -> Schedule:
-        v, early, late = found
-        parts = [part for part in (early, late) if part.sum() > 0]
-        value = float(self.losses(point, *found)[0])
-        interval = None
-        if self.fit.draws is not None:
-            tail = 50 * (1 - self.fit.level)
-            drawn = self.losses(self.fit.draws, *found)
-            if np.isfinite(drawn).all():
-                low, high = np.percentile(drawn, [tail, 100 - tail])
-                interval = (float(low), float(high))
-        N = float(round(math.exp(v)))
-        return Schedule(
-            n_params=N,
-            tokens=self.flops / training_flops(N, 1.0),
-            stages=tuple(
-                PlannedStage(float(part.sum()), self._named(part / part.sum())) for part in parts
-            ),
-            loss=Estimate(value, interval),
-        )
-
-    def _named(self, shares: FloatArray) -> dict[str, float]:
-        pairs = zip(self.languages, shares.tolist(), strict=True)
-        return {code: w for code, w in sorted(pairs, key=lambda pair: -pair[1]) if w > 0}
-
-    def _warnings(self, two: tuple[float, FloatArray, FloatArray]) -> list[str]:
-        said = list(self.fit.warnings)
-        v, early, late = two
-        r = self.ranges
-        if not early.sum():
-            return [
-                *said,
-                "no second stage that the runs have tried is better than one mixture throughout",
-            ]
-        if early.sum() > 0.99 * r.longest:
+def _warnings(search: Search, at: Shares) -> list[str]:
+    said = _bound_warnings(search, at)
+    sizes = search.fit.observations.x["n_params"]
+    if not np.min(sizes) <= math.exp(at.v) <= np.max(sizes):
+        said.append("extrapolated: a model size outside those of the fit")
+    draws = search.fit.draws
+    if draws is not None:
+        without = int(np.sum(~np.isfinite(search.losses(draws, at))))
+        if without:
             said.append(
-                f"the first stage is as long as the longest that was run, {r.longest:.0%} of the "
-                "tokens: a longer one may be better"
+                f"in {without} of {len(draws)} draws the target's effective data is below zero: no "
+                "interval can be given; the plan leans on transfer that the data cannot vouch for"
             )
-        if late.sum() > 0 and late[0] / late.sum() > 0.99 * r.late[1] and r.late[1] < 0.999:
-            said.append(
-                "the target's share in the second stage is the highest that was run, "
-                f"{r.late[1]:.0%}"
-            )
-        sizes = self.fit.observations.x["n_params"]
-        if not np.min(sizes) <= math.exp(v) <= np.max(sizes):
-            said.append("extrapolated: a model size outside those of the fit")
+    if at.early.sum():
         said.append("the loss is of the target alone: the second stage costs the other languages")
+    else:
+        said.append(
+            "no second stage that the runs have tried is better than one mixture throughout"
+        )
+    return said
+
+
+def _bound_warnings(search: Search, at: Shares) -> list[str]:
+    """Where the schedule stands at the end of what was searched or tried."""
+    said = []
+    low, high = search.v_bounds
+    if low < high:
+        if at.v - low < AT_BOUND:
+            said.append(
+                f"the model is as small as was looked at, {SMALLER:.0f} times below the smallest "
+                "fitted: a smaller one may be better"
+            )
+        if high - at.v < AT_BOUND:
+            said.append("the run is as short as was looked at: a larger model may be better")
+    if not at.early.sum():
         return said
+    r = search.ranges
+    if at.early.sum() > (1 - AT_BOUND) * r.longest:
+        said.append(
+            f"the first stage is as long as the longest that was run, {r.longest:.0%} of the "
+            "tokens: a longer one may be better"
+        )
+    for stage, shares, (least, largest) in (
+        ("first", at.early, r.early),
+        ("second", at.late, r.late),
+    ):
+        own = float(shares[0] / shares.sum())
+        if own > largest - AT_BOUND and largest < 1 - AT_BOUND:
+            said.append(
+                f"the target's share in the {stage} stage is the highest that was run, "
+                f"{largest:.0%}: more may be better"
+            )
+        elif own < least + AT_BOUND and least > AT_BOUND:
+            said.append(
+                f"the target's share in the {stage} stage is the lowest that was run, "
+                f"{least:.0%}: less may be better"
+            )
+    return said

@@ -16,8 +16,7 @@ from typing import Final
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
-from atlas_scaling.languages import normalise
-from atlas_scaling.planning.checks import check_above_zero
+from atlas_scaling.planning.checks import by_our_codes, check_above_zero
 from atlas_scaling.published.mixtures import UNIMAX_SOURCE, unimax_percent
 from atlas_scaling.published.regime_laws import SOURCE, regime_laws
 from atlas_scaling.units import format_count
@@ -56,7 +55,6 @@ def unique_tokens(
     Raises:
         InputError: a count is not above zero, or a code is unknown.
     """
-    own = {}
     for code, tokens in (given or {}).items():
         if tokens == 0:
             raise InputError(
@@ -67,7 +65,7 @@ def unique_tokens(
                 "a source: leave it out",
             )
         check_above_zero(**{f"unique tokens of {code}": tokens})
-        own[normalise(code)] = float(tokens)
+    own = by_our_codes(given, where="unique tokens")
     printed = {law.language: law.unique_tokens for law in regime_laws()}
     found: dict[str, UniqueTokens] = {}
     estimated, unlimited = [], []
@@ -84,6 +82,9 @@ def unique_tokens(
             found[code] = UniqueTokens(math.inf, "not known")
             unlimited.append(code)
     said = []
+    unused = [code for code in own if code not in found]
+    if unused:
+        said.append(f"distinct tokens given, but neither target nor source: {', '.join(unused)}")
     if estimated:
         said.append(
             f"distinct tokens estimated from the Unimax rates: {', '.join(estimated)}; give yours"

@@ -7,7 +7,7 @@ Of a pair that was run at several shares the one nearest to half and half is sco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -153,6 +153,7 @@ def matrices_from_runs(
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
     name: str = "runs",
+    tell: Callable[[float], None] = lambda _: None,
 ) -> MatrixAnswer:
     """Measure every pair that the runs allow.
 
@@ -168,6 +169,7 @@ def matrices_from_runs(
         level: of the intervals.
         seed: of the draws behind them.
         name: what the answer calls the runs.
+        tell: is told the share of the pairs that is done.
 
     Raises:
         InputError: no pair can be measured; says why for each.
@@ -177,7 +179,9 @@ def matrices_from_runs(
     unit = Unit() if unit is None else unit
     check_deviations(noise, seed_sd)
     by_size: dict[float | None, list[Comparison]] = {}
-    for one in _pairs(frame, unit, problems, warnings):
+    pairs = list(_pairs(frame, unit, problems, warnings))
+    for number, one in enumerate(pairs):
+        tell(number / len(pairs))
         try:
             comparison = compare_runs(
                 one.mono,

@@ -7,7 +7,7 @@ a fit should look for tau and roughly how far, not what it is. The paper starts 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,9 @@ LEAST_DEVIATION: Final = 0.05
 
 UNKNOWN_DEVIATION: Final = 0.3
 """Of a score without interval: what the ATLAS law calls not identified (``laws.atlas``)."""
+
+SCORING: Final = 0.5
+"""Share of the time that scoring the pairs takes, for the bar; fits take the rest."""
 
 COMPARISON: Final = "ATLAS fit (eqs. 1-3) against tau = BTS/(2 - BTS), capacity ignored"
 
@@ -159,6 +162,7 @@ def weights_from_runs(
     level: float = DEFAULT_LEVEL,
     seed: int = 0,
     name: str = "runs",
+    tell: Callable[[float], None] = lambda _: None,
 ) -> WeightsAnswer:
     """Both on the same runs: scores of the largest model's pairs, and an ATLAS fit of all sizes.
 
@@ -172,6 +176,7 @@ def weights_from_runs(
         level: of all intervals.
         seed: of the draws.
         name: what the answer calls the runs.
+        tell: is told the share that is done.
 
     Raises:
         InputError: no pair with the target can be scored, the runs cannot be fitted, or every score
@@ -182,7 +187,9 @@ def weights_from_runs(
     from atlas_scaling.laws.atlas import ATLAS
 
     if scores is None:
-        measured = matrices_from_runs(frame, at=at, level=level, seed=seed, name=name)
+        measured = matrices_from_runs(
+            frame, at=at, level=level, seed=seed, name=name, tell=lambda x: tell(x * SCORING)
+        )
         scores = measured.of_size().matrix(name)
     code = require_language(target, scores.targets, what="target")
     sources = tuple(
@@ -205,9 +212,11 @@ def weights_from_runs(
             where="--prior",
             remedy="take the scores at a smaller d (--at), or train the pairs longer",
         )
+    tell(SCORING)
     answer = compare_weights(fit(frame, law, **options), scores)
     if not prior:
         return answer
+    tell((1 + SCORING) / 2)
     return _with_prior(answer, fit(frame, law, priors=priors, **options), priors)
 
 
