@@ -123,7 +123,7 @@ class _Pages(StaticFiles):
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
-    app.state.session.jobs.close()
+    app.state.session.close()
 
 
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:

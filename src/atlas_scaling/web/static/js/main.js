@@ -9,6 +9,7 @@ const VIEWS = {
   plan: ["Plan", () => import("./views/plan.js")],
   expand: ["Expand", () => import("./views/expand.js")],
   start: ["Start", () => import("./views/start.js")],
+  stages: ["Stages", () => import("./views/stages.js")],
   transfer: ["Transfer", () => import("./views/transfer.js")],
   runs: ["Runs", () => import("./views/runs.js")],
   fit: ["Fit", () => import("./views/fit.js")],
