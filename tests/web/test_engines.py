@@ -68,6 +68,7 @@ def test_queued_and_lost_runs_are_told_apart_and_a_scheduler_that_is_away_is_sai
     assert [run.job for run in page.runs] == [None, None, "4_0", "4_0", None]
     assert page.runs[2].reason == "Priority"
     assert page.studies[0].engine == "slurm"
+    assert page.studies[0].resume == f"atlas study resume {study.path}"
     assert page.studies[0].states["queued"] == 2
     assert page.version > first.version
     squeue(study, "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")

@@ -97,7 +97,13 @@ def about(here: Here) -> dict[str, Any]:
         n_fits=len(here.files.fits()),
         has_runs=bool(here.files.run_folders),
         max_upload_bytes=here.max_upload_bytes,
-        notes=here.notes,
+        notes=(
+            *here.notes,
+            *(
+                f"{path} is no longer there: what it held is missing here"
+                for path in here.files.gone()
+            ),
+        ),
     ).to_dict()
 
 

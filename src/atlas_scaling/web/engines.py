@@ -6,6 +6,7 @@ connects, SLURM's programs take seconds), while somebody looks, and never more o
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class StudyLine(Answer):
 
     Attributes:
         study: its name.
-        path: its folder.
+        resume: the command that goes on with what is lost, failed or stopped.
         engine: ``local``, ``slurm`` or ``ray``; None before the first answer.
         states: runs in each state, queued and lost ones told apart; empty before the first answer.
         asked_seconds_ago: since that answer; None before the first.
@@ -35,7 +36,7 @@ class StudyLine(Answer):
     """
 
     study: str
-    path: str
+    resume: str
     engine: str | None
     states: dict[str, int]
     asked_seconds_ago: float | None
@@ -82,7 +83,7 @@ class EngineWatch:
         return tuple(
             StudyLine(
                 study=said.get(str(folder), {}).get("study", folder.name),
-                path=str(folder),
+                resume=shlex.join(["atlas", "study", "resume", str(folder)]),
                 engine=said.get(str(folder), {}).get("engine"),
                 states=said.get(str(folder), {}).get("states", {}),
                 asked_seconds_ago=ago,

@@ -192,7 +192,14 @@ class LiveRuns:
         with self._lock:
             self._look()
             lines = list(self._lines.values())
-            notes = tuple(said for d in self._known.values() for said in d.problems.values())
+            notes = (
+                *(
+                    f"{folder} is no longer there"
+                    for folder in self._folders
+                    if not folder.is_dir()
+                ),
+                *(said for d in self._known.values() for said in d.problems.values()),
+            )
             version = self._version
         wanted = text.casefold()
         left = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -218,7 +218,7 @@ def schedule(question: requests.ScheduleQuestion, here: Here) -> Snippets:
     return files.snippets(["plan", "schedule", *command], lines)
 
 
-KINDS: Final = {
+KINDS: Final[Mapping[str, Callable[..., Snippets]]] = {
     "allocate": allocate,
     "expand": expand,
     "start": start,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +29,9 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(1, 2, "matching the columns")
     guess, problem = ColumnMap(), None
     try:
-        guess = guess_map(path)
-        guess = import_runs(path).columns
+        with _called_upload(path):
+            guess = guess_map(path)
+            guess = import_runs(path).columns
     except InputError as error:
         problem = error.to_dict()
     return {
@@ -54,7 +56,8 @@ def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(0, 2, "reading the table")
     path = Path(task["path"])
     _head(path)
-    imported = import_runs(path, columns=ColumnMap.model_validate(task["map"]))
+    with _called_upload(path):
+        imported = import_runs(path, columns=ColumnMap.model_validate(task["map"]))
     tell(1, 2, "writing the run table")
     write_table(imported.frame, Path(task["output"]))
     targets = [t for t in targets_of(imported.frame) if t is not None]
@@ -205,8 +208,13 @@ def look_at_studies(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
         try:
             studies.append(study_status(Path(place)).to_dict())
         except AtlasError as error:
-            said = {"study": Path(place).name, "engine": None, "states": {}, "runs": []}
-            studies.append(said | {"path": place, "warnings": [str(error)]})
+            unknown: dict[str, Any] = {
+                "engine": None,
+                "states": {},
+                "runs": [],
+                "warnings": [str(error)],
+            }
+            studies.append({"study": Path(place).name, "path": place, **unknown})
     return {"studies": studies}
 
 
@@ -265,6 +273,16 @@ def _free(folder: str, target: str | None, title: str) -> Path:
 
     stem = "-".join(part for part in (target, *title.split()) if part)
     return free_path(Path(folder), stem, ".json")
+
+
+@contextmanager
+def _called_upload(path: Path) -> Iterator[None]:
+    """Say ``upload:3`` in place of where this server put the file."""
+    try:
+        yield
+    except InputError as error:
+        error.where = error.where and error.where.replace(str(path), "upload")
+        raise
 
 
 def _head(path: Path) -> Any:

@@ -59,6 +59,7 @@ export async function show(root, params, about) {
 
   async function send(file) {
     const bar = h("i");
+    put(results, ...savedList());
     put(work, h("div", { class: "card progress" }, h("strong", null, `Sending ${file.name}`), h("div", { class: "bar", role: "progressbar", "aria-label": "Sending" }, bar)));
     if (file.size > about.max_upload_bytes) {
       return put(work, failure({ document: { problem: `the file is larger than the dashboard takes, ${f.count(about.max_upload_bytes)} bytes`, value: `${file.name}, ${f.count(file.size)} bytes`, remedy: "atlas runs import FILE -o runs.parquet, then atlas serve runs.parquet; or atlas serve --max-upload" } }));

@@ -180,7 +180,7 @@ function engineLine(study) {
     study.warnings.map((text) => h("p", { class: "notice warn" }, text)),
     h("p", { class: "muted small" }, h("strong", null, study.study), ` is carried out ${where}`.trimEnd() + (study.engine ? `: ${told.length ? f.listed(told) : "nothing is in hand"}` : study.warnings.length ? "" : "; its engine is being asked"),
       study.asked_seconds_ago === null ? "" : `, asked ${study.asked_seconds_ago < 2 ? "now" : `${f.duration(study.asked_seconds_ago)} ago`}`, ". ",
-      again ? ["What is lost, failed or stopped goes on with ", h("code", null, `atlas study resume ${study.path}`), "."] : null));
+      again ? ["What is lost, failed or stopped goes on with ", h("code", null, study.resume), "."] : null));
 }
 
 const mostTrained = (chosen, languages) => languages.find((code) => chosen.some((id) => id.includes(code)));
@@ -200,7 +200,7 @@ function summaryCard(page, query) {
     h("div", { class: "row spread small muted num" },
       h("span", null, `${f.count(page.tokens)} of ${f.count(page.tokens_planned)} tokens trained, ${f.percent(share)}`),
       h("span", null, page.tokens_per_second ? `${f.count(page.tokens_per_second)} tokens/s, about ${f.duration(page.seconds_left)} left at this speed` : share >= 1 ? "all done" : "nothing is running")),
-    page.notes.length ? h("details", null, h("summary", null, `${f.counted(page.notes.length, "directory")} could not be read`.replace("directorys", "directories")), h("ul", { class: "notes" }, page.notes.slice(0, 50).map((note) => h("li", null, note)))) : null);
+    page.notes.length ? h("details", { open: !page.total }, h("summary", null, `${f.counted(page.notes.length, "directory")} could not be read`.replace("directorys", "directories")), h("ul", { class: "notes" }, page.notes.slice(0, 50).map((note) => h("li", null, note)))) : null);
 }
 
 function curvesCard(curves, languages, state, change) {
@@ -275,7 +275,7 @@ function virtualTable(fetch, row, label) {
     }
     const kept = focused === undefined ? null : focusPlace();
     put(spacer, rows);
-    spacer.style.setProperty("height", `${total * ROW}px`);
+    spacer.style.setProperty("height", total ? `${total * ROW}px` : "auto");
     if (kept) refocus(kept);
     if (!total) put(spacer, h("p", { class: "muted v-none" }, "No run meets this filter."));
   }

@@ -32,7 +32,7 @@ export async function show(root, params) {
     request = { flops: state.flops, n_params: state.n_params, ...(state.fit ? { fit: state.fit, unique: state.unique } : { target: state.target, sources: state.sources }) };
     try {
       const answer = await post("/api/plan/schedule", request);
-      put(body, answer.schedule ? told(answer, unit) : missing(answer), fineprint(answer));
+      put(body, answer.schedule ? [told(answer, unit), fineprint(answer)] : missing(answer));
     } catch (error) {
       put(body, failure(error));
     }
@@ -96,7 +96,7 @@ function told(answer, unit) {
         figure("Parameters", f.count(schedule.n_params)), figure("Training tokens", f.count(schedule.tokens)),
         figure("Loss", loss.value, unit, known(loss)), figure("With one mixture", single.value, `${f.count(one.n_params)} parameters`, known(single)),
         two ? figure("The second stage saves", saved.value, known(saved)) : null,
-        answer.probability_better === null ? null : figure("It helps", f.percent(Math.min(0.99, Math.max(0.01, answer.probability_better))), "of the draws"))),
+        answer.probability_better === null ? null : figure("It helps", f.chance(answer.probability_better), "of the draws"))),
     h("div", { class: "columns" }, schedule.stages.map((stage, i) => stageCard(stage, two ? `Stage ${i + 1}` : "The mixture", schedule.tokens, answer.target)), two ? stageCard(one.stages[0], "One mixture instead", one.tokens, answer.target) : null));
 }
 
@@ -124,6 +124,6 @@ function missing(answer) {
         { title: "parameters", cell: (r) => f.count(r.n_params) }, { title: "tokens", right: true, cell: (r) => f.count(r.tokens) },
         { title: "mixture, in order", cell: (r) => words(r.stages) }, { title: "FLOPs", right: true, cell: (r) => f.flops(r.flops) },
       ], answer.missing, { label: "Runs that would tell what the order is worth" }),
-      h("p", { class: "hint" }, "Copy as… has the command that writes them as a study. After its runs:"),
+      h("p", { class: "hint rests" }, "Copy as… has the command that writes them as a study. After its runs:"),
       codeBlock(`atlas fit STUDY/runs --law ${LAW} --target ${answer.target} -o two-stage.json`, { what: "command" })));
 }
