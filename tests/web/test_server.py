@@ -66,6 +66,7 @@ def test_the_browser_is_opened_with_a_ticket_and_the_link_has_the_token(monkeypa
     opened, said = Queue(), []
     monkeypatch.setattr(server.uvicorn.Server, "run", lambda self, sockets: None)
     monkeypatch.setattr(server, "_open_when_up", lambda _, address: opened.put(address))
+    monkeypatch.setenv("DISPLAY", ":0")
     server.serve([], saves_to=tmp_path, say=said.append)
     assert said[0].token in said[0].address
     assert said[0].notes == ()
@@ -74,3 +75,14 @@ def test_the_browser_is_opened_with_a_ticket_and_the_link_has_the_token(monkeypa
     assert said[1].address.endswith(f":{said[1].port}/")
     assert "every user of this machine" in said[1].notes[0]
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_where_there_is_no_screen_no_text_browser_takes_the_terminal(monkeypatch):
+    from atlas_scaling.web import server
+
+    monkeypatch.setattr(server.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert not server._has_screen()
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert server._has_screen()

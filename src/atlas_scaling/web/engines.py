@@ -52,7 +52,7 @@ class EngineWatch:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
-        self._jobs = Jobs(workers=1)
+        self._jobs = Jobs(workers=1, kept=1)
         self._lock = threading.Lock()
         self._asked: str | None = None
         self._next = -1e9

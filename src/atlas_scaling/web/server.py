@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 import webbrowser
@@ -76,7 +78,7 @@ def serve(
         asks_for_token: False lets every user of this machine in; on the loopback interface only.
         names: further host names that this machine is called by.
         saves_to: where fits are saved; ``fits`` in the first folder given, else in this one.
-        browser: open the page.
+        browser: open the page, where there is a screen.
         max_upload_bytes: of one file that is sent.
         workers: processes for long work.
         say: is told where it listens, once it does.
@@ -123,7 +125,7 @@ def serve(
             timeout_graceful_shutdown=2,
         )
         server = uvicorn.Server(config)
-        if browser:
+        if browser and _has_screen():
             address = _address(host, bound, ticket)
             threading.Thread(target=_open_when_up, args=(server, address), daemon=True).start()
         server.run(sockets=[listener])
@@ -163,6 +165,13 @@ def _address(host: str, port: int, token: str | None) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{name}]" if ":" in name else name
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _has_screen() -> bool:
+    """Whether a browser has somewhere to open; a text browser would take the server's terminal."""
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 def _open_when_up(server: uvicorn.Server, address: str) -> None:

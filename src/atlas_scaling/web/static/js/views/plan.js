@@ -139,7 +139,8 @@ function headline(answer, cost, drawn) {
 function drawsWords(estimate, level) {
   const { interval } = f.countEstimate(estimate);
   if (!interval) return null;
-  return estimate.interval[0] === estimate.interval[1] ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
+  const [low, high] = interval.split(" to ");
+  return low === high ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
 }
 
 function certainty(answer, drawn) {

@@ -176,8 +176,8 @@ function engineLine(study) {
   const told = Object.keys(STATES).filter((one) => states[one] && one !== "done" && one !== "waiting").map((one) => `${states[one]} ${STATES[one][1]}`);
   const where = { local: "on this machine", slurm: "by SLURM", ray: "by Ray" }[study.engine] ?? (study.engine ? `by ${study.engine}` : "");
   const again = states.lost || states.failed || states.stopped;
-  return h("div", { class: "engine" },
-    study.warnings.map((text) => h("p", { class: "notice warn" }, text)),
+  return h("div", { class: "engine stack tight" },
+    study.warnings.map((text) => h("p", { class: "notice warn" }, text.replace(/\n\s*/g, "; "))),
     h("p", { class: "muted small" }, h("strong", null, study.study), ` is carried out ${where}`.trimEnd() + (study.engine ? `: ${told.length ? f.listed(told) : "nothing is in hand"}` : study.warnings.length ? "" : "; its engine is being asked"),
       study.asked_seconds_ago === null ? "" : `, asked ${study.asked_seconds_ago < 2 ? "now" : `${f.duration(study.asked_seconds_ago)} ago`}`, ". ",
       again ? ["What is lost, failed or stopped goes on with ", h("code", null, study.resume), "."] : null));
