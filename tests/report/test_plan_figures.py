@@ -18,7 +18,7 @@ from atlas_scaling.report.plan_tables import (
     start_table,
 )
 from atlas_scaling.report.start_curves import start_comparisons
-from atlas_scaling.report.words import number
+from atlas_scaling.report.words import interval, number
 
 
 def test_the_frontier_keeps_the_cheapest_point_of_the_paper():
@@ -114,9 +114,10 @@ def test_an_interval_without_an_upper_end_is_an_arrow_and_said_as_a_bound(alloca
     drawn = json.dumps(figure.chart().to_dict())
     assert "triangle-right" in drawn
     assert "Infinity" not in drawn
-    assert f"this plan: {number(value)} (above {number(value - 0.1)})" in drawn
+    assert f"this plan: {number(value)} ({interval((value - 0.1, None))})" in drawn
     row = allocation_table(replace(allocation, loss=loss, objective=open_ended)).rows[0]
-    assert row[4] == f"above {number(value - 0.1)}"
+    assert row[4] == interval((value - 0.1, None))
+    assert row[4].startswith("above ")
     assert "arrow" not in plan_alternatives(allocation).caption
 
 

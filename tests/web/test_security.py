@@ -119,6 +119,15 @@ def test_the_page_without_a_token_asks_for_it_and_takes_it(guarded):
     assert right.headers["location"] == "/"
 
 
+@pytest.mark.parametrize("host", ["localhost:abc", "localhost:", "[::1]", "localhost:99999999"])
+def test_a_strange_port_is_no_failure(guarded, host):
+    answer = httpx.get(f"{guarded}/?token={TOKEN}", headers={"host": host})
+    assert answer.status_code == 303
+    name, _, value = answer.headers["set-cookie"].partition(";")[0].partition("=")
+    cookie = {"cookie": f"{name}={value}", "host": host}
+    assert httpx.get(f"{guarded}/api/session", headers=cookie).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/theme.css", "/css/base.css", "/css/parts.css", "/icon.svg"])
 def test_without_a_token_only_the_looks_of_that_page_are_given(guarded, path):
     assert httpx.get(guarded + path).status_code == 200

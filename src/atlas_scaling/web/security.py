@@ -287,7 +287,8 @@ def _path_without_token(scope: Scope) -> str:
 
 def _cookie_name(headers: Mapping[str, str]) -> str:
     """By the port that the browser sees, which a tunnel may have changed."""
-    return f"{COOKIE}_{urlsplit('//' + headers.get('host', '')).port or 80}"
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}_{port if port.isdecimal() else 80}"
 
 
 def _token_of(headers: Mapping[str, str]) -> str | None:
