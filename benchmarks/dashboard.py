@@ -42,7 +42,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     with tempfile.TemporaryDirectory() as saved:
-        command = [sys.executable, "-m", "atlas_scaling", "serve", "--no-browser", "--save", saved]
+        command = [sys.executable, "-m", "atlas_scaling", "serve"]
+        command += ["--no-browser", "--no-token", "--save", saved]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None

@@ -53,7 +53,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as saved:
         command = [sys.executable, "-m", "atlas_scaling", "serve", *given.sources]
         server = subprocess.Popen(
-            [*command, "--no-browser", "--save", saved], stdout=subprocess.PIPE, text=True
+            [*command, "--no-browser", "--no-token", "--save", saved],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             assert server.stdout is not None

@@ -1,6 +1,11 @@
+import json
+import math
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
+from atlas_scaling.answers import Estimate
 from atlas_scaling.planning.expand import expand
 from atlas_scaling.planning.start import start
 from atlas_scaling.report.figures.allocation import budget_frontier, plan_alternatives
@@ -13,6 +18,7 @@ from atlas_scaling.report.plan_tables import (
     start_table,
 )
 from atlas_scaling.report.start_curves import start_comparisons
+from atlas_scaling.report.words import interval, number
 
 
 def test_the_frontier_keeps_the_cheapest_point_of_the_paper():
@@ -95,6 +101,24 @@ def test_the_plan_stands_first_beside_the_usual_mixtures(allocation):
     assert objectives[0] == min(objectives)
     shares = shares_table(allocation)
     assert shares.rows[0][:3] == ("Catalan", shares.rows[0][1], "100.0%")
+
+
+def test_an_interval_without_an_upper_end_is_an_arrow_and_said_as_a_bound(allocation):
+    """Draws in which a target has no effective data left put its loss at infinity."""
+    target = next(iter(allocation.loss))
+    value = allocation.loss[target].value
+    open_ended = Estimate(value, (value - 0.1, math.inf))
+    loss = allocation.loss | {target: open_ended}
+    figure = plan_alternatives(replace(allocation, loss=loss, objective=open_ended))
+    assert "an arrow ends where nothing bounds the loss" in figure.caption
+    drawn = json.dumps(figure.chart().to_dict())
+    assert "triangle-right" in drawn
+    assert "Infinity" not in drawn
+    assert f"this plan: {number(value)} ({interval((value - 0.1, None))})" in drawn
+    row = allocation_table(replace(allocation, loss=loss, objective=open_ended)).rows[0]
+    assert row[4] == interval((value - 0.1, None))
+    assert row[4].startswith("above ")
+    assert "arrow" not in plan_alternatives(allocation).caption
 
 
 def test_more_budget_buys_a_lower_objective(allocation):

@@ -56,6 +56,15 @@ def study(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def staged(tmp_path_factory):
+    """A saved fit of the two-stage law to runs with a planted worth of order."""
+    from tests.planning.test_two_stage import LAW, table
+
+    made = fit(table(), LAW, target="swe_Latn", bootstrap=40)
+    return made.save(tmp_path_factory.mktemp("staged") / "two-stage.json")
+
+
 @pytest.fixture
 def session_on(tmp_path):
     """Makes sessions that are closed after the test."""
@@ -70,7 +79,7 @@ def session_on(tmp_path):
 
     yield make
     for session in opened:
-        session.jobs.close()
+        session.close()
 
 
 @contextmanager
@@ -125,12 +134,15 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def shots(tmp_path_factory):
-    """Where screenshots go: ``ATLAS_SHOTS``, or a folder of the test run."""
-    named = os.environ.get("ATLAS_SHOTS")
-    folder = Path(named) if named else tmp_path_factory.mktemp("shots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def shots():
+    """Takes screenshots into the folder ``ATLAS_SHOTS``, for people; none without it."""
+    folder = os.environ.get("ATLAS_SHOTS")
+
+    def take(page, name, **options):
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png", **options)
+
+    return take
 
 
 class Page:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from atlas_scaling.cli.main import app
+from tests.web.conftest import served
 
 
 def post(address, path, **body):
@@ -74,6 +75,10 @@ OTHERS = [
     ("next", {"fit": "swe_Latn-atlas", "allowance": 1e14, "n_params": 2e7, "tokens": 1e7}),
     ("next", {"fit": "swe_Latn-chinchilla", "allowance": 1e14, "decide": "size", "budget": 1e15}),
     ("next", {"fit": "swe_Latn-atlas", "allowance": 1e14, "decide": "beta", "most_runs": 3}),
+    ("next", {"fit": "swe_Latn-atlas", "allowance": 1e14, "n_params": 2e7, "tokens": 1e7,
+              "sizes": ["400k", "2M"], "mixture": {"sv": 0.5, "da": 0.5}, "unique": {"sv": 1e6}}),
+    ("schedule", {"flops": 1e20, "target": "ca", "sources": ["es"]}),
+    ("schedule", {"flops": 1e15, "fit": "swe_Latn-atlas", "n_params": "4M"}),
 ]  # fmt: skip
 
 
@@ -83,6 +88,19 @@ def test_other_answers_are_those_of_their_commands(address, kind, question):
     assert answer.status_code == 200, answer.text
     code = post(address, f"plan/{kind}/code", **question).json()
     assert answer.json() == command_line(*shlex.split(code["command"])[1:])
+
+
+def test_a_schedule_of_two_stages_is_that_of_its_command_and_python(session_on, staged):
+    question = {"flops": 1e19, "fit": "two-stage", "unique": {"sv": 5e8}}
+    with served(session_on(staged)) as address:
+        answer = post(address, "plan/schedule", **question).json()
+        code = post(address, "plan/schedule/code", **question).json()
+    assert len(answer["schedule"]["stages"]) == 2
+    assert answer == command_line(*shlex.split(code["command"])[1:])
+    printed = {}
+    exec(code["python"].replace("print(", "printed.update("), {"printed": printed})
+    assert json.loads(json.dumps(printed)) == answer
+    assert "--study SPEC -o stages.yaml" in code["notes"][0]
 
 
 def test_a_cost_is_that_of_its_command(address):

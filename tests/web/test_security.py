@@ -76,7 +76,7 @@ def test_every_answer_carries_the_policy(address, path):
     assert "http" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_answers_with_files_of_the_user_are_not_kept_by_caches(address):
@@ -103,19 +103,58 @@ def test_the_link_with_the_token_sets_a_cookie_and_forgets_the_token(guarded):
         assert first.headers["location"] == "/?x=1"
         cookie = first.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie  # Strict would ask whoever follows a link in a mail again
         assert client.get(f"{guarded}/api/session").status_code == 200
 
 
 def test_the_page_without_a_token_asks_for_it_and_takes_it(guarded):
     page = httpx.get(guarded)
     assert page.status_code == 401
-    assert '<form method="post" action="/login">' in page.text
-    wrong = httpx.post(f"{guarded}/login", data={"token": "no"})
+    assert '<form method="post"' in page.text
+    wrong = httpx.post(guarded, data={"token": "no"})
+    assert wrong.status_code == 401
     assert "not the token" in wrong.text
-    right = httpx.post(f"{guarded}/login", data={"token": TOKEN})
+    right = httpx.post(guarded, data={"token": TOKEN})
     assert right.status_code == 303
     assert right.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("host", ["localhost:abc", "localhost:", "[::1]", "localhost:99999999"])
+def test_a_strange_port_is_no_failure(guarded, host):
+    answer = httpx.get(f"{guarded}/?token={TOKEN}", headers={"host": host})
+    assert answer.status_code == 303
+    name, _, value = answer.headers["set-cookie"].partition(";")[0].partition("=")
+    cookie = {"cookie": f"{name}={value}", "host": host}
+    assert httpx.get(f"{guarded}/api/session", headers=cookie).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/theme.css", "/css/base.css", "/css/parts.css", "/icon.svg"])
+def test_without_a_token_only_the_looks_of_that_page_are_given(guarded, path):
+    assert httpx.get(guarded + path).status_code == 200
+    for other in ("/index.html", "/js/main.js", f"{path}/../../api/session", "/api/openapi.json"):
+        assert httpx.get(guarded + other).status_code == 401
+
+
+def test_a_ticket_opens_the_page_once(study, session_on):
+    """The browser is started with it: others can read its arguments, too late."""
+    access = Access(token=TOKEN, ticket="a-ticket-of-24-characters")
+    with served(session_on(), access) as address:
+        first = httpx.get(f"{address}/?token={access.ticket}")
+        assert first.status_code == 303
+        assert f"={TOKEN};" in first.headers["set-cookie"]
+        again = httpx.get(f"{address}/?token={access.ticket}")
+        assert again.status_code == 401
+        assert "opens it once" in again.text
+        assert httpx.get(f"{address}/?token={TOKEN}").status_code == 303
+
+
+def test_two_dashboards_of_one_machine_keep_their_cookies_apart(guarded, session_on):
+    other_token = "another-token-of-26-letters"
+    with served(session_on(), Access(token=other_token)) as other, httpx.Client() as browser:
+        browser.get(f"{guarded}/?token={TOKEN}")
+        browser.get(f"{other}/?token={other_token}")
+        for address in (guarded, other):
+            assert browser.get(f"{address}/api/session").status_code == 200
 
 
 def test_a_link_cannot_lead_elsewhere(guarded):

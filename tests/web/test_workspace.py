@@ -72,6 +72,27 @@ def test_a_broken_study_is_said_and_the_rest_is_shown(session_on, study, tmp_pat
     assert session.runs.page().total > 0
 
 
+def test_a_folder_that_goes_away_is_said_and_comes_back(session_on, study, tmp_path, monkeypatch):
+    import shutil
+
+    from atlas_scaling.web import live
+    from atlas_scaling.web.app import about
+
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.0)
+    shutil.copytree(study, tmp_path / "s")
+    session = session_on(tmp_path / "s")
+    there = about(session)
+    assert there["n_runs"] > 0
+    assert there["notes"] == []
+    (tmp_path / "s").rename(tmp_path / "away")
+    gone = about(session)
+    assert (gone["n_runs"], gone["n_fits"]) == (0, 0)
+    assert f"{tmp_path / 's'} is no longer there" in gone["notes"][0]
+    assert session.runs.page().notes == (f"{tmp_path / 's'} is no longer there",)
+    (tmp_path / "away").rename(tmp_path / "s")
+    assert about(session) == there
+
+
 def test_a_fit_that_changed_on_disk_is_read_again(session_on, study, tmp_path):
     from atlas_scaling.fitting.result import Fit
 

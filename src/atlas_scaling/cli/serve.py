@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas_scaling.cli.output import JsonFlag, print_json
 from atlas_scaling.errors import InputError
+
+if TYPE_CHECKING:
+    from atlas_scaling.web.server import Served
 
 SERVE_EXAMPLE = "Example: atlas serve atlas-demo"
 
@@ -25,16 +30,17 @@ def serve_command(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Default: a free one from 8765 on.")
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Interface to listen on; beyond this machine a token is asked for.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
     token: Annotated[
         str | None,
         typer.Option(
-            help="Callers must show it. Made if left out and --host is not the loopback; give one "
-            "on a machine that you share."
+            help="Callers must show it. Made if left out, which is safer: others see options in ps."
         ),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option("--no-token", help="Let every user of this machine in without a token."),
+    ] = False,
     allow_name: Annotated[
         list[str] | None,
         typer.Option(help="A further host name that this machine is called by; repeat it."),
@@ -54,6 +60,7 @@ def serve_command(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for fits. Default: half the cores.")
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Plans, transfer, runs and fits in the browser; nothing leaves this machine.
 
@@ -74,6 +81,7 @@ def serve_command(
         host=host,
         port=port,
         token=token,
+        asks_for_token=not no_token,
         names=allow_name or (),
         saves_to=save,
         browser=not no_browser,
@@ -81,10 +89,15 @@ def serve_command(
         if max_upload is None
         else round(parse_count(max_upload, name="--max-upload")),
         workers=workers,
-        say=_say,
+        say=partial(_say, as_json=as_json),
     )
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+def _say(served: Served, *, as_json: bool) -> None:
+    """The address on a line of its own, however wide the terminal: it is there to be clicked."""
+    if as_json:
+        print_json(served)
+    else:
+        lines = [served.address, *(f"note: {note}" for note in served.notes)]
+        sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -110,14 +110,14 @@ def r_squared(value: float | None) -> str:
 
 
 def interval(bounds: tuple[float | None, float | None] | None, digits: int = 3) -> str:
-    """``0.31 … 0.36``, ``below 0.3``, ``above 0.3``, or a dash.
+    """``0.31 … 0.36``, ``below 0.3``, ``above 0.3``, or a dash; an infinite end is none.
 
-    >>> interval((0.3123, 0.3561)), interval((None, 0.3)), interval(None)
-    ('0.312 … 0.356', 'below 0.3', '–')
+    >>> interval((0.3123, 0.3561)), interval((None, 0.3)), interval((0.3, math.inf)), interval(None)
+    ('0.312 … 0.356', 'below 0.3', 'above 0.3', '–')
     """
-    if bounds is None or bounds == (None, None):
+    low, high = (None if v is None or not math.isfinite(v) else v for v in bounds or (None, None))
+    if low is None and high is None:
         return MISSING
-    low, high = bounds
     if low is None:
         return f"below {number(high, digits)}"
     return (

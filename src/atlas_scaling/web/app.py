@@ -97,7 +97,13 @@ def about(here: Here) -> dict[str, Any]:
         n_fits=len(here.files.fits()),
         has_runs=bool(here.files.run_folders),
         max_upload_bytes=here.max_upload_bytes,
-        notes=here.notes,
+        notes=(
+            *here.notes,
+            *(
+                f"{path} is no longer there: what it held is missing here"
+                for path in here.files.gone()
+            ),
+        ),
     ).to_dict()
 
 
@@ -123,7 +129,7 @@ class _Pages(StaticFiles):
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
-    app.state.session.jobs.close()
+    app.state.session.close()
 
 
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:

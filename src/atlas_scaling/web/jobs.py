@@ -115,9 +115,11 @@ class Jobs:
 
     Args:
         workers: processes at a time.
+        kept: jobs that are remembered with their results.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, *, kept: int = MOST_KEPT) -> None:
+        self._kept = kept
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._idle: list[_Worker] = []
@@ -191,7 +193,7 @@ class Jobs:
 
     def _forget_old(self) -> None:
         for job_id, job in list(self._jobs.items()):
-            if len(self._jobs) <= MOST_KEPT:
+            if len(self._jobs) <= self._kept:
                 return
             if job.ended is not None:
                 del self._jobs[job_id]

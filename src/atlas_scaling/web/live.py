@@ -11,8 +11,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.runs.record import EvalRow, RunRecord, RunState, RunStatus
 from atlas_scaling.runs.store import EVALS_NAME, RECORD_NAME, STATUS_NAME
+from atlas_scaling.web.engines import EngineWatch, StudyLine
 
 if TYPE_CHECKING:
     from atlas_scaling.study.design import PlannedRun
@@ -47,13 +48,16 @@ class RunLine(Answer):
         n_params: model size, embeddings counted.
         tokens: trained so far.
         tokens_planned: in all.
-        state: ``waiting``, ``running``, ``done``, ``stopped`` or ``failed``.
+        state: ``waiting``, ``running``, ``done``, ``stopped`` or ``failed``; of a study's run also
+            ``queued`` (a scheduler has it) and ``lost`` (its process is gone).
         tokens_per_second: last said; None before the first.
         seconds_left: at that speed; None unless the run is going on.
         updated_at: when it last said something.
-        reason: why it stopped or failed.
+        reason: why it waits, stopped or failed.
         base_run: the run it continues.
         seed: of weights and data.
+        host: where it runs, or last ran; None if no engine was asked.
+        job: the scheduler's name for its job, or None.
     """
 
     run_id: str
@@ -69,6 +73,8 @@ class RunLine(Answer):
     reason: str | None
     base_run: str | None
     seed: int
+    host: str | None = None
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class RunsPage(Answer):
         tokens_per_second: of those going on, together.
         seconds_left: for all tokens that are left, at that speed; None while nothing goes on.
         groups, sizes, languages: what the unfiltered runs have, for filters.
+        studies: what the engines of the studies say.
         notes: directories that could not be read, and why.
     """
 
@@ -100,6 +107,7 @@ class RunsPage(Answer):
     groups: tuple[str, ...]
     sizes: tuple[int, ...]
     languages: tuple[str, ...]
+    studies: tuple[StudyLine, ...]
     notes: tuple[str, ...]
 
 
@@ -147,11 +155,19 @@ class LiveRuns:
     Args:
         folders: looked through at any depth.
         planned: runs of a design.
+        engines: of the studies among the folders.
     """
 
-    def __init__(self, folders: Sequence[Path], planned: Sequence[PlannedRun] = ()) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        planned: Sequence[PlannedRun] = (),
+        engines: EngineWatch | None = None,
+    ) -> None:
         self._folders = tuple(folders)
         self._planned = tuple(planned)
+        self._engines = engines or EngineWatch(())
+        self._standings: Mapping[str, Mapping[str, Any]] = {}
         self._lock = threading.Lock()
         self._known: dict[Path, _Directory] = {}
         self._lines: dict[str, RunLine] = {}
@@ -176,7 +192,14 @@ class LiveRuns:
         with self._lock:
             self._look()
             lines = list(self._lines.values())
-            notes = tuple(said for d in self._known.values() for said in d.problems.values())
+            notes = (
+                *(
+                    f"{folder} is no longer there"
+                    for folder in self._folders
+                    if not folder.is_dir()
+                ),
+                *(said for d in self._known.values() for said in d.problems.values()),
+            )
             version = self._version
         wanted = text.casefold()
         left = [
@@ -206,6 +229,7 @@ class LiveRuns:
             groups=tuple(sorted({line.group for line in lines})),
             sizes=tuple(sorted({line.n_params for line in lines})),
             languages=tuple(sorted({code for line in lines for code in line.mixture})),
+            studies=self._engines.studies(),
             notes=notes,
         )
 
@@ -280,6 +304,9 @@ class LiveRuns:
             self._walk()
             self._walked = time.monotonic()
         changed = sum([_reread(directory) for directory in self._known.values()])
+        standings = self._engines.standings
+        if standings is not self._standings:
+            self._standings, changed = standings, True
         if changed or self._version == 0:
             begun = {d.record.run_id: d for d in self._known.values() if d.record is not None}
             self._by_id = dict(sorted(begun.items()))
@@ -301,9 +328,12 @@ class LiveRuns:
         for run_id in dict.fromkeys([*plans, *self._by_id]):
             directory = self._by_id.get(run_id)
             if directory is None:
-                yield run_id, _planned_line(plans[run_id])
+                line = _planned_line(plans[run_id])
             elif directory.record is not None:
-                yield run_id, _begun_line(directory.record, directory.status)
+                line = _begun_line(directory.record, directory.status)
+            else:
+                continue
+            yield run_id, _with_standing(line, self._standings.get(run_id))
 
 
 def _planned_line(plan: PlannedRun) -> RunLine:
@@ -342,6 +372,22 @@ def _begun_line(record: RunRecord, status: RunStatus | None) -> RunLine:
         reason=None if status is None else status.reason,
         base_run=record.base_run,
         seed=record.seed,
+    )
+
+
+def _with_standing(line: RunLine, standing: Mapping[str, Any] | None) -> RunLine:
+    """The line with what the engine says; what the run said of itself since then is newer."""
+    if standing is None:
+        return line
+    line = replace(line, host=standing["host"], job=standing["job"])
+    if standing["updated_at"] != line.updated_at:
+        return line
+    goes_on = standing["state"] == RunState.RUNNING
+    return replace(
+        line,
+        state=standing["state"],
+        reason=standing["reason"] or line.reason,
+        seconds_left=line.seconds_left if goes_on else None,
     )
 
 

@@ -112,6 +112,20 @@ class StartQuestion(Question):
     )
 
 
+class ScheduleQuestion(Question):
+    """``atlas plan schedule``: a multilingual stage and then one with more of the target.
+
+    ``fit`` is of the law ``atlas_two_stage``; without one the answer is which runs are missing.
+    """
+
+    flops: Count
+    fit: Name | None = None
+    target: Code | None = None
+    sources: Codes = Field(default_factory=list)
+    n_params: Count | None = None
+    unique: dict[Code, Count] = Field(default_factory=dict)
+
+
 class CostQuestion(Question):
     """``atlas plan cost``: accelerator-hours, wall-clock, energy and money."""
 
@@ -179,6 +193,9 @@ class FitTask(Question):
     data: Name
     laws: Annotated[list[LawChoice], Field(min_length=1, max_length=MOST_LAWS)]
     targets: Codes = Field(default_factory=list, description="None: the only one there is.")
+    shared: Annotated[list[Name], Field(max_length=12)] = Field(
+        default_factory=list, description="Parameters that are one number for all targets."
+    )
     estimator: Literal["huber", "lad", "lsq"] = "huber"
     delta: Count | None = None
     bootstrap: Annotated[int, Field(ge=0, le=MOST_REFITS)] = 200

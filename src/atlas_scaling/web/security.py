@@ -5,8 +5,10 @@
   tunnels change them.
 - Origin: browsers say where a request comes from. Writes from other origins are refused, and so
   is every call of the API that a browser marks as cross-site.
-- Token: needed where the server listens beyond the loopback interface. It comes as a cookie, as
-  ``Authorization: Bearer``, or once in the link (``/?token=…``), which sets the cookie.
+- Token: every user of this machine reaches its loopback interface, so callers show a token, as a
+  cookie, as ``Authorization: Bearer``, or once in the link (``/?token=…``), which sets the cookie.
+  The browser is opened with a ticket in its place, which is good for once: other users can read
+  the arguments of the program that is started for it.
 - Bodies are bounded, uploads by a limit of their own.
 - Content-Security-Policy: scripts, styles, pictures and requests of this server only, none inline.
 """
@@ -34,7 +36,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE: Final = "atlas_token"
-LOGIN: Final = "/login"
+"""And the port: browsers keep the cookies of a machine's ports together."""
+
+WITHOUT_TOKEN: Final = frozenset(
+    {"/theme.css", "/css/base.css", "/css/parts.css", "/fonts/inter.woff2", "/icon.svg"}
+)
+"""How the page that asks for the token looks."""
+
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,200}")
 """What a token may be: it stands in links and cookies as it is, and is too long to be guessed."""
 
@@ -61,7 +69,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer browsers send forms from Origin: null
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -75,12 +83,14 @@ class Access:
     Attributes:
         host: the interface it listens on.
         token: what callers must show; None where none is asked for.
+        ticket: is taken for the token once.
         names: further host names that it is called by.
         upload_path: where uploads go; their size is bounded there.
     """
 
     host: str = "127.0.0.1"
     token: str | None = field(default=None, repr=False)
+    ticket: str | None = field(default=None, repr=False)
     names: frozenset[str] = frozenset()
     upload_path: str = "/api/uploads"
 
@@ -90,7 +100,7 @@ class Access:
                 "listening beyond this machine needs a token",
                 value=self.host,
                 where="--host",
-                remedy="give --token, or let one be made",
+                remedy="leave --no-token out: a token is made, or give one with --token",
             )
         if self.token is not None and not TOKEN.fullmatch(self.token):
             raise InputError(
@@ -112,9 +122,7 @@ class Access:
 
     def accepts(self, shown: str | None) -> bool:
         """Whether ``shown`` is the token, or none is asked for."""
-        if self.token is None:
-            return True
-        return shown is not None and hmac.compare_digest(shown.encode(), self.token.encode())
+        return self.token is None or _same(shown, self.token)
 
 
 class Guard:
@@ -123,6 +131,7 @@ class Guard:
     def __init__(self, app: App, access: Access) -> None:
         self.app = app
         self.access = access
+        self._ticket = access.ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a refusal."""
@@ -136,8 +145,8 @@ class Guard:
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await _answer(reply, *refusal)
-        elif self.access.token is not None and not self.access.accepts(_token_of(headers)):
-            await self._ask_for_token(scope, receive, reply)
+        elif scope["path"] not in WITHOUT_TOKEN and not self.access.accepts(_token_of(headers)):
+            await self._ask_for_token(scope, receive, reply, _cookie_name(headers))
         elif self.access.token is not None and "token" in _query(scope):
             await _redirect(reply, _path_without_token(scope))
         else:
@@ -174,16 +183,19 @@ class Guard:
             return 413, _too_large(MAX_BODY_BYTES)
         return None
 
-    async def _ask_for_token(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask_for_token(
+        self, scope: Scope, receive: Receive, send: Send, cookie_name: str
+    ) -> None:
         """Take the token from the link or the form, or show the form."""
-        shown = _query(scope).get("token")
-        if scope["method"] == "POST" and scope["path"] == LOGIN:
-            shown = parse_qs((await _whole(receive, 4096)).decode("ascii", "replace")).get("token")
-        if shown and self.access.accepts(shown[0]):
-            cookie = f"{COOKIE}={shown[0]}; HttpOnly; SameSite=Strict; Path=/"
-            where = "/" if scope["path"] == LOGIN else _path_without_token(scope)
-            await _redirect(send, where, cookie)
-        elif scope["path"].startswith("/api/"):
+        is_api = scope["path"].startswith("/api/")
+        shown = _query(scope).get("token", [""])[0]
+        if scope["method"] == "POST" and not is_api:
+            form = parse_qs((await _whole(receive, 4096)).decode("ascii", "replace"))
+            shown = form.get("token", [""])[0].strip()
+        if self.access.accepts(shown) or self._takes_ticket(shown):
+            cookie = f"{cookie_name}={self.access.token}; HttpOnly; SameSite=Lax; Path=/"
+            await _redirect(send, _path_without_token(scope), cookie)
+        elif is_api:
             document = _document(
                 "this server asks for its token",
                 value=None,
@@ -195,18 +207,33 @@ class Guard:
             page = LOGIN_PAGE.replace("<!-- wrong -->", WRONG_TOKEN if shown else "")
             await _send(send, 401, "text/html; charset=utf-8", page.encode())
 
+    def _takes_ticket(self, shown: str) -> bool:
+        if self._ticket is None or not _same(shown, self._ticket):
+            return False
+        self._ticket = None
+        return True
 
+
+# A form without an action is sent to the address that it stands at, with its #fragment: whoever
+# gives the token there comes back to the same view.
 LOGIN_PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>atlas</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><main><h1>atlas</h1>
-<p>This dashboard can be reached from other machines, so it asks for its token.
-It stands in the link that <code>atlas serve</code> printed.</p><!-- wrong -->
-<form method="post" action="/login"><label>Token
-<input name="token" type="password" autocomplete="off" required></label>
-<button>Open</button></form></main></body></html>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><link rel="icon" href="/icon.svg">
+<link rel="stylesheet" href="/theme.css"><link rel="stylesheet" href="/css/base.css">
+<link rel="stylesheet" href="/css/parts.css"></head>
+<body><main class="login"><h1>atlas</h1>
+<p>This dashboard asks for its token, because others who use this machine or its network could open
+this address too. The token stands in the link that <code>atlas serve</code> printed; every start of
+the server makes a new one.</p><!-- wrong -->
+<form method="post" class="stack"><div class="field"><label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="off" required autofocus></div>
+<div class="row"><button class="button primary">Open</button></div></form></main></body></html>
 """
-WRONG_TOKEN: Final = "<p role=alert><strong>That was not the token.</strong></p>"
+WRONG_TOKEN: Final = (
+    '<p role="alert" class="notice fail"><strong>That is not the token of this server</strong>, or '
+    "the link was one that opens it once.</p>"
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -229,6 +256,10 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def _same(shown: str | None, secret: str) -> bool:
+    return shown is not None and hmac.compare_digest(shown.encode(), secret.encode())
 
 
 def _is_address(name: str) -> bool:
@@ -254,12 +285,18 @@ def _path_without_token(scope: Scope) -> str:
     return path + ("?" + urlencode(rest, doseq=True) if rest else "")
 
 
+def _cookie_name(headers: Mapping[str, str]) -> str:
+    """By the port that the browser sees, which a tunnel may have changed."""
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}_{port if port.isdecimal() else 80}"
+
+
 def _token_of(headers: Mapping[str, str]) -> str | None:
     kind, _, value = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and value:
         return value.strip()
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(headers))
     except CookieError:
         return None
     return None if morsel is None else morsel.value

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.web.app import create_app
 from atlas_scaling.web.security import Access, is_loopback
@@ -22,10 +26,32 @@ from atlas_scaling.web.workspace import FITS_FOLDER, Workspace
 
 FIRST_PORT: Final = 8765
 TRIED_PORTS: Final = 20
+OPEN: Final = """no token is asked for: every user of this machine can see these files, save into
+{saves_to} and compute under your name"""
 BEYOND: Final = """anybody who reaches {host} port {port} and has the token can see these files,
 save into {saves_to} and use this machine's processor. The connection is not encrypted: on a network
 that you do not trust, listen on the loopback interface and use
 ssh -L {port}:localhost:{port} HOST"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Answer):
+    """Where the dashboard is.
+
+    Attributes:
+        address: to open; it has the token in it.
+        host, port: where it listens.
+        token: what callers show, or None where none is asked for.
+        saves_to: the folder that fits and matrices are saved in.
+        notes: what was found amiss, and who else may come.
+    """
+
+    address: str
+    host: str
+    port: int
+    token: str | None
+    saves_to: str
+    notes: tuple[str, ...]
 
 
 def serve(
@@ -34,48 +60,63 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     token: str | None = None,
+    asks_for_token: bool = True,
     names: Sequence[str] = (),
     saves_to: Path | None = None,
     browser: bool = True,
     max_upload_bytes: int | None = None,
     workers: int | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[Served], None] = print,
 ) -> None:
     """Serve until interrupted.
 
     Args:
         sources: folders of runs, studies, saved fits, matrices, tables.
-        host: interface to listen on; others than the loopback need a token, which is made if none
-            is given.
+        host: interface to listen on.
         port: a free one from 8765 on if not given.
-        token: callers must show it.
+        token: callers must show it; made if not given.
+        asks_for_token: False lets every user of this machine in; on the loopback interface only.
         names: further host names that this machine is called by.
         saves_to: where fits are saved; ``fits`` in the first folder given, else in this one.
-        browser: open the page.
+        browser: open the page, where there is a screen.
         max_upload_bytes: of one file that is sent.
         workers: processes for long work.
-        say: is told the address and what it means.
+        say: is told where it listens, once it does.
 
     Raises:
         InputError: a source cannot be shown, the port is taken, or the host is not this machine's.
     """
-    if token is None and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
+    if asks_for_token:
+        token, ticket = token or secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    elif token is not None:
+        raise InputError("a token was given, and none is to be asked for", where="--no-token")
+    else:
+        ticket = None
     own_names = frozenset({socket.gethostname().lower(), *(name.lower() for name in names)})
-    access = Access(host=host, token=token, names=own_names)
+    access = Access(host=host, token=token, ticket=ticket, names=own_names)
     with (
         tempfile.TemporaryDirectory(prefix="atlas-serve-") as scratch,
         closing(_listening(host, port)) as listener,
     ):
         files = Workspace(sources, saves_to=saves_to or _saves_to(sources), scratch=Path(scratch))
         session = Session.open(files, workers=workers, max_upload_bytes=max_upload_bytes)
-        address = _address(host, listener.getsockname()[1], token)
-        say(address)
-        for note in session.notes:
-            say(f"note: {note}")
+        bound = listener.getsockname()[1]
+        about = {"host": host, "port": bound, "saves_to": files.saves_to}
+        notes = [*session.notes]
         if not is_loopback(host):
-            bound = listener.getsockname()[1]
-            say("note: " + BEYOND.format(host=host, port=bound, saves_to=files.saves_to))
+            notes.append(BEYOND.format(**about))
+        elif token is None:
+            notes.append(OPEN.format(**about))
+        say(
+            Served(
+                address=_address(host, bound, token),
+                host=host,
+                port=bound,
+                token=token,
+                saves_to=str(files.saves_to),
+                notes=tuple(notes),
+            )
+        )
         config = uvicorn.Config(
             create_app(session, access),
             log_level="warning",
@@ -84,7 +125,8 @@ def serve(
             timeout_graceful_shutdown=2,
         )
         server = uvicorn.Server(config)
-        if browser:
+        if browser and _has_screen():
+            address = _address(host, bound, ticket)
             threading.Thread(target=_open_when_up, args=(server, address), daemon=True).start()
         server.run(sockets=[listener])
 
@@ -123,6 +165,13 @@ def _address(host: str, port: int, token: str | None) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{name}]" if ":" in name else name
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _has_screen() -> bool:
+    """Whether a browser has somewhere to open; a text browser would take the server's terminal."""
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 def _open_when_up(server: uvicorn.Server, address: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 from fastapi import Depends, Request
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.web.engines import EngineWatch
 from atlas_scaling.web.jobs import Jobs
 from atlas_scaling.web.live import LiveRuns
 from atlas_scaling.web.workspace import Workspace
@@ -28,6 +29,7 @@ class Session:
         files: what may be read and written.
         runs: where the given runs stand.
         jobs: long work.
+        engines: what carries out the given studies.
         max_upload_bytes: of one file that is sent.
         notes: what was found amiss in the given paths.
     """
@@ -35,6 +37,7 @@ class Session:
     files: Workspace
     runs: LiveRuns
     jobs: Jobs
+    engines: EngineWatch
     max_upload_bytes: int = MAX_UPLOAD_BYTES
     notes: tuple[str, ...] = ()
 
@@ -50,13 +53,20 @@ class Session:
             max_upload_bytes: of one file that is sent.
         """
         planned, notes = _planned(files.study_folders)
+        engines = EngineWatch(files.study_folders)
         return cls(
             files=files,
-            runs=LiveRuns(files.run_folders, planned),
+            runs=LiveRuns(files.run_folders, planned, engines),
+            engines=engines,
             jobs=Jobs(workers or max(1, (os.cpu_count() or 2) // 2)),
             max_upload_bytes=max_upload_bytes or MAX_UPLOAD_BYTES,
             notes=notes,
         )
+
+    def close(self) -> None:
+        """End every process of it."""
+        self.jobs.close()
+        self.engines.close()
 
 
 def _planned(folders: tuple[Path, ...]) -> tuple[list[PlannedRun], tuple[str, ...]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.web import requests
-from atlas_scaling.web.session import Session
+from atlas_scaling.web.session import Here
+from atlas_scaling.web.workspace import SPEC_NAME
 
 SUFFIXES: Final = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -30,7 +31,7 @@ class Snippets(Answer):
     notes: tuple[str, ...]
 
 
-def allocate(question: requests.AllocateQuestion, here: Session) -> Snippets:
+def allocate(question: requests.AllocateQuestion, here: Here) -> Snippets:
     """``atlas plan allocate`` and ``atlas.plan.allocate_targets``."""
     files = _Files(here)
     fits = [files.fit(name) for name in question.fits]
@@ -95,7 +96,7 @@ def allocate(question: requests.AllocateQuestion, here: Session) -> Snippets:
     return files.snippets(["plan", "allocate", *command], lines)
 
 
-def expand(question: requests.ExpandQuestion, here: Session) -> Snippets:
+def expand(question: requests.ExpandQuestion, here: Here) -> Snippets:
     """``atlas plan expand`` and ``atlas.plan.expand``."""
     files = _Files(here)
     fit = None if question.fit is None else files.fit(question.fit)
@@ -128,7 +129,7 @@ def expand(question: requests.ExpandQuestion, here: Session) -> Snippets:
     return files.snippets(["plan", "expand", *command], lines)
 
 
-def start(question: requests.StartQuestion, here: Session) -> Snippets:
+def start(question: requests.StartQuestion, here: Here) -> Snippets:
     """``atlas plan start`` and ``advise_start``."""
     files = _Files(here)
     curves = {
@@ -164,7 +165,7 @@ def start(question: requests.StartQuestion, here: Session) -> Snippets:
     return files.snippets(["plan", "start", *command], lines)
 
 
-def next_runs(question: requests.NextQuestion, here: Session) -> Snippets:
+def next_runs(question: requests.NextQuestion, here: Here) -> Snippets:
     """``atlas plan next``."""
     files = _Files(here)
     command = [
@@ -181,6 +182,7 @@ def next_runs(question: requests.NextQuestion, here: Session) -> Snippets:
         *(["--all-parameters"] if question.all_parameters else []),
         *(["--most-runs", str(question.most_runs)] if question.most_runs != 8 else []),
     ]
+    files.note_study("next.yaml")
     arguments = ["plan", "next", *command]
     lines = [
         "import json, subprocess",
@@ -191,10 +193,45 @@ def next_runs(question: requests.NextQuestion, here: Session) -> Snippets:
     return files.snippets(arguments, lines)
 
 
+def schedule(question: requests.ScheduleQuestion, here: Here) -> Snippets:
+    """``atlas plan schedule`` and ``two_stages``."""
+    files = _Files(here)
+    fit = None if question.fit is None else files.fit(question.fit)
+    command = [
+        *(["--fit", fit] if fit else []),
+        *_count("--flops", question.flops),
+        *(["--target", question.target] if question.target else []),
+        *_each("--source", question.sources),
+        *_count("--params", question.n_params),
+        *_pairs("--unique", question.unique),
+    ]
+    files.note_study("stages.yaml")
+    arguments = question.model_dump(exclude={"fit"}, exclude_defaults=True)
+    loaded = f"Fit.load({fit!r})" if fit else "None"
+    lines = [
+        *(["from atlas_scaling.fitting.result import Fit"] if fit else []),
+        "from atlas_scaling.planning.two_stage import two_stages",
+        "",
+        f"answer = two_stages({loaded}, {_arguments(arguments)})",
+        "print(answer.to_dict())",
+    ]
+    return files.snippets(["plan", "schedule", *command], lines)
+
+
+KINDS: Final[Mapping[str, Callable[..., Snippets]]] = {
+    "allocate": allocate,
+    "expand": expand,
+    "start": start,
+    "next": next_runs,
+    "schedule": schedule,
+}
+"""By the last part of the route that answers."""
+
+
 class _Files:
     """Paths of a session's things, and notes on those that are not saved."""
 
-    def __init__(self, here: Session) -> None:
+    def __init__(self, here: Here) -> None:
         self.here = here
         self.notes: list[str] = []
 
@@ -204,6 +241,13 @@ class _Files:
     def matrix(self, name: str | None) -> str | None:
         path = self.here.files.matrix_path(name)
         return None if path is None else self._path(str(name), path, "matrix")
+
+    def note_study(self, output: str) -> None:
+        """Say how the runs of an answer become a study."""
+        folder = next(iter(self.here.files.study_folders), None)
+        spec = "SPEC" if folder is None else _shown_path(folder / SPEC_NAME)
+        added = shlex.join(["--study", spec, "-o", output])
+        self.notes.append(f"with {added} the command writes these runs as a study")
 
     def snippets(self, command: Sequence[str], python: Sequence[str]) -> Snippets:
         return Snippets(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.answers import jsonable
-from atlas_scaling.errors import FitError, InputError
+from atlas_scaling.errors import AtlasError, FitError, InputError
 from atlas_scaling.web.jobs import Tell
 
 SAMPLE_ROWS: Final = 8
@@ -28,8 +29,9 @@ def preview(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(1, 2, "matching the columns")
     guess, problem = ColumnMap(), None
     try:
-        guess = guess_map(path)
-        guess = import_runs(path).columns
+        with _called_upload(path):
+            guess = guess_map(path)
+            guess = import_runs(path).columns
     except InputError as error:
         problem = error.to_dict()
     return {
@@ -54,7 +56,8 @@ def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     tell(0, 2, "reading the table")
     path = Path(task["path"])
     _head(path)
-    imported = import_runs(path, columns=ColumnMap.model_validate(task["map"]))
+    with _called_upload(path):
+        imported = import_runs(path, columns=ColumnMap.model_validate(task["map"]))
     tell(1, 2, "writing the run table")
     write_table(imported.frame, Path(task["output"]))
     targets = [t for t in targets_of(imported.frame) if t is not None]
@@ -66,26 +69,72 @@ def import_table(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def fit_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Every law fitted to every target; one that cannot be fitted says why."""
-    from atlas_scaling.fitting.api import fit
+    """Every law fitted to every target, or to all of them with shared parameters.
 
-    targets = task["targets"] or [None]
+    What cannot be fitted says why; the rest is fitted.
+    """
+    shared = task.get("shared")
+    targets = [None] if shared else task["targets"] or [None]
     total = len(task["laws"]) * len(targets)
     tell(0, total, "reading the runs")
     data = _data(task["paths"])
     results: list[dict[str, Any]] = []
+    pooled: list[dict[str, Any]] = []
+    done = 0
     for choice in task["laws"]:
         for target in targets:
-            tell(len(results), total, f"fitting {_title(choice)} to {target or 'the losses'}")
-            one: dict[str, Any] = {"law": _title(choice), "target": target}
+            what = (
+                f"{len(task['targets']) or 'all'} languages" if shared else target or "the losses"
+            )
+            tell(done, total, f"fitting {_title(choice)} to {what}")
             try:
-                made = fit(data, _law(choice), target=target, **task["options"])
-                one["file"] = str(made.save(_free(task["output"], target, choice)))
-                one["fit"] = made.to_dict()
+                if shared:
+                    results += _pooled(data, choice, task, pooled)
+                else:
+                    results.append(_alone(data, choice, target, task))
             except (FitError, InputError) as error:
-                one["error"] = error.to_dict()
-            results.append(one)
-    return {"fits": results}
+                said = {"law": _title(choice), "target": target, "error": error.to_dict()}
+                results.append(said)
+            done += 1
+    return {"fits": results, "pooled": pooled}
+
+
+def _alone(
+    data: Any, choice: dict[str, Any], target: str | None, task: dict[str, Any]
+) -> dict[str, Any]:
+    from atlas_scaling.fitting.api import fit
+
+    made = fit(data, _law(choice), target=target, **task["options"])
+    return _kept(made, _title(choice), target, task["output"])
+
+
+def _pooled(
+    data: Any, choice: dict[str, Any], task: dict[str, Any], pooled: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The fit of each target; what they share goes to ``pooled``."""
+    from atlas_scaling.fitting.pooled import fit_pooled
+
+    options = dict(task["options"])
+    if options.pop("resample", "run") != "run":
+        raise InputError(
+            "shared parameters get their intervals from resampled runs",
+            where="resample",
+            remedy="leave it at run",
+        )
+    made = fit_pooled(
+        data, _law(choice), targets=task["targets"] or None, shared=task["shared"], **options
+    )
+    about = made.to_dict()
+    del about["fits"]
+    pooled.append(about | {"law": _title(choice), "targets": list(made.fits)})
+    named = f"{_title(choice)} shared"
+    return [_kept(one, named, target, task["output"]) for target, one in made.fits.items()]
+
+
+def _kept(made: Any, title: str, target: str | None, output: str) -> dict[str, Any]:
+    """A fit in the session's folder, and its document."""
+    path = made.save(_free(output, target, title))
+    return {"law": title, "target": target, "file": str(path), "fit": made.to_dict()}
 
 
 def compare_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -149,6 +198,26 @@ def analyze_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     return analyze(_matrix(task["path"]), **task["options"]).to_dict()
 
 
+def look_at_studies(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Where the runs of studies stand, by their folders and engines; or why that is not known."""
+    from atlas_scaling.study.status import study_status
+
+    studies: list[dict[str, Any]] = []
+    for place in task["paths"]:
+        tell(len(studies), len(task["paths"]), f"asking after {Path(place).name}")
+        try:
+            studies.append(study_status(Path(place)).to_dict())
+        except AtlasError as error:
+            unknown: dict[str, Any] = {
+                "engine": None,
+                "states": {},
+                "runs": [],
+                "warnings": [str(error)],
+            }
+            studies.append({"study": Path(place).name, "path": place, **unknown})
+    return {"studies": studies}
+
+
 TASKS: Final[Mapping[str, Callable[[dict[str, Any], Tell], dict[str, Any]]]] = {
     "preview": preview,
     "import": import_table,
@@ -157,6 +226,7 @@ TASKS: Final[Mapping[str, Callable[[dict[str, Any], Tell], dict[str, Any]]]] = {
     "matrix": measure_matrix,
     "complete": complete_matrix,
     "analyze": analyze_matrix,
+    "status": look_at_studies,
 }
 
 
@@ -198,11 +268,21 @@ def _title(choice: dict[str, Any]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _free(folder: str, target: str | None, choice: dict[str, Any]) -> Path:
+def _free(folder: str, target: str | None, title: str) -> Path:
     from atlas_scaling.web.workspace import free_path
 
-    stem = "-".join(part for part in (target, *_title(choice).split()) if part)
+    stem = "-".join(part for part in (target, *title.split()) if part)
     return free_path(Path(folder), stem, ".json")
+
+
+@contextmanager
+def _called_upload(path: Path) -> Iterator[None]:
+    """Say ``upload:3`` in place of where this server put the file."""
+    try:
+        yield
+    except InputError as error:
+        error.where = error.where and error.where.replace(str(path), "upload")
+        raise
 
 
 def _head(path: Path) -> Any:

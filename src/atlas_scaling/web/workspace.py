@@ -103,6 +103,10 @@ class Workspace:
         for path in self.sources:
             self._take(path)
 
+    def gone(self) -> tuple[Path, ...]:
+        """Sources that were there when the session began and are no longer."""
+        return tuple(path for path in self.sources if not path.exists())
+
     # --- fits -------------------------------------------------------------------------------
 
     def fits(self) -> tuple[FitFile, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from atlas_scaling.planning.allocation_answer import Allocation
 
 PLAN: Final = "this plan"
+NO_EPOCH: Final = 0.01
+"""Passes over a text so few that their digits say nothing."""
 
 
 def plan_shares(answer: Allocation) -> Figure:
@@ -30,7 +33,9 @@ def plan_shares(answer: Allocation) -> Figure:
         ],
         schema_overrides={"epochs": pl.Float64},
     )
-    epochs = pl.col("epochs").map_elements(lambda v: number(v, 2), return_dtype=pl.String)
+    epochs = pl.col("epochs").map_elements(
+        lambda v: number(v, 2) if v >= NO_EPOCH else f"<{NO_EPOCH}", return_dtype=pl.String
+    )
     shown = data.with_columns(
         said=pl.concat_str(
             (pl.col("share") * 100).round(1).cast(pl.String) + pl.lit(" %"),
@@ -40,7 +45,9 @@ def plan_shares(answer: Allocation) -> Figure:
         )
     )
     y = alt.Y("language:N", title=None, sort=data["language"].to_list()).axis(labelLimit=120)
-    x = alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1])).axis(format="%", tickCount=5)
+    x = alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1])).axis(
+        format="%", tickCount=5, labelOverlap=True
+    )
     base = alt.Chart(inline(shown))
     chart = layered(
         [
@@ -78,6 +85,7 @@ def plan_alternatives(answer: Allocation) -> Figure:
     data = pl.DataFrame(rows, schema_overrides=dict.fromkeys(("loss", "low", "high"), pl.Float64))
     order = [PLAN, *(name.replace("_", " ") for name in answer.alternatives)]
     targets = list(answer.loss)
+    unbounded = "; an arrow ends where nothing bounds the loss" if _is_open(data).any() else ""
     panels = tuple(
         Panel(f"loss of {language_name(t)}", _panel(data.filter(pl.col("target") == t), order))
         for t in targets
@@ -94,8 +102,9 @@ def plan_alternatives(answer: Allocation) -> Figure:
         name="plan-alternatives",
         title=f"The plan beside the usual mixtures ({answer.loss_unit.replace('_', ' ')})",
         caption="Each mixture under the same budget, at its own best model size. Lines are "
-        f"{answer.level:.0%} intervals of the laws, where the laws have draws; mixtures share "
-        "them, so overlapping lines may still be told apart: see the probabilities in the table.",
+        f"{answer.level:.0%} intervals of the laws, where the laws have draws{unbounded}; mixtures "
+        "share them, so overlapping lines may still be told apart: see the probabilities in the "
+        "table.",
         alt=f"{answer.objective_kind.value} objective: plan {number(own)}{beside}.",
         data=data,
         panels=panels,
@@ -138,10 +147,21 @@ def shares_in_words(answer: Allocation) -> str:
     return listed([f"{language_name(code)} {share:.1%}" for code, share in ordered], most=8)
 
 
+def _is_open(rows: pl.DataFrame) -> pl.Series:
+    """Rows with an interval that has no upper end."""
+    return rows["low"].is_not_null() & rows["high"].is_infinite()
+
+
 def _panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
     import altair as alt
 
+    known = [v for name in ("loss", "low", "high") for v in rows[name] if v is not None]
+    known = [v for v in known if math.isfinite(v)] or [0.0]
+    edge = max(known) + 0.08 * (max(known) - min(known) or 1.0)
+    is_open = _is_open(rows)
     shown = rows.with_columns(
+        open=is_open,
+        end=pl.when(is_open).then(edge).otherwise(pl.col("high")),
         kind=pl.when(pl.col("mixture") == PLAN).then(pl.lit("plan")).otherwise(pl.lit("usual")),
         label=pl.struct("mixture", "loss", "low", "high").map_elements(
             lambda r: f"{r['mixture']}: {number(r['loss'])} ({interval((r['low'], r['high']))})",
@@ -159,7 +179,10 @@ def _panel(rows: pl.DataFrame, order: list[str]) -> alt.LayerChart:
         [
             base.transform_filter("datum.low !== null")
             .mark_rule(strokeWidth=1.6, aria=False)
-            .encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=color),
+            .encode(x=alt.X("low:Q", scale=scale), x2="end:Q", y=y, color=color),
+            base.transform_filter("datum.open")
+            .mark_point(size=40, filled=True, opacity=1, shape="triangle-right", aria=False)
+            .encode(x=alt.X("end:Q", scale=scale), y=y, color=color),
             base.mark_point(size=50, filled=True, opacity=1).encode(
                 x=x,
                 y=y,

@@ -32,6 +32,7 @@ from atlas_scaling.planning.next_runs import NextRuns
 from atlas_scaling.planning.next_runs import next_runs as best_next_runs
 from atlas_scaling.planning.start import StartAdvice
 from atlas_scaling.planning.start_runs import advise_start
+from atlas_scaling.planning.two_stage import TwoStagePlan, two_stages
 from atlas_scaling.web import requests, snippets
 from atlas_scaling.web.schemas import SCHEMAS
 from atlas_scaling.web.session import Here
@@ -133,6 +134,19 @@ def next_runs(question: requests.NextQuestion, here: Here) -> dict[str, Any]:
     ).to_dict()
 
 
+@router.post("/schedule", responses=SCHEMAS.answer(TwoStagePlan))
+def schedule(question: requests.ScheduleQuestion, here: Here) -> dict[str, Any]:
+    """The best two stages for one language, or the runs that would tell."""
+    return two_stages(
+        None if question.fit is None else here.files.fit(question.fit),
+        flops=question.flops,
+        target=question.target,
+        sources=question.sources,
+        n_params=question.n_params,
+        unique=question.unique or None,
+    ).to_dict()
+
+
 @router.post("/export", responses=SCHEMAS.answer(ExportedMixture))
 def export(question: requests.ExportQuestion) -> dict[str, Any]:
     """A plan's mixture in the form that a trainer reads."""
@@ -145,28 +159,12 @@ def export(question: requests.ExportQuestion) -> dict[str, Any]:
     return export_mixture(plan, question.to, paths=question.paths, name=question.name).to_dict()
 
 
-@router.post("/allocate/code", responses=SCHEMAS.answer(snippets.Snippets))
-def allocate_code(question: requests.AllocateQuestion, here: Here) -> dict[str, Any]:
-    """The same question as a command and as Python."""
-    return snippets.allocate(question, here).to_dict()
-
-
-@router.post("/expand/code", responses=SCHEMAS.answer(snippets.Snippets))
-def expand_code(question: requests.ExpandQuestion, here: Here) -> dict[str, Any]:
-    """The same question as a command and as Python."""
-    return snippets.expand(question, here).to_dict()
-
-
-@router.post("/start/code", responses=SCHEMAS.answer(snippets.Snippets))
-def start_code(question: requests.StartQuestion, here: Here) -> dict[str, Any]:
-    """The same question as a command and as Python."""
-    return snippets.start(question, here).to_dict()
-
-
-@router.post("/next/code", responses=SCHEMAS.answer(snippets.Snippets))
-def next_code(question: requests.NextQuestion, here: Here) -> dict[str, Any]:
-    """The same question as a command and as Python."""
-    return snippets.next_runs(question, here).to_dict()
+for _kind, _code in snippets.KINDS.items():
+    router.post(
+        f"/{_kind}/code",
+        summary="The same question as a command and as Python.",
+        responses=SCHEMAS.answer(snippets.Snippets),
+    )(_code)
 
 
 def _decision(question: requests.NextQuestion, fit: Fit) -> Decision:

@@ -41,6 +41,7 @@ def list_runs(
     descending: bool = False,
 ) -> dict[str, Any]:
     """A page of the runs, with sums over all that the filter leaves."""
+    here.engines.look()
     return here.runs.page(
         offset=offset,
         limit=limit,

@@ -17,7 +17,7 @@ from atlas_scaling.web.workspace import DataSet
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 Finish = Callable[[dict[str, Any]], None]
-_OPTIONS = {"kind", "data", "laws", "targets", "matrix", "languages"}
+_OPTIONS = {"kind", "data", "laws", "targets", "shared", "matrix", "languages"}
 
 
 @router.post("", responses=SCHEMAS.answer(JobView))
@@ -53,7 +53,8 @@ def _prepared(task: requests.Task, here: Session) -> tuple[dict[str, Any], Finis
             }
             return arguments, lambda result: _imported(task.upload, result, here)
         case requests.FitTask():
-            arguments = _fitting(task, here) | {"output": str(files.new_fits)}
+            arguments = _fitting(task, here)
+            arguments |= {"shared": task.shared, "output": str(files.new_fits)}
             return arguments, lambda result: _named(result, here)
         case requests.CompareTask():
             return _fitting(task, here), _nothing

@@ -9,6 +9,11 @@ export class Failure extends Error {
   }
 }
 
+const TOKEN_ASKED = {
+  problem: "The server asks for its token: it was started anew, or another server answers here.",
+  remedy: "Give the token that stands in the link atlas serve printed; this page keeps its state.",
+};
+
 let pending = 0;
 
 /** Mark the page while anything is on its way; tests and screenshots wait for the mark to go. */
@@ -38,6 +43,7 @@ async function answered(path, options) {
     }, 0);
   }
   const body = await response.json().catch(() => null);
+  if (response.status === 401) throw new Failure(TOKEN_ASKED, 401);
   if (!response.ok) throw new Failure(body ?? { problem: `The server answered ${response.status}.` }, response.status);
   return body;
 }

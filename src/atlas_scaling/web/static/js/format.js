@@ -119,6 +119,9 @@ export function percent(share) {
   return `${value >= 9.95 ? value.toFixed(0) : Number(value.toPrecision(2))}${NBSP}%`;
 }
 
+/** A share of draws; what is merely small or near one is not shown as none or all. */
+export const chance = (share) => (share < 0.01 ? `<${NBSP}1${NBSP}%` : share > 0.99 ? `>${NBSP}99${NBSP}%` : percent(share));
+
 /** A factor: `1.18×`. */
 export const factor = (value, n = 3) => (value === null ? MISSING : `${Number(value.toPrecision(n))}×`);
 

@@ -17,14 +17,14 @@ export function write(view, params) {
 export function params(values) {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
-    const text = Array.isArray(value) ? value.join(",") : value;
+    const text = Array.isArray(value) ? value.join(",") : typeof value === "number" ? String(value).replace("e+", "e") : value;
     if (text !== null && text !== undefined && text !== "" && text !== false) found.set(name, text === true ? "1" : text);
   }
   return found;
 }
 
 /** A list of a parameter; null where it is not there. */
-export const list = (search, name) => (search.has(name) ? search.get(name).split(",").filter(Boolean) : null);
+export const list = (search, name) => (search.has(name) ? [...new Set(search.get(name).split(",").filter(Boolean))] : null);
 
 /** A number of a parameter; null where it is not there or none. */
 export function number(search, name) {

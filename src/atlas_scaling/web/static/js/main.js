@@ -9,6 +9,7 @@ const VIEWS = {
   plan: ["Plan", () => import("./views/plan.js")],
   expand: ["Expand", () => import("./views/expand.js")],
   start: ["Start", () => import("./views/start.js")],
+  stages: ["Stages", () => import("./views/stages.js")],
   transfer: ["Transfer", () => import("./views/transfer.js")],
   runs: ["Runs", () => import("./views/runs.js")],
   fit: ["Fit", () => import("./views/fit.js")],
@@ -28,8 +29,10 @@ async function show() {
   leave?.();
   leave = null;
   for (const link of nav.children) {
-    if (link.dataset.view === (VIEWS[view] ? view : "plan")) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === (VIEWS[view] ? view : "plan")) {
+      link.setAttribute("aria-current", "page");
+      nav.scrollLeft = link.offsetLeft - nav.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${title} · atlas`;
   try {

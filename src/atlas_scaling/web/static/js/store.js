@@ -1,6 +1,6 @@
 // What this browser keeps: saved plans and the theme. Storage may be full or forbidden.
 
-const PLANS = "atlas.plans";
+export const PLANS = "atlas.plans";
 const MOST = 100;
 
 export function savedPlans() {

@@ -55,8 +55,8 @@ export function dotRows({ rows, series = [], label, title, format, zero = false,
         const group = s("g", { class: `series-${(mark.index ?? 0) % 6}` });
         const at = x.at(mark.value);
         const lift = mark.lift ?? 0;
-        if (mark.interval && mark.interval.every((end) => end !== null)) {
-          group.append(s("path", { class: "mark-interval", d: `M${x.at(mark.interval[0])},${y + lift}H${x.at(mark.interval[1])}` }));
+        if (mark.interval && mark.interval.some((end) => end !== null)) {
+          group.append(s("path", { class: "mark-interval", d: intervalPath(mark.interval, x, y + lift, [room + 4, width - 4]) }));
         }
         group.append(s("path", { class: mark.hollow ? "mark-dot hollow" : "mark-dot", d: symbol(mark.shape ?? "circle", mark.radius ?? 5), transform: `translate(${at},${y + lift})` }));
         svg.append(group);
@@ -69,6 +69,12 @@ export function dotRows({ rows, series = [], label, title, format, zero = false,
     return svg;
   });
   return h("div", { class: "plot" }, keys(series.map((one) => ({ line: false, points: [1], ...one }))), place);
+}
+
+/** A line from end to end; an end that nothing bounds is an arrow out of the chart. */
+function intervalPath([low, high], x, y, [left, right]) {
+  const from = low === null ? `M${left + 5},${y - 4}l-5,4l5,4M${left},${y}` : `M${x.at(low)},${y}`;
+  return from + (high === null ? `H${right}m-5,-4l5,4l-5,4` : `H${x.at(high)}`);
 }
 
 /** Bars from zero. rows: [{label, value, text, index, interval, tip}]. */

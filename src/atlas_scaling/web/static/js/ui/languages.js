@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { announce, debounce, freshId, h, put } from "../dom.js";
 import { count } from "../format.js";
-import { remember } from "../names.js";
+import { name, remember } from "../names.js";
 
 /**
  * @param {object} options label, chosen() -> codes, onPick(language), placeholder, hint(language).
@@ -84,6 +84,14 @@ export function languagePicker({ label, chosen, onPick, placeholder = "Search by
   input.addEventListener("blur", close);
   const element = h("div", { class: "field" }, h("label", { for: id, class: hideLabel ? "unseen" : null }, label), h("div", { class: "picker" }, input, list));
   return { element, focus: () => input.focus() };
+}
+
+/** Chosen languages as chips, and a search for more. `onChange(codes)`. */
+export function chosenLanguages({ label, codes, taken, onChange }) {
+  return h("div", { class: "stack tight" },
+    languagePicker({ label, chosen: taken, onPick: (language) => onChange([...codes, language.code]) }).element,
+    codes.length ? h("ul", { class: "chips" }, codes.map((code) => h("li", { class: "chip" }, name(code),
+      h("button", { type: "button", "aria-label": `Remove ${name(code)}`, on: { click: () => onChange(codes.filter((one) => one !== code)) } }, "×")))) : null);
 }
 
 /** What the published study knows of a language, in a few words. */

@@ -25,7 +25,8 @@ export function failure(error) {
     said.value || said.where
       ? h("p", { class: "small" }, said.value ? ["Received: ", h("code", null, said.value)] : null, said.where ? [said.value ? ", at " : "At ", h("code", null, said.where)] : null)
       : null,
-    said.remedy ? h("p", null, "Try: ", said.remedy) : null);
+    said.remedy ? h("p", null, "Try: ", said.remedy) : null,
+    error.status === 401 ? h("p", null, h("button", { type: "button", class: "button", on: { click: () => location.reload() } }, "Give the token")) : null);
 }
 
 /** A sentence with a capital and an end; a symbol or a code at its beginning stays as it is. */

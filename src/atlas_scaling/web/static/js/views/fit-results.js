@@ -32,6 +32,23 @@ export function fitsCard(made, files, onSaved) {
     place);
 }
 
+/** What several targets share, and what sharing costs. */
+export function pooledCard(pooled, level) {
+  const rise = pooled.objective / pooled.separate_objective - 1;
+  return card(`${pooled.law.replace(" shared", "")}, shared by ${f.counted(pooled.targets.length, "language")}`, { note: `${f.counted(pooled.n_rows, "row")} of ${f.counted(pooled.n_runs, "run")}; the other parameters are each language's own` },
+    parameterTable(Object.entries(pooled.shared), level, "Shared parameters"),
+    h("p", { class: "hint" }, `Sharing raises the sum that is minimised from ${f.digits(pooled.separate_objective, 4)} to ${f.digits(pooled.objective, 4)}, by ${f.percent(rise)}: how far the languages disagree about what they share.`));
+}
+
+function parameterTable(parameters, level, label) {
+  return table([
+    { title: "parameter", cell: ([key]) => h("span", { title: key }, f.parameter(key, shortName)) },
+    { title: "value", right: true, cell: ([, p]) => (p.value === null ? h("span", { class: "muted" }, "not told") : shownParameter(p).value) },
+    { title: `${f.percent(level)} interval`, right: true, cell: ([, p]) => shownParameter(p).interval ?? h("span", { class: "muted" }, "none") },
+    { title: "verdict", cell: ([, p]) => [badge(verdictKind(p.verdict), VERDICTS[verdictKind(p.verdict)]), p.verdict.includes(":") ? h("span", { class: "sub" }, p.verdict.split(":").slice(1).join(":").trim()) : null] },
+  ], parameters, { label });
+}
+
 /** One fit: status, parameters, measured against predicted, and a way to keep it. */
 export function fitCard(one, file, onSaved) {
   const { fit } = one;
@@ -42,19 +59,14 @@ export function fitCard(one, file, onSaved) {
   const told = Object.values(fit.parameters).filter((p) => p.value !== null).length;
   const tools = [
     file && !file.saved ? h("button", { type: "button", class: "button primary", on: { click: () => saveDialog(one.id, onSaved) } }, "Save fit") : badge("told", "saved"),
-    h("a", { class: "button", href: `#/plan?t=${fit.target ?? ""}&fit=${encodeURIComponent(one.id)}&C=1e18` }, "Plan with it"),
+    useLink(fit, encodeURIComponent(one.id)),
   ];
   const parameters = Object.entries(fit.parameters);
-  return card(`${fit.law}${fit.law_options?.variant ? ` ${fit.law_options.variant}` : ""}${fit.target ? `, ${name(fit.target)}` : ""}`, { note: `${f.counted(fit.n_rows, "row")} of ${f.counted(fit.n_runs, "run")}, losses in ${unitWords(fit.loss_unit)}`, tools: fit.target ? tools : tools.slice(0, 1) },
+  return card(`${fit.law}${fit.law_options?.variant ? ` ${fit.law_options.variant}` : ""}${fit.target ? `, ${name(fit.target)}` : ""}`, { note: `${f.counted(fit.n_rows, "row")} of ${f.counted(fit.n_runs, "run")}, losses in ${unitWords(fit.loss_unit)}`, tools },
     h("p", { class: "verdict-line" }, badge(kind, status), ` ${told} of ${parameters.length} parameters can be told from these runs; ${d.r2 === null ? "" : `R² ${Math.floor(d.r2 * 1e4) / 1e4} on the rows that were fitted, `}mean error ${f.digits(d.mean_error, 2)}${d.mean_error_reducible_percent === null ? "" : ` (${f.digits(d.mean_error_reducible_percent, 2)} % of the reducible loss)`}.`),
     h("p", { class: "formula" }, fit.formula),
     h("div", { class: "fit-split" },
-      h("div", null, table([
-        { title: "parameter", cell: ([key]) => h("span", { title: key }, f.parameter(key, shortName)) },
-        { title: "value", right: true, cell: ([, p]) => (p.value === null ? h("span", { class: "muted" }, "not told") : shownParameter(p).value) },
-        { title: `${f.percent(fit.level)} interval`, right: true, cell: ([, p]) => shownParameter(p).interval ?? h("span", { class: "muted" }, "none") },
-        { title: "verdict", cell: ([, p]) => [badge(verdictKind(p.verdict), VERDICTS[verdictKind(p.verdict)]), p.verdict.includes(":") ? h("span", { class: "sub" }, p.verdict.split(":").slice(1).join(":").trim()) : null] },
-      ], parameters, { label: `Parameters of ${fit.law}` })),
+      h("div", null, parameterTable(parameters, fit.level, `Parameters of ${fit.law}`)),
       points),
     h("details", { class: "numbers" }, h("summary", null, "How it was fitted"), h("dl", { class: "facts" },
       fact("Minimised", `${fit.estimator.name}${fit.estimator.name === "huber" ? `, δ = ${fit.estimator.delta}` : ""}, on the log residual, summed: ${f.digits(fit.objective, 6)}`),
@@ -65,6 +77,13 @@ export function fitCard(one, file, onSaved) {
 }
 
 const fact = (term, text) => h("div", null, h("dt", null, term), h("dd", null, text));
+
+/** To the view that this fit answers. */
+function useLink(fit, id) {
+  if (fit.law === "capacity") return h("a", { class: "button", href: `#/expand?fit=${id}` }, "Expand with it");
+  if (fit.law === "atlas_two_stage") return h("a", { class: "button", href: `#/stages?fit=${id}` }, "Stages by it");
+  return fit.target ? h("a", { class: "button", href: `#/plan?t=${fit.target}&fit=${id}&C=1e18` }, "Plan with it") : null;
+}
 
 /** Value and interval with as many digits as the interval vouches for. */
 function shownParameter(p) {

@@ -7,7 +7,7 @@ import * as link from "../link.js";
 import { learn, name } from "../names.js";
 import { card, check, choice, failure, jobProgress, select, viewHead } from "../ui/parts.js";
 import { mappingCard, importedCard } from "./fit-mapping.js";
-import { comparisonCard, fitCard, fitsCard } from "./fit-results.js";
+import { comparisonCard, fitCard, fitsCard, pooledCard } from "./fit-results.js";
 
 const MOST_TARGETS_ASKED = 6;
 const COMMON = ["chinchilla", "atlas", "capacity"];
@@ -18,7 +18,7 @@ export async function show(root, params, about) {
   const wanted = params.get("law");
   const state = {
     data: data.some((one) => one.id === params.get("data")) ? params.get("data") : data[0]?.id ?? null,
-    laws: new Set(wanted && choices.laws.some((law) => law.name === wanted) ? [wanted] : ["chinchilla", "atlas"]), variant: "full", targets: [], unit: "nats_per_token", bootstrap: 200, shown: params.get("fit"),
+    laws: new Set(wanted && choices.laws.some((law) => law.name === wanted) ? [wanted] : ["chinchilla", "atlas"]), variant: "full", targets: [], shared: false, unit: "nats_per_token", bootstrap: 200, shown: params.get("fit"),
   };
   const source = h("div", { class: "stack" });
   const question = h("div", { class: "stack" });
@@ -59,6 +59,7 @@ export async function show(root, params, about) {
 
   async function send(file) {
     const bar = h("i");
+    put(results, ...savedList());
     put(work, h("div", { class: "card progress" }, h("strong", null, `Sending ${file.name}`), h("div", { class: "bar", role: "progressbar", "aria-label": "Sending" }, bar)));
     if (file.size > about.max_upload_bytes) {
       return put(work, failure({ document: { problem: `the file is larger than the dashboard takes, ${f.count(about.max_upload_bytes)} bytes`, value: `${file.name}, ${f.count(file.size)} bytes`, remedy: "atlas runs import FILE -o runs.parquet, then atlas serve runs.parquet; or atlas serve --max-upload" } }));
@@ -110,6 +111,7 @@ export async function show(root, params, about) {
       chosen.targets.length ? h("fieldset", { class: "stack tight" }, h("legend", null, "Loss on"), h("div", { class: "many" }, chosen.targets.map((code) => check(name(code), state.targets.includes(code), (on) => {
         state.targets = on ? [...state.targets, code] : state.targets.filter((one) => one !== code);
       })))) : h("p", { class: "hint" }, "The table names no language: its losses are fitted as they are."),
+      chosen.targets.length > 1 ? choice("Exponents α and β", [["own", "each language its own"], ["shared", "shared by all", "one fit of all chosen languages; E, A, B and the transfer weights stay each one's own"]], state.shared ? "shared" : "own", (v) => { state.shared = v === "shared"; }) : null,
       choice("Unit", [["nats_per_token", "nats per token"], ["bits_per_byte", "bits per byte"]], state.unit, (v) => { state.unit = v; }),
       choice("Intervals from", [[0, "none"], [200, "200 refits"], [1000, "1,000"]], state.bootstrap, (v) => { state.bootstrap = Number(v); }),
       h("div", { class: "row" },
@@ -118,26 +120,28 @@ export async function show(root, params, about) {
   }
 
   const lawChoices = () => choices.laws.filter((law) => state.laws.has(law.name)).map((law) => ({ law: law.name, variant: law.name === "atlas" && state.variant !== "full" ? state.variant : null }));
-  const ready = () => {
+  const shares = () => state.shared && data.find((one) => one.id === state.data)?.targets.length > 1;
+  const ready = (sharing) => {
     const chosen = data.find((one) => one.id === state.data);
     if (!state.laws.size) return "Choose at least one law.";
     if (chosen?.targets.length && !state.targets.length) return "Choose at least one language whose loss is fitted.";
+    if (sharing && shares() && state.targets.length < 2) return "Exponents are shared by two languages at least: choose another, or let each have its own.";
     return null;
   };
-  const guarded = (begin) => {
-    const problem = ready();
+  const guarded = (begin, { sharing = false } = {}) => {
+    const problem = ready(sharing);
     if (problem) return put(work, h("p", { class: "notice", role: "alert" }, problem));
     return begin();
   };
 
   function startFit() {
-    guarded(() => follow("Fitting", { kind: "fit", data: state.data, laws: lawChoices(), targets: state.targets, unit: state.unit, bootstrap: state.bootstrap }, async (result) => {
+    guarded(() => follow("Fitting", { kind: "fit", data: state.data, laws: lawChoices(), targets: state.targets, shared: shares() ? ["alpha", "beta"] : [], unit: state.unit, bootstrap: state.bootstrap }, async (result) => {
       ({ fits } = await get("/api/fits"));
       const names = result.fits.flatMap((one) => [one.target, ...Object.keys(one.fit?.parameters ?? {}).map((key) => key.match(/\[(.*)\]/)?.[1])]);
       await learn(names.filter((code) => code && code.includes("_")));
-      put(results, fitsCard(result.fits, fits, saved), ...savedList());
+      put(results, result.pooled.map((one) => pooledCard(one, result.fits.find((made) => made.fit).fit.level)), fitsCard(result.fits, fits, saved), ...savedList());
       announce(`${result.fits.length} fits done`);
-    }));
+    }), { sharing: true });
   }
 
   function startComparison() {

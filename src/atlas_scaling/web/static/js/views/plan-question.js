@@ -164,11 +164,11 @@ function usedHelpers(context) {
   return Object.keys(context.answer.mixture).filter((code) => !context.state.targets.includes(code));
 }
 
-function uniqueField(code, state, changed) {
-  const known = entry(code)?.unique_tokens;
+/** How much text of a language there is; `state.unique` has what was typed. */
+export function uniqueField(code, state, changed, { known = entry(code)?.unique_tokens, empty = "not known" } = {}) {
   const input = h("input", {
     type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": `Distinct tokens of ${name(code)}`,
-    placeholder: known ? `${f.count(known)} (est.)` : "not known", value: state.unique[code] ? f.typed(state.unique[code]) : "",
+    placeholder: known ? `${f.count(known)} (est.)` : empty, value: state.unique[code] ? f.typed(state.unique[code]) : "",
     title: known ? `${entry(code).unique_source}; type your own` : "How much text there is; unlimited if left empty",
   });
   input.addEventListener("input", () => {

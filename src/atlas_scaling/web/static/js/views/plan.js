@@ -11,6 +11,7 @@ import { badge, card, figure, fineprint, failure, numbers, sentence, table, view
 import { fromParams, toParams, toRequest, costRequest, OBJECTIVES } from "./plan-state.js";
 import { questionPanel } from "./plan-question.js";
 import { shareTools, savedCard } from "./plan-saved.js";
+import { PLANS } from "../store.js";
 
 const SETTLE = 280;
 
@@ -61,7 +62,13 @@ export async function show(root, params, about) {
   write("plan", toParams(state));
   solve(!state.fits.length);
   if (state.fits.length) settle();
-  return () => settle.cancel();
+  // a plan saved in another tab
+  const elsewhere = (event) => event.key === PLANS && parts.refreshSaved();
+  addEventListener("storage", elsewhere);
+  return () => {
+    settle.cancel();
+    removeEventListener("storage", elsewhere);
+  };
 }
 
 const mixed = (answer) => Object.values(answer.alternatives).flatMap((one) => Object.keys(one.mixture));
@@ -132,7 +139,8 @@ function headline(answer, cost, drawn) {
 function drawsWords(estimate, level) {
   const { interval } = f.countEstimate(estimate);
   if (!interval) return null;
-  return estimate.interval[0] === estimate.interval[1] ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
+  const [low, high] = interval.split(" to ");
+  return low === high ? "the same in all draws" : `${f.percent(level)} of draws: ${interval}`;
 }
 
 function certainty(answer, drawn) {
@@ -213,7 +221,7 @@ function alternativesCard(answer) {
       { title: "tokens", right: true, cell: ([, one]) => f.count(one.tokens) },
       { title: OBJECTIVES[answer.objective_kind].short, right: true, cell: ([, one]) => f.estimate(one.objective).value },
       { title: "worse by", right: true, cell: ([key, one]) => (key === "this plan" ? "" : gap(one) < 1e-4 * Math.abs(answer.objective.value) ? "about equal" : f.digits(gap(one), 2)) },
-      ...(drawn ? [{ title: "plan is better in", right: true, cell: ([key, one]) => (key === "this plan" ? "" : `${f.percent(one.probability_plan_better)} of draws`) }] : []),
+      ...(drawn ? [{ title: "plan is better in", right: true, cell: ([key, one]) => (key === "this plan" ? "" : `${f.chance(one.probability_plan_better)} of draws`) }] : []),
     ], rows, { rowClass: (_, i) => (i === 0 ? "here" : null), label: "This plan and the usual mixtures" }));
 }
 

@@ -13,7 +13,7 @@ const PAGE = 100;
 const ROW = 46;
 const MOST_CURVES = 8;
 const STATES = {
-  running: ["told", "running"], done: ["told", "done"], waiting: ["idle", "waiting"], stopped: ["weak", "stopped"], failed: ["untold", "failed"], lost: ["untold", "lost"], queued: ["idle", "queued"],
+  running: ["told", "running"], done: ["told", "done"], queued: ["idle", "queued"], waiting: ["idle", "waiting"], stopped: ["weak", "stopped"], failed: ["untold", "failed"], lost: ["untold", "lost"],
 };
 const SORTS = [["", "design"], ["run_id", "name"], ["state", "state"], ["progress", "progress"], ["n_params", "size"], ["tokens_per_second", "tokens/s"], ["seconds_left", "time left"], ["updated_at", "last heard of"]];
 
@@ -32,6 +32,7 @@ export async function show(root, params, about) {
   const write = () => link.write("runs", link.params({ q: state.q, state: state.states, group: state.group, size: state.size, l: state.language, sort: state.sort, desc: state.descending, runs: state.chosen, on: state.evaluated, unit: state.unit === "bits" ? "bits" : null }));
 
   const summary = h("div");
+  const engines = h("div");
   const filters = h("div", { class: "card tools" });
   const tablePlace = h("div");
   const curvePlace = h("div");
@@ -52,8 +53,8 @@ export async function show(root, params, about) {
       h("span", { role: "cell", class: "c-pick" }, h("input", { type: "checkbox", checked: picked, "aria-label": `Draw ${run.run_id}`, on: { change: (event) => pick(run.run_id, event.target) } })),
       h("span", { role: "cell", class: "c-name" }, h("button", { type: "button", class: "link-button", on: { click: () => record(run.run_id) } }, run.run_id), h("small", null, `${run.group} · ${words}${run.base_run ? " · continued" : ""}`)),
       h("span", { role: "cell", class: "c-size num" }, f.count(run.n_params)),
-      h("span", { role: "cell", class: "c-state" }, badge(kind, text), run.reason ? h("small", { title: run.reason }, run.reason) : run.state === "running" ? h("small", null, heard(run.updated_at)) : null),
-      h("span", { role: "cell", class: "c-progress num" }, bar, h("small", null, `${f.count(run.tokens)} of ${f.count(run.tokens_planned)}`)),
+      h("span", { role: "cell", class: "c-state" }, badge(kind, text), stateNote(run)),
+      h("span", { role: "cell", class: "c-progress num" }, bar, h("small", null, h("span", { class: "narrow-only" }, `${text}, `), `${f.count(run.tokens)} of ${f.count(run.tokens_planned)}`)),
       h("span", { role: "cell", class: "c-speed num" }, run.tokens_per_second ? f.count(run.tokens_per_second) : f.MISSING),
       h("span", { role: "cell", class: "c-left num" }, run.state === "running" ? f.duration(run.seconds_left) : f.MISSING),
     ];
@@ -80,6 +81,7 @@ export async function show(root, params, about) {
         put(summary, summaryCard(page, query()));
         drawFilters(page);
       }
+      put(engines, page.studies.map(engineLine));
       if (problem.firstChild?.getAttribute?.("role") === "alert") put(problem);
     } catch (error) {
       put(problem, failure(error));
@@ -106,9 +108,9 @@ export async function show(root, params, about) {
       select("Trained on", [["", "any language"], ...page.languages.map((code) => [code, name(code)])], state.language, set("language")),
       select("Order by", SORTS, state.sort, set("sort")),
       check("Reversed", state.descending, set("descending")),
-      h("fieldset", { class: "states" }, h("legend", { class: "unseen" }, "States to show"), Object.keys(STATES).filter((one) => one in { running: 1, done: 1, waiting: 1, stopped: 1, failed: 1 }).map((one) =>
+      h("fieldset", { class: "states" }, h("legend", { class: "unseen" }, "States to show"), Object.keys(STATES).map((one) =>
         check(STATES[one][1], !state.states.length || state.states.includes(one), (on) => {
-          const all = ["running", "done", "waiting", "stopped", "failed"];
+          const all = Object.keys(STATES);
           const now = new Set(state.states.length ? state.states : all);
           if (on) now.add(one);
           else now.delete(one);
@@ -151,7 +153,7 @@ export async function show(root, params, about) {
   };
 
   put(tablePlace, list.element);
-  root.append(head, summary, filters, problem, h("section", { class: "card flush", "aria-label": "Table of runs" }, tablePlace), curvePlace);
+  root.append(head, summary, engines, filters, problem, h("section", { class: "card flush", "aria-label": "Table of runs" }, tablePlace), curvePlace);
   await refresh(true);
   await curves();
   timer = setTimeout(tick, 2000);
@@ -160,6 +162,25 @@ export async function show(root, params, about) {
     clearTimeout(timer);
     again.cancel();
   };
+}
+
+/** Why a run stands where it does, and in which job. */
+function stateNote(run) {
+  const parts = [run.reason ?? (run.state === "running" ? heard(run.updated_at) : ""), run.job ? `job ${run.job}` : ""].filter(Boolean);
+  return parts.length ? h("small", { title: parts.join("\n") }, parts.join(", ")) : null;
+}
+
+/** What carries a study out, and what it said of the runs that are not done. */
+function engineLine(study) {
+  const { states } = study;
+  const told = Object.keys(STATES).filter((one) => states[one] && one !== "done" && one !== "waiting").map((one) => `${states[one]} ${STATES[one][1]}`);
+  const where = { local: "on this machine", slurm: "by SLURM", ray: "by Ray" }[study.engine] ?? (study.engine ? `by ${study.engine}` : "");
+  const again = states.lost || states.failed || states.stopped;
+  return h("div", { class: "engine stack tight" },
+    study.warnings.map((text) => h("p", { class: "notice warn" }, text.replace(/\n\s*/g, "; "))),
+    h("p", { class: "muted small" }, h("strong", null, study.study), ` is carried out ${where}`.trimEnd() + (study.engine ? `: ${told.length ? f.listed(told) : "nothing is in hand"}` : study.warnings.length ? "" : "; its engine is being asked"),
+      study.asked_seconds_ago === null ? "" : `, asked ${study.asked_seconds_ago < 2 ? "now" : `${f.duration(study.asked_seconds_ago)} ago`}`, ". ",
+      again ? ["What is lost, failed or stopped goes on with ", h("code", null, study.resume), "."] : null));
 }
 
 const mostTrained = (chosen, languages) => languages.find((code) => chosen.some((id) => id.includes(code)));
@@ -179,7 +200,7 @@ function summaryCard(page, query) {
     h("div", { class: "row spread small muted num" },
       h("span", null, `${f.count(page.tokens)} of ${f.count(page.tokens_planned)} tokens trained, ${f.percent(share)}`),
       h("span", null, page.tokens_per_second ? `${f.count(page.tokens_per_second)} tokens/s, about ${f.duration(page.seconds_left)} left at this speed` : share >= 1 ? "all done" : "nothing is running")),
-    page.notes.length ? h("details", null, h("summary", null, `${f.counted(page.notes.length, "directory")} could not be read`.replace("directorys", "directories")), h("ul", { class: "notes" }, page.notes.slice(0, 50).map((note) => h("li", null, note)))) : null);
+    page.notes.length ? h("details", { open: !page.total }, h("summary", null, `${f.counted(page.notes.length, "directory")} could not be read`.replace("directorys", "directories")), h("ul", { class: "notes" }, page.notes.slice(0, 50).map((note) => h("li", null, note)))) : null);
 }
 
 function curvesCard(curves, languages, state, change) {
@@ -214,7 +235,7 @@ async function record(runId) {
     const tokenizer = detail.record?.tokenizer;
     put(body, detail.notes.map((note) => h("p", { class: "notice warn" }, note)),
       h("dl", { class: "facts" },
-        fact("State", badge(...(STATES[line.state] ?? ["idle", line.state]))), line.reason ? fact("Reason", line.reason) : null,
+        fact("State", badge(...(STATES[line.state] ?? ["idle", line.state]))), line.reason ? fact("Reason", line.reason) : null, line.job ? fact("Job", line.job) : null, line.host ? fact("Machine", line.host) : null,
         fact("Mixture", Object.entries(line.mixture).sort((a, b) => b[1] - a[1]).slice(0, 12).map(([code, share]) => `${name(code)} ${f.percent(share)}`).join(", ")),
         fact("Size", `${f.count(line.n_params)} parameters${detail.record ? `, ${f.count(detail.record.n_params_non_embedding)} without embeddings` : ""}`),
         fact("Tokens", `${f.count(line.tokens)} of ${f.count(line.tokens_planned)}`),
@@ -254,7 +275,7 @@ function virtualTable(fetch, row, label) {
     }
     const kept = focused === undefined ? null : focusPlace();
     put(spacer, rows);
-    spacer.style.setProperty("height", `${total * ROW}px`);
+    spacer.style.setProperty("height", total ? `${total * ROW}px` : "auto");
     if (kept) refocus(kept);
     if (!total) put(spacer, h("p", { class: "muted v-none" }, "No run meets this filter."));
   }

@@ -94,7 +94,7 @@ function headline(answer) {
     h("dl", { class: "figures" },
       figure("Crossover", at.value === null ? "not known" : `${f.count(at.value, 2)} tokens`, words ? `range: ${words}` : "no range is known"),
       figure("The same as compute", answer.crossover_flops.value === null ? "not known" : f.flops(answer.crossover_flops.value), "FLOPs; the checkpoint's own are not counted"),
-      figure("Scratch is better", probability === null ? "not known" : `${f.percent(probability)}`, probability === null ? "no probability is supported" : "chance at these tokens"),
+      figure("Scratch is better", probability === null ? "not known" : f.chance(probability), probability === null ? "no probability is supported" : "chance at these tokens"),
       figure("Read from", h("span", { class: "in-words" }, EVIDENCE[answer.evidence]), answer.range_basis)),
     h("p", { class: "hint certainty" }, `The checkpoint behind this: ${answer.basis.description}${answer.basis.language_tokens === null ? "" : `; it saw ${f.count(answer.basis.language_tokens, 2)} tokens of ${shortName(answer.language)}`}.`));
 }
