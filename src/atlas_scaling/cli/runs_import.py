@@ -116,6 +116,9 @@ def export_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
     ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is there.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write runs as one table, Parquet or CSV, for other tools."""
@@ -123,6 +126,13 @@ def export_command(
     from atlas_scaling.runs.store import read_runs
 
     check_suffix(output)
+    if output.exists() and not force:
+        raise InputError(
+            "there is a file of this name",
+            value=str(output),
+            where="--output",
+            remedy="another name, or --force to write over it",
+        )
     notes: tuple[str, ...] = ()
     if len(runs) == 1 and runs[0].is_file():
         frame = read_table(runs[0])

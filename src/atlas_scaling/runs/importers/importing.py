@@ -97,7 +97,7 @@ def _imported(opened: Source, columns: ColumnMap) -> Imported:
     assembly.add_tokens(sieve, rows, notes)
     mixtures = Mixtures(rows, match, names)
     sieve.frame = mixtures.add_tokens_by_language(mixtures.add_mixture(sieve.frame))
-    sieve.drop(pl.col(BAD_MIXTURE), "shares of the mixture sum to neither 1 nor 100")
+    sieve.drop(pl.col(BAD_MIXTURE), _NO_SHARES)
     assembly.drop_without_tokens(sieve)
     assembly.drop_repeats(sieve, rows)
     _refuse_nothing_left(sieve, opened)
@@ -221,7 +221,10 @@ def _refuse_nothing_left(sieve: Sieve, source: Source) -> None:
     )
 
 
+_NO_SHARES: Final = "shares of the mixture sum to neither 1 nor 100"
 _REMEDIES: Final = {
+    _NO_SHARES: "weights of another scale: mixture_unit: relative in the map; columns that are no "
+    "mixture: name the one that is, --column mixture=THEIRS",
     assembly.NO_TOKENS: "say how many a step takes: --set tokens_per_step=524288",
     "no loss on the row": "is this the loss column? --column loss=THEIRS",
 }
