@@ -137,8 +137,10 @@ class ATLAS(Law):
 
     def loss(self, p: Any, x: Any) -> Any:
         """``E + A / N^alpha + B / D_eff^beta`` with ``D_eff`` held above its floor."""
-        D_eff = np.maximum(self.effective_tokens(p, x), FLOOR * x.tokens)
-        return p.E + p.A / x.n_params**p.alpha + p.B / D_eff**p.beta
+        log_N = np.log(x.n_params)
+        log_D = np.log(np.maximum(self.effective_tokens(p, x), FLOOR * x.tokens))
+        # exp and log cost a fraction of a power
+        return p.E + p.A * np.exp(-p.alpha * log_N) + p.B * np.exp(-p.beta * log_D)
 
     def effective_tokens(self, p: Any, x: Any) -> Any:
         """``D_eff`` of eq. 2, before the floor, shape (..., n)."""
@@ -162,10 +164,13 @@ class ATLAS(Law):
             of_D[lam] = of_D.get(lam, 0.0) + tau * slope
         floor = FLOOR * x.tokens
         held = D_eff <= floor
-        log_N, log_D = np.log(x.n_params), np.log(np.where(held, floor, D_eff))
+        D_eff = np.maximum(D_eff, floor)
+        log_N, log_D = np.log(x.n_params), np.log(D_eff)
         by_A, by_B = np.exp(-p.alpha * log_N), np.exp(-p.beta * log_D)
         capacity, data = p.A * by_A, p.B * by_B
-        by_D = np.where(held, 0.0, -p.beta * data / D_eff)
+        by_D = -p.beta * data / D_eff
+        if held.any():
+            by_D = np.where(held, 0.0, by_D)
         return p.E + capacity + data, {
             "E": 1.0,
             "A": by_A,

@@ -35,8 +35,18 @@ def saturated(D: Any, U: Any, lam: Any) -> Any:
     fresh = np.minimum(D, U)
     if _is_data(repeats) and not np.any(repeats):
         return fresh
+    if _is_data(lam, repeats) and np.ndim(lam) == 2 and np.ndim(repeats) == 1:
+        return _saturated_rows(fresh, repeats, lam)
     # -expm1 keeps the digits that 1 - exp loses while lam * repeats is small
     return fresh * (1.0 - np.expm1(-lam * repeats) / lam)
+
+
+def _saturated_rows(fresh: Any, repeats: Any, lam: Any) -> Any:
+    """The same for data (n,) and many rates (B, 1): most rows repeat nothing."""
+    rows = np.flatnonzero(repeats)
+    S = np.tile(fresh, (len(lam), 1))
+    S[:, rows] *= 1.0 - np.expm1(-lam * repeats[rows]) / lam
+    return S
 
 
 def saturated_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
