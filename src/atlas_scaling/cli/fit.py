@@ -10,7 +10,7 @@ import typer
 
 from atlas_scaling.cli.fit_text import Fits, several_text, sweep_text
 from atlas_scaling.cli.law_option import law_of, pairs, two_numbers
-from atlas_scaling.cli.output import JsonFlag, emit, share_done
+from atlas_scaling.cli.output import JsonFlag, emit, share_done, working
 from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
@@ -294,5 +294,6 @@ def _table(runs: Path, column: Sequence[str] | None, where: Sequence[str] | None
     from atlas_scaling.fitting.data import as_frame
     from atlas_scaling.fitting.tables import read, renamed, rows_where
 
-    frame = as_frame(read(runs))
+    with working(f"reading {runs}"):
+        frame = as_frame(read(runs))
     return rows_where(renamed(frame, dict(pairs(column, "--column"))), where or ())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.cli.output import JsonFlag, emit, share_done
 from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def import_command(
             where="--output",
             remedy="give the output another name, or put the options into the map",
         )
-    imported = import_runs(source, kind=kind, columns=columns)
+    with share_done("importing") as told:
+        imported = import_runs(source, kind=kind, columns=columns, told=told)
     write_table(imported.frame, output)
     has_map = imported.columns != ColumnMap()
     if has_map and not is_own:

@@ -396,7 +396,7 @@ def products_within(J: FloatArray, weights: FloatArray) -> FloatArray:
     """``J diag(w) J'`` (B, p, p) for weights (B, n) most of which may be zero."""
     n = J.shape[2]
     if n < _MANY_ROWS or np.count_nonzero(weights) > 0.4 * weights.size:
-        return np.matmul(J * weights[:, None], J.transpose(0, 2, 1))
+        return np.asarray(np.matmul(J * weights[:, None], J.transpose(0, 2, 1)))
     H = np.empty((len(J), J.shape[1], J.shape[1]))
     for b, w in enumerate(weights):
         rows = np.flatnonzero(w)

@@ -287,7 +287,7 @@ class _Pool:
                 _refitted,
                 ((_rows_of(drawn, part),) for part in parts),
                 workers=workers,
-                common=(self.problem, units, best, self.estimator, self.resample),
+                common=(self.blocks, self.shared, units, best, self.estimator, self.resample),
                 done=done,
                 n=len(parts),
             )
@@ -320,7 +320,8 @@ def _searched(block: Problem, estimator: Estimator, starts: int | None, seed: in
 
 
 def _refitted(
-    pooled: PooledProblem,
+    problems: Sequence[Problem],
+    shared: Sequence[str],
     units: Sequence[NDArray[np.intp] | None],
     best: FloatArray,
     estimator: Estimator,
@@ -330,21 +331,18 @@ def _refitted(
     """Coordinates of the refits of some resamples, (R, p); NaN where one did not converge."""
     n = len(drawn[0])
     here, rows = np.tile(best, (n, 1)), np.arange(n)
+    maps = PooledProblem(problems, shared).maps
     with one_thread():
         blocks = [
             redrawn(block, best[where], one, unit, resample)
-            for block, where, one, unit in zip(
-                pooled.blocks, pooled.maps, drawn, units, strict=True
-            )
+            for block, where, one, unit in zip(problems, maps, drawn, units, strict=True)
         ]
-        tangents = [
-            Tangent(block, best[where]) for block, where in zip(blocks, pooled.maps, strict=True)
-        ]
+        tangents = [Tangent(block, best[where]) for block, where in zip(blocks, maps, strict=True)]
         start = descend(
-            pooled.of(tangents), here, rows, delta=estimator.delta, tolerance=NEAR
+            PooledProblem(tangents, shared), here, rows, delta=estimator.delta, tolerance=NEAR
         ).theta
         solution = descend(
-            pooled.of(blocks), start, rows, delta=estimator.delta, tolerance=TOLERANCE
+            PooledProblem(blocks, shared), start, rows, delta=estimator.delta, tolerance=TOLERANCE
         )
     return np.where(solution.converged[:, None], solution.theta, np.nan)
 

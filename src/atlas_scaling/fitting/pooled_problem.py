@@ -43,7 +43,6 @@ class PooledProblem:
 
     def __init__(self, blocks: Sequence[Block], shared: Sequence[str]) -> None:
         self.blocks = list(blocks)
-        self.shared = tuple(shared)
         self.maps: list[NDArray[np.intp]] = []
         ends: list[tuple[float, float, float, float]] = []
         position: dict[str, int] = {}
@@ -62,10 +61,6 @@ class PooledProblem:
         self.low, self.high, start_low, start_high = np.array(ends).T
         self.longest = 0.5 * (start_high - start_low)
         self.common = np.array(sorted(position.values()), dtype=np.intp)
-
-    def of(self, blocks: Sequence[Block]) -> PooledProblem:
-        """The same coordinates over other problems of the same targets."""
-        return PooledProblem(blocks, self.shared)
 
     @property
     def n_free(self) -> int:

@@ -49,24 +49,15 @@ def _saturated_rows(fresh: Any, repeats: Any, lam: Any) -> Any:
     return S
 
 
-def saturated_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
-    """``S(D; U)`` of data (n,) for rates (B, 1), and its slope in ``lam``.
+def repeats_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
+    """What is beyond ``U`` in ``S(D; U)`` and its slope in ``lam``, for repeated data (n,).
 
-    Both are (B, n), or (n,) and 0 where nothing repeats. Most rows of a study repeat nothing: only
-    the others are computed.
+    Rates are (B, 1), results (B, n).
     """
-    fresh = np.minimum(D, U)
-    rows = np.flatnonzero(D > U)
-    if not len(rows):
-        return fresh, 0.0
-    S = np.tile(fresh, (len(lam), 1))
-    slope = np.zeros_like(S)
-    repeats = D[rows] / U[rows] - 1.0
+    repeats = D / U - 1.0
     lost = np.expm1(-lam * repeats)
     extra = -lost / lam
-    S[:, rows] *= 1.0 + extra
-    slope[:, rows] = U[rows] * (repeats * (1.0 + lost) - extra) / lam
-    return S, slope
+    return U * extra, U * (repeats * (1.0 + lost) - extra) / lam
 
 
 def worth_of_repeats(D: Any, U: Any, r_star: Any) -> Any:

@@ -197,8 +197,8 @@ def _guessed(
             column = next((p for p in patterns if _all_known(p, source, names)), None)
             if column is None and field == "mixture":
                 # two at least: a mixture_id alone is a name, and no share of Indonesian
-                wide = (p for p in KNOWN_MIXTURE_PATTERNS if _all_known(p, source, names, least=2))
-                column = next(wide, None)
+                known = (p for p in KNOWN_MIXTURE_PATTERNS if _all_known(p, source, names, least=2))
+                column = next(known, None)
                 if column is not None:
                     notes.append(f"mixtures taken from columns like {column}")
         if column is not None and field not in stated:
