@@ -4,8 +4,9 @@
 
 Synthetic: a design like Table B.1 (alone, pairs, K languages, everything), losses from ATLAS laws
 with noise by run and by point. Prints wall and CPU seconds of separate and pooled fits with
-resampled runs, peak memory of all processes, and how time grows with the rows. Rows of languages
-that a run was not trained on are in the table and, as the law has no value there, in no fit.
+resampled runs, peak memory of all processes together (pages they share counted once), and how time
+grows with the rows. Rows of languages that a run was not trained on are in the table and, as the
+law has no value there, in no fit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ os.environ.setdefault("POLARS_MAX_THREADS", "2")
 
 import argparse
 import resource
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,11 +113,49 @@ def cpu_seconds() -> float:
     return sum(used.ru_utime + used.ru_stime for used in both)
 
 
-def peak_gigabytes(workers: int) -> float:
-    """Most memory this process has held, and as much as the largest worker for each of them."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    of_workers = workers if workers > 1 else 0
-    return (own + of_workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1e6
+class Memory(threading.Thread):
+    """Most memory that this process and its workers hold at one time, in GB.
+
+    Sampled from /proc (Linux), as the sum of proportional set sizes: a page that several processes
+    share counts once. Not ``ru_maxrss``: a worker's begins with what its parent held when it was
+    started, whatever the worker itself takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0.0
+        self.ended = threading.Event()
+
+    def __enter__(self) -> Memory:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.1):
+            self.peak = max(self.peak, sum(map(self._held, self._processes())) / 1e6)
+
+    @staticmethod
+    def _processes() -> list[int]:
+        found, queue = [], [os.getpid()]
+        while queue:
+            found.append(queue.pop())
+            for children in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+                with suppress(OSError):
+                    queue += map(int, children.read_text().split())
+        return found
+
+    @staticmethod
+    def _held(process: int) -> float:
+        """In kB; 0 of a process that has ended."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    return float(line.split()[1])
+        return 0.0
 
 
 def timed(call: Callable[..., Any], *given: Any, **options: Any) -> tuple[float, float, Any]:
@@ -132,15 +173,16 @@ def written(n_runs: int, n_evaluations: int, path: Path) -> None:
 def measured(path: Path, n_runs: int, draws: int, workers: int) -> str:
     """One row of the table, from reading the file to both kinds of fit."""
     options = {"bootstrap": draws, "workers": workers}
-    table = pl.read_parquet(path)
-    each_wall, each_cpu, fits = timed(fit_each, table, ATLAS(), **options)
-    rows = sum(one.n_rows for one in fits.values())
-    wall, cpu, pooled = timed(fit_pooled, table, ATLAS(), **options)
+    with Memory() as memory:
+        table = pl.read_parquet(path)
+        each_wall, each_cpu, fits = timed(fit_each, table, ATLAS(), **options)
+        rows = sum(one.n_rows for one in fits.values())
+        wall, cpu, pooled = timed(fit_pooled, table, ATLAS(), **options)
     alpha, beta = (pooled.shared[name].value for name in ("alpha", "beta"))
     return (
         f"{n_runs:6d} {table.height:10d} {rows:16d} | {each_wall:22.1f} {each_cpu:6.1f} |"
         f" {wall:14.1f} {cpu:6.1f} | {each_wall + wall:16.1f} "
-        f"{1e6 * (each_cpu + cpu) / rows:11.0f} | {peak_gigabytes(workers):7.2f}"
+        f"{1e6 * (each_cpu + cpu) / rows:11.0f} | {memory.peak:7.2f}"
         f" {alpha:6.4f} {beta:6.4f}"
     )
 

@@ -37,6 +37,17 @@ SHARED = Path(__file__).parents[2] / "shared" / "published"
         ("sr@latin", "srp_Latn"),
         ("zh-TW", "zho_Hant"),
         ("pt-BR", "por_Latn_BR"),
+        ("sv-SE", "swe_Latn"),
+        ("en_US", "eng_Latn"),
+        ("de-AT", "deu_Latn"),
+        ("es-419", "spa_Latn"),
+        ("pt_PT", "por_Latn"),
+        ("iw_IL", "heb_Hebr"),
+        ("hi_Latn_IN", "hin_Latn"),
+        ("sr-ME", "srp_Latn"),
+        ("zh-Hant-HK", "zho_Hant"),
+        ("ger", "deu_Latn"),
+        ("fre_Latn", "fra_Latn"),
     ],
 )
 def test_usual_codes_become_ours(given_code, meant):
@@ -65,6 +76,50 @@ def test_usual_codes_become_ours(given_code, meant):
 )
 def test_codes_that_are_not_the_same_text_are_never_merged(codes):
     assert len({normalise(code) for code in codes}) == len(codes)
+
+
+def test_a_region_never_leads_to_another_script_than_cldr_has_there():
+    cldr = pytest.importorskip("babel.core").get_global("likely_subtags")
+    tried = 0
+    for entry in languages():
+        tag = entry.iso639_1 or entry.iso639_3
+        usual = cldr.get(tag)
+        if usual is None or table._aliases().get(tag) != entry.code:
+            continue
+        for region in table.REGIONS:
+            here = cldr.get(f"{tag}_{region.upper()}", usual).split("_")[1]
+            try:
+                found = language(f"{tag}-{region}")
+            except InputError:
+                continue
+            if found.madlad == f"{tag}_{region.upper()}":
+                continue  # MADLAD-400 says itself which text it means
+            # where CLDR has the usual script, a region changes nothing that the bare code says
+            wanted = {here} if here != usual.split("_")[1] else {here, entry.script}
+            assert found.iso639_3 == entry.iso639_3
+            assert found.script in wanted
+            tried += 1
+    assert tried > 40_000
+
+
+def test_every_language_is_known_with_the_region_that_cldr_has_it_in():
+    cldr = pytest.importorskip("babel.core").get_global("likely_subtags")
+    refused = []
+    for entry in languages():
+        tag = entry.iso639_1 or entry.iso639_3
+        usual = cldr.get(tag)
+        if usual is not None and table._aliases().get(tag) == entry.code:
+            try:
+                assert language(f"{tag}_{usual.split('_')[2]}").iso639_3 == entry.iso639_3
+            except InputError:
+                refused.append(tag)
+    assert refused == []
+
+
+def test_bibliographic_codes_are_no_codes_of_another_language():
+    for bibliographic, terminological in table.ISO639_2.items():
+        assert normalise(bibliographic) == normalise(terminological)
+        assert bibliographic not in {entry.iso639_3 for entry in languages()}
 
 
 def test_norwegian_is_the_macrolanguage_and_bokmal_and_nynorsk_are_its_members():
@@ -167,7 +222,9 @@ def test_what_is_not_text_is_refused(value):
         ("swedsh", "did you mean swe_Latn (Swedish)?"),
         ("Chinese", "did you mean zho_Hani"),
         ("hi_Arab", "hin_Deva (Hindi) or hin_Latn (Hindi (Latin))"),
-        ("de-AT", "the table has this language as deu_Latn (German)"),
+        ("de-XX", "the table has this language as deu_Latn (German)"),
+        ("uz-AF", "uzb_Cyrl (Uzbek (Cyrillic)) or uzb_Latn (Uzbek)"),
+        ("zh-DE", "zho_Hans (Chinese (Simplified))"),
         ("nan", "nan_Latn"),
         ("kmz", "kmz_Latn"),
         ("qqq_Latn", "atlas languages"),

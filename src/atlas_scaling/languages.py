@@ -2,8 +2,8 @@
 
 A code inside is ``xxx_Scrp``: ISO 639-3, then ISO 15924, and a region only where the table holds
 two varieties of one written language (``por_Latn`` and ``por_Latn_BR``). Accepted at the edges, in
-any case and with ``-`` or ``_``: ISO 639-1 (``en``), ISO 639-3 (``eng``), BCP 47 (``en-Latn``),
-FLORES (``eng_Latn``) and MADLAD-400 codes (``iw``, ``hi_Latn``, ``nan_Latn_TW``).
+any case and with ``-`` or ``_``: ISO 639-1 (``en``), ISO 639-3 and 639-2 (``deu``, ``ger``), BCP 47
+(``en-Latn``, ``en-US``), FLORES (``eng_Latn``) and MADLAD-400 codes (``iw``, ``nan_Latn_TW``).
 
 Two codes never become one unless they mean the same text:
 
@@ -13,7 +13,9 @@ Two codes never become one unless they mean the same text:
   ``zh-Hans`` and ``zh-CN`` are ``zho_Hans``, ``zh-TW`` is ``zho_Hant``, ``cmn`` is ``cmn_Hani``.
 - A macrolanguage stays one: ``no`` is ``nor_Latn``, ``nb`` is ``nob_Latn``, ``nn`` is ``nno_Latn``;
   ``sw`` is ``swa_Latn``, not ``swh_Latn``; ``fil`` is not ``tl``. ``relatives`` lists such kin.
-- A region that the table does not tell apart is refused, not dropped: ``de-AT`` is an error.
+- A region says where a text is from, and where it decides the script, the script: ``sv-SE`` is
+  ``swe_Latn``, ``zh-HK`` is ``zho_Hant``. It is refused where that script is not in the table:
+  ``uz-AF`` is Uzbek in Arabic script.
 
 The table covers the 419 MADLAD-400 languages, ISO 639-1, FLORES-200 and the Wikipedias;
 ``tools/build_language_table.py`` builds it, ``data/README.md`` gives its sources and licence.
@@ -43,6 +45,55 @@ TAGS: Final = {
     "pt_br": "por_Latn_BR",
 }
 """Tags without a script whose region or variant says it; in the form of ``_key``."""
+
+ISO639_2: Final = {
+    "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces",
+    "dut": "nld", "fre": "fra", "geo": "kat", "ger": "deu", "gre": "ell", "ice": "isl",
+    "mac": "mkd", "mao": "mri", "may": "msa", "per": "fas", "rum": "ron", "slo": "slk",
+    "tib": "bod", "wel": "cym",
+}  # fmt: skip
+"""Bibliographic codes of ISO 639-2 that differ from ISO 639-3; none of them is a code there."""
+
+_REGIONS: Final = """
+001 150 419 ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm
+bn bo bq br bs bt bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj
+dk dm do dz ec ee eg eh er es et fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr
+gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn
+kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml mm mn mo mp mq mr
+ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr
+ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st sv sx sy sz
+tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug um us uy uz va vc ve vg vi vn vu wf ws
+xk ye yt za zm zw
+"""
+REGIONS: Final = frozenset(_REGIONS.split())
+"""ISO 3166-1, Kosovo, and the world, Europe and Latin America."""
+
+_HAN_BY_REGION: Final = {"hant": "au bn gb gf hk id mo pa pf ph sr th tw us vn", "hans": "cn my sg"}
+SCRIPTS_BY_REGION: Final[dict[str, dict[str, str]]] = {
+    "aze": {"arab": "iq ir", "cyrl": "ru"},
+    "azj": {"arab": "iq ir", "cyrl": "ru"},
+    "cmn": _HAN_BY_REGION,
+    "hak": {"hant": "tw"},
+    "hau": {"arab": "cm sd"},
+    "kaz": {"arab": "af cn ir mn"},
+    "kir": {"arab": "cn", "latn": "tr"},
+    "kmr": {"arab": "iq ir lb", "cyrl": "am az ge tm"},
+    "kur": {"arab": "iq ir lb", "cyrl": "am az ge tm"},
+    "mon": {"mong": "cn"},
+    "msa": {"arab": "cc"},
+    "pan": {"arab": "pk"},
+    "pli": {"deva": "in", "mymr": "mm", "sinh": "lk", "thai": "th"},
+    "pnt": {"cyrl": "ru", "latn": "tr"},
+    "snd": {"deva": "in"},
+    "srp": {"latn": "me ro tr"},
+    "tgk": {"arab": "pk"},
+    "uig": {"cyrl": "kz mn"},
+    "uzb": {"arab": "af", "cyrl": "cn"},
+    "uzn": {"arab": "af", "cyrl": "cn"},
+    "yue": {"hans": "cn"},
+    "zho": _HAN_BY_REGION,
+}
+"""Regions where a language is written otherwise than its bare code says (CLDR, likely subtags)."""
 
 SEARCH: Final = "atlas languages"
 
@@ -94,8 +145,8 @@ def language(code: str) -> Language:
 def normalise(code: str) -> str:
     """Our code for ``code``.
 
-    >>> normalise("en"), normalise("IW"), normalise("hi-Latn"), normalise("nan_Latn_TW")
-    ('eng_Latn', 'heb_Hebr', 'hin_Latn', 'nan_Latn')
+    >>> normalise("en"), normalise("IW"), normalise("hi-Latn"), normalise("sv-SE")
+    ('eng_Latn', 'heb_Hebr', 'hin_Latn', 'swe_Latn')
 
     Raises:
         InputError: it is no string, or no code of the table; with the nearest codes and names. A
@@ -104,9 +155,9 @@ def normalise(code: str) -> str:
     if not isinstance(code, str):
         raise _not_text(code)
     key = _key(code)
-    known = _aliases()
-    if key in known:
-        return known[key]
+    found = _aliases().get(key) or _of_region(key)
+    if found is not None:
+        return found
     raise InputError(
         "unknown language code" if key else "an empty language code",
         value=code,
@@ -164,6 +215,22 @@ def _key(code: str) -> str:
     return code.strip().replace("-", "_").replace("@", "_").casefold()
 
 
+def _of_region(key: str) -> str | None:
+    """The code of a tag with a region that the table does not tell apart; None if there is none."""
+    *tag, region = key.split("_")
+    meant = _aliases().get("_".join(tag))
+    if meant is None or region not in REGIONS:
+        return None
+    if len(tag) == 2:
+        return meant if len(tag[1]) == 4 else None  # the script is said
+    entry = _table()[meant]
+    for script, regions in SCRIPTS_BY_REGION.get(entry.iso639_3, {}).items():
+        if region in regions.split():
+            return _aliases().get(f"{entry.iso639_3}_{script}")
+    # Han without a script may be either, which a region elsewhere does not settle
+    return None if entry.script == "Hani" else meant
+
+
 def _not_text(code: object) -> InputError:
     if code is False:
         return InputError(
@@ -176,19 +243,33 @@ def _not_text(code: object) -> InputError:
     )
 
 
-def _hint(key: str) -> str:
-    """What a person who wrote ``key`` may have meant."""
+def meant_by(code: str) -> list[Language]:
+    """What a person who wrote an unknown ``code``, or a name, may have meant; the likeliest first.
+
+    >>> [entry.code for entry in meant_by("swedish")]
+    ['swe_Latn']
+    """
+    key = _key(code)
+    near = [entry for entry in search(key) if key and key in entry.name.casefold()]
+    return _of_tag(key) or near[:3] or _similar(key.partition("_")[0])
+
+
+def _of_tag(key: str) -> list[Language]:
+    """The language of the first part of a tag, in every script."""
     tag = key.partition("_")[0]
     code = _aliases().get(tag)
     iso639_3 = _table()[code].iso639_3 if code is not None else tag
-    same = [entry for entry in languages() if entry.iso639_3 == iso639_3]
-    if same:
-        return f"the table has this language as {_either(same)}"
-    near = [entry for entry in search(key) if key and key in entry.name.casefold()]
-    near = near or _similar(tag)
-    if near:
-        return f"did you mean {_either(near[:3])}?"
-    return f"look for it with: {SEARCH} NAME"
+    return [entry for entry in languages() if entry.iso639_3 == iso639_3]
+
+
+def _hint(key: str) -> str:
+    """The same in words."""
+    near = meant_by(key)
+    if not near:
+        return f"look for it with: {SEARCH} NAME"
+    if _of_tag(key):
+        return f"the table has this language as {_either(near)}"
+    return f"did you mean {_either(near)}?"
 
 
 def _either(entries: list[Language]) -> str:
@@ -237,7 +318,8 @@ def _aliases() -> dict[str, str]:
 def _spellings(row: dict[str, str]) -> set[str]:
     iso639_3, script, *region = row["code"].split("_")
     spellings = {row["code"], row["madlad"]}
-    for tag in filter(None, (iso639_3, row["iso639_1"])):
+    bibliographic = [old for old, new in ISO639_2.items() if new == iso639_3]
+    for tag in filter(None, (iso639_3, row["iso639_1"], *bibliographic)):
         spellings.add("_".join((tag, script, *region)))
         if row["bare"]:
             spellings.add(tag)

@@ -181,7 +181,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, problem):
 
 
 def test_a_file_larger_than_memory_is_refused_before_it_is_read(table, monkeypatch):
-    monkeypatch.setattr(tables, "_free_bytes", lambda: 1000.0)
+    monkeypatch.setattr(tables, "free_bytes", lambda: 1000.0)
     with pytest.raises(InputError, match="larger than this machine can read") as caught:
         run("fit", table)
     assert "atlas runs import" in caught.value.remedy

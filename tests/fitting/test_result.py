@@ -94,6 +94,82 @@ def test_a_file_that_is_no_fit_is_refused_with_what_to_do(tmp_path):
         fit(two_power_table(), bootstrap=0).save(tmp_path / "fit.pkl")
 
 
+@pytest.fixture(scope="module")
+def saved_fit(tmp_path_factory):
+    return fit(two_power_table(), bootstrap=20).save(tmp_path_factory.mktemp("fit") / "fit.json")
+
+
+def _copied(saved_fit, tmp_path, **changes):
+    """A copy of a saved fit with other words in its JSON; None takes one out."""
+    path = tmp_path / "mine" / "fit.json"
+    path.parent.mkdir()
+    document = json.loads(saved_fit.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
+    path.with_suffix(".npz").write_bytes(saved_fit.with_suffix(".npz").read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("name", ["../fit.npz", "/etc/passwd", "sub/fit.npz", "..", "", 3, None])
+def test_a_fit_reads_no_file_outside_its_folder(saved_fit, tmp_path, name):
+    path = _copied(saved_fit, tmp_path, arrays=name)
+    (tmp_path / "fit.npz").write_bytes(saved_fit.with_suffix(".npz").read_bytes())
+    with pytest.raises(InputError, match="lie beside it"):
+        Fit.load(path)
+
+
+def test_a_fit_follows_no_link_out_of_its_folder(saved_fit, tmp_path):
+    path = _copied(saved_fit, tmp_path)
+    path.with_suffix(".npz").unlink()
+    path.with_suffix(".npz").symlink_to(saved_fit.with_suffix(".npz"))
+    with pytest.raises(InputError, match="link to elsewhere"):
+        Fit.load(path)
+
+
+@pytest.mark.parametrize("size", [0, 10, 500, -30])
+def test_arrays_that_are_cut_short_are_said(saved_fit, tmp_path, size):
+    path = _copied(saved_fit, tmp_path)
+    whole = path.with_suffix(".npz").read_bytes()
+    path.with_suffix(".npz").write_bytes(whole[:size])
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        Fit.load(path)
+    assert "copy it again" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("values", (4,)),
+        ("loss", (3,)),
+        ("run", (60, 2)),
+        ("x.n_params", (59,)),
+        ("x.tokens", None),
+        ("draws", (20, 4)),
+        ("draws", (20,)),
+        ("facet.flops", ()),
+        ("loss", None),
+    ],
+)
+def test_arrays_that_do_not_go_together_are_said(saved_fit, tmp_path, name, shape):
+    path = _copied(saved_fit, tmp_path)
+    with np.load(path.with_suffix(".npz")) as stored:
+        arrays = {k: stored[k] for k in stored.files if k != name}
+    if shape is not None:
+        arrays[name] = np.ones(shape)
+    np.savez(path.with_suffix(".npz"), **arrays)
+    with pytest.raises(InputError, match="damaged") as caught:
+        Fit.load(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"parameters": None}, {"status": "fine"}, {"facts": []}, {"diagnostics": {}}, {"run_ids": []}],
+)
+def test_words_that_are_no_fit_s_are_said(saved_fit, tmp_path, changes):
+    with pytest.raises(InputError, match="damaged"):
+        Fit.load(_copied(saved_fit, tmp_path, **changes))
+
+
 def test_predictions_come_with_intervals_that_hold_the_truth(tmp_path):
     found = fit(two_power_table(200, noise=0.005), level=0.99)
     (estimate,) = found.estimate(n_params=3e9, tokens=3e11)

@@ -8,10 +8,13 @@ import pytest
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
+from atlas_scaling.fitting.api import problem_of
+from atlas_scaling.fitting.identify import curvature, pooled_curvature
 from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.fitting.sweep import sweep_delta
-from tests.fitting.planted import planted_runs, two_power_table
+from atlas_scaling.laws import ATLAS
+from tests.fitting.planted import TRUTH, planted_runs, two_power_table
 from tests.fitting.test_command import run
 
 
@@ -42,8 +45,104 @@ def test_exponents_are_shared_where_that_is_asked_for(planted):
     assert set(found["shared"]) == {"alpha", "beta"}
     assert set(found["fits"]) == {"swe_Latn", "dan_Latn"}
     assert "sharing raises the objective" in run("fit", planted, "--target", "all", *options)
-    with pytest.raises(InputError, match="does not go with"):
-        run("fit", planted, *options, "--resample", "wild")
+
+
+@pytest.mark.parametrize("resample", ["run", "pairs", "wild"])
+def test_pooled_intervals_hold_the_planted_exponents(planted, resample):
+    found = fit_pooled(
+        pl.read_parquet(planted), ATLAS(), resample=resample, bootstrap=60, level=0.99
+    )
+    for name in ("alpha", "beta"):
+        low, high = found.shared[name].interval
+        assert low < TRUTH[name] < high
+    column = list(found.fits["swe_Latn"].values).index("alpha")
+    draws = [one.draws[:, column] for one in found.fits.values()]
+    assert all(np.array_equal(draws[0], other) for other in draws[1:])
+    assert all(one.diagnostics.resample == resample for one in found.fits.values())
+
+
+def test_pooled_refits_are_those_of_cold_pooled_fits(planted):
+    table = pl.read_parquet(planted)
+    pooled = fit_pooled(table, "chinchilla", bootstrap=3, seed=1)
+    run_ids = sorted(table["run_id"].unique())
+    counts = np.random.Generator(np.random.PCG64(1)).multinomial(
+        len(run_ids), np.full(len(run_ids), 1 / len(run_ids)), size=3
+    )
+    for i in range(3):
+        times = pl.col("run_id").replace_strict(dict(zip(run_ids, counts[i].tolist(), strict=True)))
+        drawn = table.with_columns(times.alias("w"))
+        cold = fit_pooled(drawn, "chinchilla", weights="w", bootstrap=0)
+        for target, one in pooled.fits.items():
+            expected = np.array(list(cold.fits[target].values.values()))
+            np.testing.assert_allclose(one.draws[i], expected, rtol=2e-3)
+
+
+def test_a_prior_on_a_shared_parameter_counts_once(planted):
+    swedish = pl.read_parquet(planted).filter(pl.col("language") == "swe_Latn")
+    twice = pl.concat([swedish, swedish.with_columns(pl.lit("dan_Latn").alias("language"))])
+    options = {"bootstrap": 0, "zero_shot": True}
+    pooled = fit_pooled(
+        twice, "chinchilla", shared=["alpha"], priors={"alpha": (0.2, 0.01)}, **options
+    )
+    # two equal targets outweigh the prior twice, as one does a prior of half the precision
+    alone = fit(swedish, bootstrap=0, priors={"alpha": (0.2, 0.01 * 2**0.5)})
+    free = fit(swedish, bootstrap=0)
+    assert pooled.fits["swe_Latn"].values["alpha"] == pytest.approx(alone.values["alpha"], rel=1e-6)
+    assert abs(alone.values["alpha"] - free.values["alpha"]) > 0.01
+    assert pooled.fits["dan_Latn"].priors == {"alpha": (0.2, 0.01)}
+
+
+def test_a_prior_on_an_own_parameter_is_of_every_target(planted, tmp_path):
+    folder = tmp_path / "fits"
+    options = ["--shared", "alpha,beta", "--prior", "E=1.4:1e-7", "--bootstrap", 0]
+    found = json.loads(run("fit", planted, *options, "-o", folder, "--json"))
+    for target, one in found["fits"].items():
+        assert one["priors"] == {"E": [1.4, 1e-7]}
+        assert Fit.load(folder / f"{target}.json").values["E"] == pytest.approx(1.4, abs=1e-5)
+    with pytest.raises(InputError, match="prior of E cannot be used"):
+        run("fit", planted, "--shared", "alpha", "--prior", "E=-1:0.1")
+
+
+def test_starts_are_of_each_target_of_a_pooled_fit(planted):
+    options = ["--shared", "alpha", "--bootstrap", 0, "--json"]
+    many = json.loads(run("fit", planted, *options, "--starts", 40))
+    usual = json.loads(run("fit", planted, *options))
+    assert many["objective"] == pytest.approx(usual["objective"], rel=1e-9)
+    assert {one["diagnostics"]["n_descended"] for one in many["fits"].values()} == {40}
+    with pytest.raises(InputError, match="cannot be negative"):
+        run("fit", planted, *options, "--starts", 0)
+
+
+@pytest.mark.parametrize(("same_runs", "shrinks"), [(True, 1.0), (False, 2**0.5)])
+def test_errors_of_a_shared_parameter_are_of_the_whole_fit(same_runs, shrinks):
+    n = 40
+    one = fit(two_power_table(n), bootstrap=0)
+    problem = problem_of(one.observations, one.law)
+    theta = problem.coordinates.inward(np.array(list(one.values.values())))
+    runs = np.arange(n)
+    alone = curvature(problem, theta, runs, 1e-3)
+    maps = [np.array([0, 1, 2, 3, 4]), np.array([5, 6, 7, 3, 8])]  # alpha in common
+    both = pooled_curvature(
+        [problem, problem],
+        maps,
+        np.concatenate([theta, theta[[0, 1, 2, 4]]]),
+        [runs, runs if same_runs else runs + n],
+        1e-3,
+    )
+    for part in both:
+        assert part.standard_error[3] == pytest.approx(alone.standard_error[3] / shrinks, rel=1e-5)
+
+
+def test_a_tied_parameter_is_shared_by_either_name(planted):
+    options = ["--target", "all", "--tie", "alpha=beta", "--bootstrap", 0, "--json"]
+    found = json.loads(run("fit", planted, *options, "--shared", "beta"))
+    values = {one["parameters"]["alpha"]["value"] for one in found["fits"].values()}
+    assert values == {found["shared"]["beta"]["value"]}
+
+
+def test_warnings_of_several_fits_name_their_targets(planted):
+    text = run("fit", planted, "--target", "all", "--law", "data_constrained", "--bootstrap", 0)
+    assert "swe_Latn" in text.partition("targets")[2] or "warning" not in text
 
 
 def test_weights_count_in_a_pooled_fit(planted):

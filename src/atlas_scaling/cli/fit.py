@@ -10,7 +10,7 @@ import typer
 
 from atlas_scaling.cli.fit_text import Fits, several_text, sweep_text
 from atlas_scaling.cli.law_option import law_of, pairs, two_numbers
-from atlas_scaling.cli.output import JsonFlag, emit, share_done
+from atlas_scaling.cli.output import JsonFlag, emit, share_done, working
 from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ def fit_command(
         from atlas_scaling.report.fit_pages import check_page_or_figure
 
         check_page_or_figure(plot)
+    of_many = len(target or ()) > 1 or target == ["all"] or shared is not None
+    if sweep:
+        _refuse(of_many or bool(output or plot) or estimator != "huber", "--sweep")
+    if of_many:
+        _check_folder(output)
     made = law_of(law, variant, sources, tie, fix, bound)
     table = _table(runs, column, where)
     options: dict[str, Any] = {
@@ -121,40 +126,51 @@ def fit_command(
         "zero_shot": True if zero_shot else None,
         "weights": weights,
         "seed": seed,
+        "starts": starts,
+        "priors": _priors(prior),
     }
-    how: dict[str, Any] = {
+    if sweep:
+        _sweep(table, made, _only(target), options, as_json)
+        return
+    options |= {
         "estimator": estimator,
         "delta": delta,
         "bootstrap": bootstrap,
+        "resample": resample,
         "level": level,
     }
-    alone: dict[str, Any] = {"resample": resample, "starts": starts, "priors": _priors(prior)}
-    if len(target or ()) > 1 or target == ["all"] or shared is not None:
-        if sweep:
-            raise InputError("a sweep is of one target", value=target, where="--sweep")
-        targets = None if target in (None, ["all"]) else target
-        _check_folder(output)
-        several: Fits | PooledFit
-        if shared is None:
-            several = _each(table, made, targets, options | how | alone)
-        else:
-            _refuse(resample != "run" or starts is not None or bool(prior), "--shared")
-            several = _pooled(table, made, targets, shared, options | how)
-        _save_several(several.fits, output, plot)
-        emit(several, as_json=as_json, text=several_text)
-        return
-    options["target"] = target[0] if target else None
-    if sweep:
-        from atlas_scaling.fitting.sweep import sweep_delta
+    if of_many:
+        named = None if target in (None, ["all"]) else target
+        _several(table, made, named, shared, options, output, plot, as_json)
+    else:
+        _one(table, made, _only(target), options, output, plot, as_json)
 
-        _refuse(output is not None or plot is not None or estimator != "huber", "--sweep")
-        swept = sweep_delta(table, made, **options, priors=alone["priors"], starts=starts)
-        emit(swept, as_json=as_json, text=sweep_text)
-        return
+
+def _only(target: Sequence[str] | None) -> str | None:
+    return target[0] if target else None
+
+
+def _sweep(
+    table: Any, law: Law, target: str | None, options: dict[str, Any], as_json: bool
+) -> None:
+    from atlas_scaling.fitting.sweep import sweep_delta
+
+    emit(sweep_delta(table, law, target=target, **options), as_json=as_json, text=sweep_text)
+
+
+def _one(
+    table: Any,
+    law: Law,
+    target: str | None,
+    options: dict[str, Any],
+    output: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     from atlas_scaling.fitting.api import fit
     from atlas_scaling.fitting.show import fit_text
 
-    result = fit(table, made, **options, **how, **alone)
+    result = fit(table, law, target=target, **options)
     if output is not None:
         result.save(output)
     if plot is not None:
@@ -164,20 +180,27 @@ def fit_command(
     emit(result, as_json=as_json, text=fit_text)
 
 
-def _each(table: Any, law: Law, targets: Sequence[str] | None, options: dict[str, Any]) -> Fits:
-    from atlas_scaling.fitting.pooled import fit_each
+def _several(
+    table: Any,
+    law: Law,
+    targets: Sequence[str] | None,
+    shared: str | None,
+    options: dict[str, Any],
+    output: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    from atlas_scaling.fitting.pooled import fit_each, fit_pooled
 
+    several: Fits | PooledFit
     with share_done("fitting") as done:
-        return Fits(fit_each(table, law, targets=targets, done=done, **options))
-
-
-def _pooled(
-    table: Any, law: Law, targets: Sequence[str] | None, shared: str, options: dict[str, Any]
-) -> PooledFit:
-    from atlas_scaling.fitting.pooled import fit_pooled
-
-    names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    return fit_pooled(table, law, targets=targets, shared=names, **options)
+        if shared is None:
+            several = Fits(fit_each(table, law, targets=targets, done=done, **options))
+        else:
+            names = tuple(name.strip() for name in shared.split(",") if name.strip())
+            several = fit_pooled(table, law, targets=targets, shared=names, done=done, **options)
+    _save_several(several.fits, output, plot)
+    emit(several, as_json=as_json, text=several_text)
 
 
 def _save_several(fits: Mapping[str, Fit], output: Path | None, plot: Path | None) -> None:
@@ -271,5 +294,6 @@ def _table(runs: Path, column: Sequence[str] | None, where: Sequence[str] | None
     from atlas_scaling.fitting.data import as_frame
     from atlas_scaling.fitting.tables import read, renamed, rows_where
 
-    frame = as_frame(read(runs))
+    with working(f"reading {runs}"):
+        frame = as_frame(read(runs))
     return rows_where(renamed(frame, dict(pairs(column, "--column"))), where or ())

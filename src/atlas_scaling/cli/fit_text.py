@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,22 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
             f"sharing raises the objective from {pooled.separate_objective:.6g} to "
             f"{pooled.objective:.6g}"
         )
-    said = dict.fromkeys(x for one in several.fits.values() for x in one.observations.notes)
-    lines += [f"- is a value that the data does not identify; {len(several.fits)} targets", *said]
-    return Group(table, Text("\n".join(lines)))
+    lines.append(f"- is a value that the data does not identify; {len(several.fits)} targets")
+    return Group(table, Text("\n".join([*lines, *_said(several.fits)])))
+
+
+def _said(fits: Mapping[str, Fit]) -> list[str]:
+    """Notes and warnings, each once with the targets it is of; what ``-`` says is left out."""
+    targets: dict[str, list[str]] = {}
+    for target, fit in fits.items():
+        unidentified = {f"{name} is {verdict}" for name, verdict in fit.verdicts.items()}
+        warnings = [f"warning: {w}" for w in fit.warnings if w not in unidentified]
+        for text in (*fit.observations.notes, *warnings):
+            targets.setdefault(text, []).append(target)
+    return [
+        text if len(of) == len(fits) else f"{text} ({', '.join(of)})"
+        for text, of in targets.items()
+    ]
 
 
 def _group(fit: Fit, group: str) -> str:

@@ -59,6 +59,20 @@ def share_done(what: str) -> Iterator[Callable[[float], None]]:
 
 
 @contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life on a terminal, with the time taken, where no share of the work is known."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        bar.add_task(what)
+        yield
+
+
+@contextmanager
 def steps_done() -> Iterator[Callable[[str, float | None], None]]:
     """A bar on stderr with the time left, lines where that is no terminal.
 

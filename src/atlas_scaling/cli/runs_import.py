@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.cli.output import JsonFlag, emit
+from atlas_scaling.cli.output import JsonFlag, emit, share_done
 from atlas_scaling.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def import_command(
             where="--output",
             remedy="give the output another name, or put the options into the map",
         )
-    imported = import_runs(source, kind=kind, columns=columns)
+    with share_done("importing") as told:
+        imported = import_runs(source, kind=kind, columns=columns, told=told)
     write_table(imported.frame, output)
     has_map = imported.columns != ColumnMap()
     if has_map and not is_own:
@@ -116,6 +117,9 @@ def export_command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
     ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is there.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write runs as one table, Parquet or CSV, for other tools."""
@@ -123,6 +127,13 @@ def export_command(
     from atlas_scaling.runs.store import read_runs
 
     check_suffix(output)
+    if output.exists() and not force:
+        raise InputError(
+            "there is a file of this name",
+            value=str(output),
+            where="--output",
+            remedy="another name, or --force to write over it",
+        )
     notes: tuple[str, ...] = ()
     if len(runs) == 1 and runs[0].is_file():
         frame = read_table(runs[0])

@@ -149,22 +149,13 @@ def fit_observations(
     priors: Mapping[str, tuple[float, float]] | None = None,
 ) -> Fit:
     """Fit a law to arrays that are ready; the arguments are those of ``fit``."""
-    if not 0 < level < 1:
-        raise InputError("a level is between 0 and 1", value=level, where="level", remedy="0.9")
-    if n_draws < 0 or (starts is not None and starts < 1):
-        raise InputError("counts cannot be negative", value=(n_draws, starts), where="bootstrap")
-    coordinates = Coordinates(law)
-    enough_rows(observations, coordinates)
-    problem = Problem(
-        coordinates,
-        as_inputs(dict(observations.x)),
-        np.log(observations.loss),
-        weights=observations.weights,
-    )
+    check_options(level, n_draws, starts)
+    problem = problem_of(observations, law)
     with one_thread():
         found = search(problem, estimator, starts=starts, seed=seed)
         if priors:
-            problem.prior = _prior(problem, found.best, estimator, priors)
+            residual = residuals(problem, found.best)
+            problem.prior = prior_of(problem.coordinates, residual, estimator, priors)
             found = search(problem, estimator, starts=starts, seed=seed)
         drawn = None
         if n_draws and len(np.unique(observations.run)) > 1:
@@ -182,15 +173,50 @@ def fit_observations(
     return replace(fitted, priors=dict(priors)) if priors else fitted
 
 
-def _prior(
-    problem: Problem,
-    theta: FloatArray,
+def check_options(level: float, n_draws: int, starts: int | None) -> None:
+    """Refuse what no fit can do.
+
+    Raises:
+        InputError: a level outside 0 to 1, or counts that are none.
+    """
+    if not 0 < level < 1:
+        raise InputError("a level is between 0 and 1", value=level, where="level", remedy="0.9")
+    if n_draws < 0 or (starts is not None and starts < 1):
+        raise InputError("counts cannot be negative", value=(n_draws, starts), where="bootstrap")
+
+
+def problem_of(observations: Observations, law: Law) -> Problem:
+    """What is minimised.
+
+    Raises:
+        InputError: there are no more rows than free parameters.
+    """
+    coordinates = Coordinates(law)
+    enough_rows(observations, coordinates)
+    return Problem(
+        coordinates,
+        as_inputs(dict(observations.x)),
+        np.log(observations.loss),
+        weights=observations.weights,
+    )
+
+
+def residuals(problem: Problem, theta: FloatArray) -> FloatArray:
+    """``log L - log L̂`` at ``theta`` (p,)."""
+    return np.asarray(problem.log_loss - problem.log_prediction(theta[None])[0])
+
+
+def prior_of(
+    coordinates: Coordinates,
+    residual: FloatArray,
     estimator: Estimator,
     priors: Mapping[str, tuple[float, float]],
 ) -> Prior:
-    """Priors in the unit of the objective, which the residuals of the fit without them set."""
-    coordinates = problem.coordinates
-    residual = problem.log_loss - problem.log_prediction(theta[None])[0]
+    """Priors in the unit of the objective, which the residuals of the fit without them set.
+
+    Raises:
+        InputError: a prior lies outside the bounds of its parameter, or the parameter is fixed.
+    """
     unit = identify.dispersion(residual, estimator.delta)
     centre, precision = np.zeros(coordinates.n_free), np.zeros(coordinates.n_free)
     for name, (value, deviation) in priors.items():
@@ -219,13 +245,18 @@ def result_of(
     *,
     level: float,
     seed: int,
+    curved: identify.Curvature | None = None,
 ) -> Fit:
-    """Everything a reader of the fit needs, from where the search and the refits ended."""
+    """Everything a reader of the fit needs, from where the search and the refits ended.
+
+    ``curved`` is that of a larger problem that this one is a part of; None for that of its own.
+    """
     coordinates = problem.coordinates
     law = coordinates.law
     natural = coordinates.natural(found.best)
     p = law.namespace(natural)
-    curved = identify.curvature(problem, found.best, observations.run, estimator.delta)
+    if curved is None:
+        curved = identify.curvature(problem, found.best, observations.run, estimator.delta)
     error = curved.standard_error
     if drawn is not None and len(drawn.theta) > 1:
         # warm refits do not wander along a flat direction, so neither estimate alone is enough
@@ -293,5 +324,5 @@ def enough_rows(observations: Observations, coordinates: Coordinates) -> None:
             f"{coordinates.law.name}",
             value=[p.name for p in coordinates.free],
             where="data",
-            remedy="add evaluations, or fix parameters: law.with_fixed(E=1.7)",
+            remedy="add evaluations, or fix parameters: --fix E=1.7, law.with_fixed(E=1.7)",
         )

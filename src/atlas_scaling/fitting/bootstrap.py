@@ -12,6 +12,7 @@ rival optimum of the full data if that wins in a tenth of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -124,14 +125,6 @@ def resampled(
     seed: int,
 ) -> Problem:
     """``problem`` with ``n`` resamples of its data."""
-    if resample not in RESAMPLES:
-        raise InputError(
-            "there is no such way to resample",
-            value=resample,
-            where="resample",
-            remedy=f"one of {', '.join(RESAMPLES)}",
-        )
-    rng = np.random.Generator(np.random.PCG64(seed))
     present, unit = np.unique(unit, return_inverse=True)
     n_units = problem.n_rows if resample == "pairs" else len(present)
     if n_units < 2:
@@ -141,20 +134,59 @@ def resampled(
             where=f"resample={resample}",
             remedy="add runs, or resample='pairs' if the points are independent",
         )
+    drawn = draw(n_units, n, resample, seed)
+    return redrawn(problem, best, drawn, None if n_units == problem.n_rows else unit, resample)
+
+
+def draw(n_units: int, n: int, resample: str, seed: int | Sequence[int]) -> FloatArray:
+    """How often each unit is drawn, or its signs where ``wild``, in each resample, (n, n_units).
+
+    Raises:
+        InputError: ``resample`` is unknown.
+    """
+    if resample not in RESAMPLES:
+        raise InputError(
+            "there is no such way to resample",
+            value=resample,
+            where="resample",
+            remedy=f"one of {', '.join(RESAMPLES)}",
+        )
+    rng = np.random.Generator(np.random.PCG64(seed))
+    if resample == "wild":
+        return rng.choice(np.array([-1.0, 1.0]), size=(n, n_units))
+    return rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n).astype(np.float64)
+
+
+def redrawn(
+    problem: Problem,
+    best: FloatArray,
+    drawn: FloatArray,
+    unit: NDArray[np.intp] | None,
+    resample: str,
+) -> Problem:
+    """``problem`` with the resamples that ``drawn`` (n, n_units) says.
+
+    Args:
+        problem: the law on the full data.
+        best: its optimum, (p,).
+        drawn: counts or signs of the units.
+        unit: the unit of each row, (n_rows,); None where every row is one.
+        resample: ``run``, ``pairs`` or ``wild``.
+    """
     if resample == "wild":
         log_fitted = problem.log_prediction(best[None])[0]
-        signs = rng.choice(np.array([-1.0, 1.0]), size=(n, n_units))
-        targets = log_fitted + (problem.log_loss - log_fitted) * signs[:, unit]
+        targets = log_fitted + (problem.log_loss - log_fitted) * (
+            drawn if unit is None else drawn[:, unit]
+        )
         return Problem(
             problem.coordinates, problem.x, targets, weights=problem.weights, prior=problem.prior
         )
-    counts = rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n).astype(np.float64)
     return Problem(
         problem.coordinates,
         problem.x,
         problem.log_loss,
         weights=problem.weights,
-        counts=counts,
-        unit=None if resample == "pairs" or n_units == problem.n_rows else unit,
+        counts=drawn,
+        unit=unit,
         prior=problem.prior,
     )

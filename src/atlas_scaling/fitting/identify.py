@@ -8,8 +8,9 @@ the bootstrap draws where there are any, else the sandwich ``H^-1 (sum_runs g g'
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,28 +95,92 @@ def curvature(
     The share of rows within ``delta`` is smoothed: a handful of rows within 1e-3 says little about
     the density of the residuals there.
     """
+    return _curvature(_moments(problem, theta, unit, delta, int(unit.max()) + 1))
+
+
+def pooled_curvature(
+    problems: Sequence[Problem],
+    maps: Sequence[NDArray[np.intp]],
+    theta: FloatArray,
+    units: Sequence[NDArray[np.intp]],
+    delta: float,
+) -> list[Curvature]:
+    """The same of problems with coordinates in common, for each the part of its own coordinates.
+
+    Args:
+        problems: one a target.
+        maps: which coordinates of ``theta`` are those of each problem.
+        theta: coordinates of all, (P,).
+        units: the run of each row of each problem, numbered alike.
+        delta: Huber's delta.
+    """
+    n_units = 1 + max(int(unit.max()) for unit in units)
+    P = len(theta)
+    whole = _Moments(
+        np.zeros((P, P)), np.zeros((P, n_units)), np.zeros((P, P)), np.zeros(P), 0.0, 0
+    )
+    for problem, where, unit in zip(problems, maps, units, strict=True):
+        part = _moments(problem, theta[where], unit, delta, n_units)
+        whole.H[np.ix_(where, where)] += part.H
+        whole.by_run[where] += part.by_run
+        whole.by_row[np.ix_(where, where)] += part.by_row
+        whole.gradient[where] += part.gradient
+        whole = whole._replace(size=whole.size + part.size, n_rows=whole.n_rows + part.n_rows)
+    curved = _curvature(whole)
+    return [
+        replace(
+            curved,
+            covariance=curved.covariance[np.ix_(where, where)],
+            standard_error=curved.standard_error[where],
+            independent_error=curved.independent_error[where],
+            blind=curved.blind[where],
+        )
+        for where in maps
+    ]
+
+
+class _Moments(NamedTuple):
+    """Sums over rows at an optimum; those of problems with other rows add up."""
+
+    H: FloatArray  # p, p
+    by_run: FloatArray  # p, runs: gradient of each
+    by_row: FloatArray  # p, p: products of the gradients of rows
+    gradient: FloatArray  # p
+    size: float  # sum of the absolute residuals
+    n_rows: int
+
+
+def _moments(
+    problem: Problem, theta: FloatArray, unit: NDArray[np.intp], delta: float, n_units: int
+) -> _Moments:
     predicted, J = problem.log_jacobian(theta[None])
     J, residual = J[0], problem.targets_of(np.zeros(1, np.intp)).reshape(-1) - predicted[0]
     weights = np.ones(problem.n_rows) if problem.weights is None else problem.weights
-    H = (J * (weights * share_within(residual, delta))) @ J.T
     pull = J * (weights * np.clip(residual, -delta, delta))
-    by_run = np.zeros((len(theta), int(unit.max()) + 1))
-    for k in range(len(theta)):
-        by_run[k] = np.bincount(unit, weights=pull[k], minlength=by_run.shape[1])
-    blind = np.diag(H) <= 1e-300
-    diagonal = np.sqrt(np.where(blind, 1.0, np.diag(H)))
-    unit_H = H / np.outer(diagonal, diagonal)
+    return _Moments(
+        H=(J * (weights * share_within(residual, delta))) @ J.T,
+        by_run=np.array([np.bincount(unit, weights=row, minlength=n_units) for row in pull]),
+        by_row=pull @ pull.T,
+        gradient=pull.sum(axis=1),
+        size=float((weights * np.abs(residual)).sum()),
+        n_rows=problem.n_rows,
+    )
+
+
+def _curvature(sums: _Moments) -> Curvature:
+    blind = np.diag(sums.H) <= 1e-300
+    diagonal = np.sqrt(np.where(blind, 1.0, np.diag(sums.H)))
+    unit_H = sums.H / np.outer(diagonal, diagonal)
     eigenvalues, directions = np.linalg.eigh(unit_H)
     flat = eigenvalues <= _FLAT * eigenvalues[-1]
     inverse = (directions[:, ~flat] / eigenvalues[~flat]) @ directions[:, ~flat].T
     inverse /= np.outer(diagonal, diagonal)
-    covariance = inverse @ (by_run @ by_run.T) @ inverse
+    covariance = inverse @ (sums.by_run @ sums.by_run.T) @ inverse
     # along a flat direction the data sets no limit at all: infinite, not zero, variance
     loose = np.abs(directions[:, flat]).max(axis=1, initial=0.0) > _LOADING
     error = np.where(loose, np.inf, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
-    each = inverse @ (pull @ pull.T) @ inverse
-    gradient = pull.sum(axis=1)
-    value = float((weights * np.abs(residual)).sum()) + 1e-300
+    each = inverse @ sums.by_row @ inverse
+    value = sums.size + 1e-300
     return Curvature(
         covariance=covariance,
         standard_error=error,
@@ -123,7 +188,7 @@ def curvature(
         condition_number=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
         blind=blind,
         scaled_gradient=float(
-            np.max(np.abs(gradient / diagonal)) / (value / np.sqrt(problem.n_rows))
+            np.max(np.abs(sums.gradient / diagonal)) / (value / np.sqrt(sums.n_rows))
         ),
     )
 

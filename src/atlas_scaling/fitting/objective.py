@@ -30,6 +30,7 @@ from atlas_scaling.laws.base import FloatArray, Law, Parameter, grouped
 DEFAULT_DELTA: Final = 1e-3
 LAD_DELTA: Final = 1e-7
 _BEND_STEP: Final = 0.1
+_MANY_ROWS: Final = 1000
 
 EstimatorName = Literal["huber", "lad", "lsq"]
 
@@ -310,10 +311,16 @@ class Problem:
         """``log L̂`` (B, n) and its derivatives by ``theta``, (B, p, n)."""
         with np.errstate(all="ignore"):
             loss, slopes = self._loss_and_slopes(theta)
-            J = np.zeros((*theta.shape, self.n_rows))
+            J = np.empty((*theta.shape, self.n_rows))
             inverse = 1.0 / loss
+            given = set()
             for k, slope in slopes:
-                J[:, k] += slope * inverse
+                if k in given:
+                    J[:, k] += slope * inverse
+                else:
+                    np.multiply(slope, inverse, out=J[:, k])
+                given.add(k)
+            J[:, [k for k in range(theta.shape[1]) if k not in given]] = 0.0
             predicted: FloatArray = np.log(loss)
         return np.broadcast_to(predicted, (len(theta), self.n_rows)), J
 
@@ -381,8 +388,21 @@ class Problem:
         J_T = J.transpose(0, 2, 1)
         gradient = -np.matmul(J, pull[:, :, None])[:, :, 0]
         H_irls = np.matmul(J * irls[:, None], J_T)
-        H_newton = H_irls if math.isinf(delta) else np.matmul(J * within[:, None], J_T)
+        H_newton = H_irls if math.isinf(delta) else products_within(J, within)
         return Local(value, gradient, H_newton, H_irls)
+
+
+def products_within(J: FloatArray, weights: FloatArray) -> FloatArray:
+    """``J diag(w) J'`` (B, p, p) for weights (B, n) most of which may be zero."""
+    n = J.shape[2]
+    if n < _MANY_ROWS or np.count_nonzero(weights) > 0.4 * weights.size:
+        return np.asarray(np.matmul(J * weights[:, None], J.transpose(0, 2, 1)))
+    H = np.empty((len(J), J.shape[1], J.shape[1]))
+    for b, w in enumerate(weights):
+        rows = np.flatnonzero(w)
+        part = J[b].take(rows, axis=1)
+        np.matmul(part * w[rows], part.T, out=H[b])
+    return H
 
 
 def huber_weights(residual: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:

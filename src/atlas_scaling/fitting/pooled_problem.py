@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.fitting.objective import Local, Problem
 from atlas_scaling.fitting.refine import polish
-from atlas_scaling.fitting.solver import BLOCK_BYTES, Solution, solved
+from atlas_scaling.fitting.solver import Solution, chosen, solved, taken
 from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.laws.base import FloatArray
 
@@ -43,23 +43,20 @@ class PooledProblem:
 
     def __init__(self, blocks: Sequence[Block], shared: Sequence[str]) -> None:
         self.blocks = list(blocks)
-        self.shared = tuple(shared)
         self.maps: list[NDArray[np.intp]] = []
         ends: list[tuple[float, float, float, float]] = []
         position: dict[str, int] = {}
         for block in self.blocks:
             c = block.coordinates
-            for name in shared:
-                c.law.parameter(name)
+            leads = {c.index[c.names.index(c.law.parameter(name).name)]: name for name in shared}
             indices = []
-            for k, parameter in enumerate(c.free):
-                if parameter.name in position:
-                    indices.append(position[parameter.name])
-                    continue
-                indices.append(len(ends))
-                if parameter.name in shared:
-                    position[parameter.name] = len(ends)
-                ends.append((c.low[k], c.high[k], c.start_low[k], c.start_high[k]))
+            for k in range(c.n_free):
+                place = position.get(leads.get(k, ""), len(ends))
+                if k in leads:
+                    position[leads[k]] = place
+                if place == len(ends):
+                    ends.append((c.low[k], c.high[k], c.start_low[k], c.start_high[k]))
+                indices.append(place)
             self.maps.append(np.array(indices, dtype=np.intp))
         self.low, self.high, start_low, start_high = np.array(ends).T
         self.longest = 0.5 * (start_high - start_low)
@@ -72,9 +69,13 @@ class PooledProblem:
 
     def settled(
         self, theta: FloatArray, rows: NDArray[np.intp], delta: float, tolerance: float
-    ) -> tuple[FloatArray, FloatArray]:
-        """``theta`` with every target at its own optimum for its common coordinates; the value."""
-        theta, total = theta.copy(), np.zeros(len(theta))
+    ) -> tuple[FloatArray, FloatArray, list[Local]]:
+        """``theta`` with every target at its own optimum for its common coordinates.
+
+        Returns:
+            It, its value (B,), and the objective of every target around it.
+        """
+        theta, total, at = theta.copy(), np.zeros(len(theta)), []
         for block, where in zip(self.blocks, self.maps, strict=True):
             held = np.isin(where, self.common)
             found = polish(
@@ -82,17 +83,18 @@ class PooledProblem:
             )
             theta[:, where] = found.theta
             total += found.value
-        return theta, total
+            assert found.at is not None
+            at.append(found.at)
+        return theta, total, at
 
     def step(
-        self, theta: FloatArray, rows: NDArray[np.intp], delta: float, mu: FloatArray
+        self, theta: FloatArray, at: Sequence[Local], mu: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """The Newton step of the common coordinates with the response of all others.
 
         Args:
             theta: where, (B, p), every target at its own optimum.
-            rows: the resample each problem belongs to, (B,).
-            delta: Huber's delta.
+            at: the objective of every target there.
             mu: damping of each problem, (B,).
 
         Returns:
@@ -102,20 +104,19 @@ class PooledProblem:
         gradient, matrix = np.zeros((B, c)), np.zeros((B, c, c))
         step = np.zeros_like(theta)
         responses = []
-        for block, where in zip(self.blocks, self.maps, strict=True):
-            at = _local(block, theta[:, where], rows, delta)
-            M = at.H_newton + mu[:, None, None] * at.H_irls
+        for here, where in zip(at, self.maps, strict=True):
+            M = here.H_newton + mu[:, None, None] * here.H_irls
             common = np.isin(where, self.common)
             place = np.searchsorted(self.common, where[common])
-            moves = self._moves(theta, at.gradient, where)[:, ~common]
+            moves = self._moves(theta, here.gradient, where)[:, ~common]
             M_oo, M_oc = M[:, ~common][:, :, ~common], M[:, ~common][:, :, common]
-            alone = solved(M_oo, at.gradient[:, ~common], moves)
+            alone = solved(M_oo, here.gradient[:, ~common], moves)
             along = np.stack(
                 [solved(M_oo, M_oc[:, :, j], moves) for j in range(len(place))], axis=2
             )  # B, own, common: how own coordinates follow the common ones
             M_co = M_oc.transpose(0, 2, 1)
             gradient[:, place] += (
-                at.gradient[:, common] + np.matmul(M_co, alone[:, :, None])[:, :, 0]
+                here.gradient[:, common] + np.matmul(M_co, alone[:, :, None])[:, :, 0]
             )
             matrix[:, place[:, None], place] += M[:, common][:, :, common] + np.matmul(M_co, along)
             responses.append((where[~common], place, alone, along))
@@ -159,11 +160,11 @@ def descend(
     """
     B = len(theta)
     near = max(tolerance, _LOOSE)
-    theta, value = pooled.settled(theta, rows, delta, near)
+    theta, value, at = pooled.settled(theta, rows, delta, near)
     out = Solution(theta, value, np.zeros(B, bool), np.full(B, _ROUNDS, dtype=np.intp))
     active, mu = np.arange(B), np.full(B, _FIRST_MU)
     for n_rounds in range(_ROUNDS):
-        step, promised = pooled.step(theta, rows, delta, mu)
+        step, promised = pooled.step(theta, at, mu)
         left = np.abs(promised) * np.maximum(mu, 1.0)
         done = (left <= 0.5 * tolerance * value) & (near <= tolerance)
         stop = done | (mu > _MU_MAX)
@@ -174,20 +175,10 @@ def descend(
             break
         near = max(tolerance, _LOOSE * near)
         trial = np.clip(theta + step[on], pooled.low, pooled.high)
-        trial, there = pooled.settled(trial, rows, delta, near)
-        lower = there < value
-        theta, value = np.where(lower[:, None], trial, theta), np.where(lower, there, value)
+        trial, total, there = pooled.settled(trial, rows, delta, near)
+        lower = total < value
+        theta, value = np.where(lower[:, None], trial, theta), np.where(lower, total, value)
+        at = [chosen(lower, new, taken(old, on)) for new, old in zip(there, at, strict=True)]
         mu = np.maximum(np.where(lower, 0.3 * mu, 10.0 * mu), _MU_MIN)
         out.theta[active], out.value[active] = theta, value
     return out
-
-
-def _local(block: Block, theta: FloatArray, rows: NDArray[np.intp], delta: float) -> Local:
-    """The objective of a target around ``theta``, in parts that fit the cache."""
-    found = [block.local(theta[part], rows[part], delta) for part in _parts(block, len(theta))]
-    return Local(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
-
-
-def _parts(block: Block, n: int) -> list[slice]:
-    size = max(1, BLOCK_BYTES // block.bytes_per_problem)
-    return [slice(i, i + size) for i in range(0, n, size)]

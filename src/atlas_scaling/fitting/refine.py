@@ -8,6 +8,7 @@ the law along ``v`` and goes to ``theta + t v + t^2 a / 2``, for the best of a f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -103,11 +104,17 @@ def polish(
     )
     slow = np.flatnonzero(~direct.converged & np.isfinite(direct.value))
     size = max(1, BLOCK_BYTES // problem.bytes_per_problem)
+    at = direct.at
+    assert at is not None
     for i in range(0, len(slow), size):
         part = slow[i : i + size]
         ended = _follow(problem, direct.theta[part], rows[part], stays[part], (delta, tolerance))
         direct = direct.replaced(part, ended)
-    return direct
+        for whole, here in zip(
+            at, problem.local(direct.theta[part], rows[part], delta), strict=True
+        ):
+            whole[part] = here
+    return replace(direct, at=at)
 
 
 def _follow(

@@ -212,9 +212,23 @@ class Fit(Answer):
             law: the law, where it is not one of the built-in ones.
 
         Raises:
-            InputError: the file is missing, is no fit, or its arrays are gone.
+            InputError: the file is missing, is no fit, or its arrays are gone or damaged.
         """
-        return _restored(*read_saved(Path(path)), law)
+        path = Path(path)
+        document, arrays = read_saved(path)
+        try:
+            fit = _restored(document, arrays, law)
+            _check_shapes(fit)
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                "this saved fit is damaged",
+                value=f"{type(error).__name__}: {error}",
+                where=str(path),
+                remedy="fit again: atlas fit … -o fit.json",
+            ) from None
+        return fit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from atlas_scaling.fitting.show import fit_text
@@ -315,6 +329,29 @@ def _restored(document: dict[str, Any], arrays: dict[str, FloatArray], law: Law 
         priors={k: (v[0], v[1]) for k, v in document["priors"].items()},
         version=document["version"],
     )
+
+
+def _check_shapes(fit: Fit) -> None:
+    """Refuse arrays that do not go together.
+
+    Raises:
+        ValueError: with the array and its shape.
+    """
+    o, m = fit.observations, len(fit.values)
+    names = [parameter.name for parameter in fit.law.parameters]
+    if names != list(fit.values):
+        raise ValueError(f"the law has the parameters {names}, the fit {list(fit.values)}")
+    by_row = {"run": o.run, "weights": o.weights, **o.facets, **o.x}
+    for name, array in by_row.items():
+        if array is not None and array.shape[-1:] != (o.n_rows,):
+            raise ValueError(f"{name} has the shape {array.shape}, for {o.n_rows} rows")
+    missing = [name for name in fit.law.inputs if name not in o.x]
+    if missing:
+        raise ValueError(f"the law needs the arrays {missing}")
+    if o.n_rows == 0 or not 0 <= o.run.min() <= o.run.max() < o.n_runs:
+        raise ValueError("there are no rows, or their runs have no names")
+    if fit.draws is not None and fit.draws.shape[1:] != (m,):
+        raise ValueError(f"draws have the shape {fit.draws.shape}, for {m} parameters")
 
 
 def _saved_law(document: dict[str, Any]) -> Law:

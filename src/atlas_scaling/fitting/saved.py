@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,9 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import FloatArray
 
 FORMAT: Final = 1
+
+_UNREADABLE: Final = (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises on a file of arrays that is none, or is cut short."""
 
 
 def write_saved(path: Path, document: Mapping[str, Any], arrays: dict[str, FloatArray]) -> Path:
@@ -61,18 +65,41 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, FloatArray]]:
             where=str(path),
             remedy="save it again with this version: atlas fit … -o fit.json",
         )
-    beside = path.with_name(document["arrays"])
-    if not beside.exists():
+    beside = _beside(path, document.get("arrays"))
+    try:
+        with beside.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return document, {k: stored[k] for k in stored.files}
+    except FileNotFoundError:
         raise InputError(
             "the arrays of this fit are gone",
             value=beside.name,
             where=str(path.parent),
             remedy="a fit is two files; move them together",
-        )
-    try:
-        with np.load(beside, allow_pickle=False) as stored:
-            return document, {k: stored[k] for k in stored.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            "the arrays of this fit cannot be read", value=str(error), where=str(beside)
         ) from None
+    except _UNREADABLE as error:
+        raise InputError(
+            "the arrays of this fit cannot be read",
+            value=str(error),
+            where=str(beside),
+            remedy="the file is damaged: copy it again, or fit again",
+        ) from None
+
+
+def _beside(path: Path, name: object) -> Path:
+    """The file of arrays, in the folder of the fit and nowhere else."""
+    if not isinstance(name, str) or name != Path(name).name or not name.endswith(".npz"):
+        raise InputError(
+            "the arrays of a fit lie beside it, in a file .npz",
+            value=name,
+            where=f"{path}, arrays",
+            remedy=f"{path.stem}.npz",
+        )
+    beside = path.with_name(name)
+    if beside.is_symlink() and beside.resolve().parent != path.resolve().parent:
+        raise InputError(
+            "the arrays of a fit lie beside it, and this is a link to elsewhere",
+            value=str(beside.resolve()),
+            where=str(beside),
+            remedy="copy the file here",
+        )
+    return beside

@@ -12,6 +12,7 @@ squares, which has few minima.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -71,12 +72,16 @@ class Descendable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Where B problems ended. Axes: B problems, p coordinates."""
+    """Where B problems ended. Axes: B problems, p coordinates.
+
+    ``at`` is the objective around those points, where the descent still has it.
+    """
 
     theta: FloatArray  # B, p
     value: FloatArray  # B
     converged: NDArray[np.bool_]  # B
     iterations: NDArray[np.intp]  # B
+    at: Local | None = None
 
     def replaced(self, index: NDArray[np.intp], other: Solution) -> Solution:
         """With problems ``index`` as in ``other``, where that is better or has converged."""
@@ -147,6 +152,7 @@ def minimise(
         np.concatenate([s.value for s in parts]),
         np.concatenate([s.converged for s in parts]),
         np.concatenate([s.iterations for s in parts]),
+        joined([s.at for s in parts]),
     )
 
 
@@ -163,8 +169,9 @@ def _minimise_block(
     longest = 0.5 * (coordinates.start_high - coordinates.start_low)
     theta = np.clip(theta, low, high)
     B = len(theta)
-    out = Solution(theta.copy(), np.full(B, np.inf), np.zeros(B, bool), np.zeros(B, np.intp))
     at = problem.local(theta, rows, delta)
+    ended = Local(*(array.copy() for array in at))
+    out = Solution(theta.copy(), np.full(B, np.inf), np.zeros(B, bool), np.zeros(B, np.intp), ended)
     active = np.flatnonzero(np.isfinite(at.value))
     if len(active) < B:
         theta, rows, held, at = theta[active], rows[active], held[active], taken(at, active)
@@ -181,6 +188,8 @@ def _minimise_block(
             k = active[stop]
             out.theta[k], out.value[k] = theta[stop], at.value[stop]
             out.converged[k], out.iterations[k] = done[stop], iteration
+            for whole, part in zip(ended, at, strict=True):
+                whole[k] = part[stop]
             on = np.flatnonzero(~stop)
             active, theta, rows, held = active[on], theta[on], rows[on], held[on]
             mu, at, step, promised = mu[on], taken(at, on), step[on], promised[on]
@@ -191,7 +200,7 @@ def _minimise_block(
         gained = at.value - there.value
         better = gained > 0
         theta = np.where(better[:, None], trial, theta)
-        at = there if better.all() else _choose(better, there, at)
+        at = there if better.all() else chosen(better, there, at)
         mu = _adapted(mu, better, gained / np.maximum(promised, 1e-300))
     return out
 
@@ -260,7 +269,16 @@ def taken(at: Local, index: NDArray[np.intp]) -> Local:
     return Local(*(array[index] for array in at))
 
 
-def _choose(first: NDArray[np.bool_], a: Local, b: Local) -> Local:
+def joined(parts: Sequence[Local | None]) -> Local | None:
+    """Problems of all parts; None where one of them is."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return Local(*(np.concatenate(arrays) for arrays in zip(*known, strict=True)))
+
+
+def chosen(first: NDArray[np.bool_], a: Local, b: Local) -> Local:
+    """Problem by problem ``a`` where ``first``, else ``b``."""
     return Local(
         np.where(first, a.value, b.value),
         np.where(first[:, None], a.gradient, b.gradient),

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.runs.memory import free_bytes
 
 if TYPE_CHECKING:
     import polars as pl
+
+GROWTH: Final = 3.0
+"""Memory that a table takes, as a multiple of its file, at the least."""
 
 _CONDITION: Final = re.compile(r"^\s*([\w.\- ]+?)\s*(?:(<=|>=|!=|==|=|<|>)\s*(.*?)\s*)?$")
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -54,9 +58,9 @@ def read_table(path: Path) -> pl.DataFrame:
         raise InputError("there is no such file", value=str(path), where="runs")
     if path.stat().st_size == 0:
         raise InputError("the file is empty", value=str(path), where="runs")
+    _refuse_what_memory_cannot_hold(path)
     if is_table(path):
         return read_own_table(path)
-    _refuse_what_memory_cannot_hold(path)
     readers: dict[str, Callable[[], pl.DataFrame]] = {
         ".csv": lambda: pl.read_csv(
             path, separator=separator(path, Kind.CSV), infer_schema_length=None
@@ -88,26 +92,16 @@ def read_table(path: Path) -> pl.DataFrame:
 
 
 def _refuse_what_memory_cannot_hold(path: Path) -> None:
-    """Text grows when it is read; better a message now than a machine that swaps."""
-    free = _free_bytes()
-    size = path.stat().st_size
-    if free is not None and path.suffix.lower() != ".parquet" and 2 * size > free:
+    """Text grows when it is read, and Parquet is packed."""
+    free, size = free_bytes(), path.stat().st_size
+    if free is not None and GROWTH * size > free:
         raise InputError(
             "the file is larger than this machine can read at once",
             value=f"{size / 1e9:.1f} GB, with {free / 1e9:.1f} GB of memory free",
             where=str(path),
-            remedy="keep what a fit needs: atlas runs import FILE -o runs.parquet",
+            remedy="keep what a fit needs, few columns and few points of each run: "
+            "atlas runs import FILE -o runs.parquet, or polars scan_csv(…).filter(…)",
         )
-
-
-def _free_bytes() -> float | None:
-    """Memory that programs may still take; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return 1024.0 * float(kilobytes[0]) if kilobytes else None
 
 
 def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, Final, TypeVar
 
 from atlas_scaling.errors import InputError
 
 R = TypeVar("R")
+
+_M_TRIM_THRESHOLD: Final = -1  # malloc.h
+_M_MMAP_THRESHOLD: Final = -3
 
 
 @contextmanager
@@ -16,8 +22,26 @@ def one_thread() -> Iterator[None]:
     """BLAS on one thread: its own threads cost more than they gain on matrices of this size."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    _keep_freed_memory()
     with threadpool_limits(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have the C library keep up to 64 MB of freed memory instead of giving it back at once.
+
+    The arrays of an iteration are freed and asked for again; the system would clear each page every
+    time, which takes a quarter of a fit. A C library other than GNU's is left as it is.
+    """
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, 1 << 25)
+            mallopt(_M_TRIM_THRESHOLD, 1 << 26)
 
 
 def spread_over(
@@ -25,13 +49,15 @@ def spread_over(
     calls: Iterable[tuple[Any, ...]],
     *,
     workers: int,
+    common: tuple[Any, ...] = (),
     done: Callable[[float], None] | None = None,
     n: int = 1,
 ) -> list[R]:
-    """Results of ``function(*call)`` for every call, in order.
+    """Results of ``function(*common, *call)`` for every call, in order.
 
     With several workers each is a fresh process (not a fork: the threads of polars do not survive
-    one), so a script that calls this needs ``if __name__ == "__main__":`` around its work.
+    one), so a script that calls this needs ``if __name__ == "__main__":`` around its work. What is
+    ``common`` goes to each worker once.
 
     Raises:
         InputError: fewer than one worker.
@@ -39,14 +65,42 @@ def spread_over(
     if workers < 1:
         raise InputError("there is no fit without a worker", value=workers, where="workers")
     if workers == 1:
-        return list(_told((function(*call) for call in calls), done, n))
+        return list(_told((function(*common, *call) for call in calls), done, n))
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
-        waiting = [pool.submit(function, *call) for call in calls]
-        return list(_told((one.result() for one in waiting), done, n))
+    with ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_remember,
+        initargs=(common,),
+    ) as pool:
+        return list(_told(_in_order(pool, function, calls, ahead=2 * workers), done, n))
+
+
+_COMMON: Final[list[Any]] = []
+"""Of a worker process: what all of its calls begin with."""
+
+
+def _remember(common: tuple[Any, ...]) -> None:
+    _COMMON[:] = common
+
+
+def _with_common(function: Callable[..., R], call: tuple[Any, ...]) -> R:
+    return function(*_COMMON, *call)
+
+
+def _in_order(
+    pool: Executor, function: Callable[..., R], calls: Iterable[tuple[Any, ...]], *, ahead: int
+) -> Iterator[R]:
+    """Results as they come; no more than ``ahead`` calls are made before they are needed."""
+    waiting: deque[Future[R]] = deque()
+    for call in calls:
+        waiting.append(pool.submit(_with_common, function, call))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _told(results: Iterator[R], done: Callable[[float], None] | None, n: int) -> Iterator[R]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
-from atlas_scaling.laws.repetition import saturated, saturated_with_slope, too_few_epochs
+from atlas_scaling.laws.repetition import repeats_with_slope, saturated, too_few_epochs
 from atlas_scaling.laws.terms import (
     CAPACITY_AMPLITUDE,
     CAPACITY_EXPONENT,
@@ -137,8 +137,10 @@ class ATLAS(Law):
 
     def loss(self, p: Any, x: Any) -> Any:
         """``E + A / N^alpha + B / D_eff^beta`` with ``D_eff`` held above its floor."""
-        D_eff = np.maximum(self.effective_tokens(p, x), FLOOR * x.tokens)
-        return p.E + p.A / x.n_params**p.alpha + p.B / D_eff**p.beta
+        log_N = np.log(x.n_params)
+        log_D = np.log(np.maximum(self.effective_tokens(p, x), FLOOR * x.tokens))
+        # exp and log cost a fraction of a power
+        return p.E + p.A * np.exp(-p.alpha * log_N) + p.B * np.exp(-p.beta * log_D)
 
     def effective_tokens(self, p: Any, x: Any) -> Any:
         """``D_eff`` of eq. 2, before the floor, shape (..., n)."""
@@ -149,31 +151,49 @@ class ATLAS(Law):
         return total
 
     def derivatives(self, p: Any, x: Any) -> tuple[Any, dict[str, Any]]:
-        """The loss and its derivatives, written out: a third of the cost of deriving them."""
-        D_eff: Any = 0.0
-        of_D: dict[str, Any] = {}  # derivatives of D_eff
-        for name, label, D, U in self._terms(x):
-            lam = "lam" if self.shared_lambda else f"lam[{label}]"
-            S, slope = saturated_with_slope(D, U, self._lam(p, label))
-            tau = 1.0 if name is None else self._tau(p, label)
-            if name is not None:
-                of_D[name] = S
-            D_eff = D_eff + tau * S
-            of_D[lam] = of_D.get(lam, 0.0) + tau * slope
+        """The loss and its derivatives, written out: a third of the cost of deriving them.
+
+        Most rows of a study repeat nothing: what repetition adds is computed for the others alone.
+        """
+        terms = list(self._terms(x))
+        fresh = np.array([np.minimum(D, U) for _, _, D, U in terms])  # terms, n
+        tau = np.hstack(
+            [
+                np.ones_like(p.B) if name is None else self._tau(p, label)
+                for name, label, *_ in terms
+            ]
+        )  # B, terms
+        D_eff = tau @ fresh
+        again = []
+        for i, (name, label, D, U) in enumerate(terms):
+            rows = np.flatnonzero(D > U)
+            if len(rows):
+                extra, slope = repeats_with_slope(D[rows], U[rows], self._lam(p, label))
+                D_eff[:, rows] += tau[:, i : i + 1] * extra
+                again.append((name, self._lam_name(label), rows, extra, tau[:, i : i + 1] * slope))
         floor = FLOOR * x.tokens
         held = D_eff <= floor
-        log_N, log_D = np.log(x.n_params), np.log(np.where(held, floor, D_eff))
+        D_eff = np.maximum(D_eff, floor)
+        log_N, log_D = np.log(x.n_params), np.log(D_eff)
         by_A, by_B = np.exp(-p.alpha * log_N), np.exp(-p.beta * log_D)
         capacity, data = p.A * by_A, p.B * by_B
-        by_D = np.where(held, 0.0, -p.beta * data / D_eff)
-        return p.E + capacity + data, {
+        by_D = -p.beta * data / D_eff
+        if held.any():
+            by_D = np.where(held, 0.0, by_D)
+        slopes: dict[str, Any] = {
             "E": 1.0,
             "A": by_A,
             "B": by_B,
             "alpha": -log_N * capacity,
             "beta": -log_D * data,
-            **{name: by_D * slope for name, slope in of_D.items()},
+            **{self._lam_name(label): np.zeros_like(by_D) for _, label, *_ in terms},
+            **{name: by_D * fresh[i] for i, (name, *_) in enumerate(terms) if name is not None},
         }
+        for name, lam, rows, extra, slope in again:
+            slopes[lam][:, rows] += by_D[:, rows] * slope
+            if name is not None:
+                slopes[name][:, rows] += by_D[:, rows] * extra
+        return p.E + capacity + data, slopes
 
     def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
         """Rows where the floor of ``D_eff`` decided the loss."""
@@ -222,3 +242,6 @@ class ATLAS(Law):
 
     def _lam(self, p: Any, label: str) -> Any:
         return p.lam if self.shared_lambda else p.lam[label]
+
+    def _lam_name(self, label: str) -> str:
+        return "lam" if self.shared_lambda else f"lam[{label}]"

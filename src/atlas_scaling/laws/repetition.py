@@ -35,28 +35,29 @@ def saturated(D: Any, U: Any, lam: Any) -> Any:
     fresh = np.minimum(D, U)
     if _is_data(repeats) and not np.any(repeats):
         return fresh
+    if _is_data(lam, repeats) and np.ndim(lam) == 2 and np.ndim(repeats) == 1:
+        return _saturated_rows(fresh, repeats, lam)
     # -expm1 keeps the digits that 1 - exp loses while lam * repeats is small
     return fresh * (1.0 - np.expm1(-lam * repeats) / lam)
 
 
-def saturated_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
-    """``S(D; U)`` of data (n,) for rates (B, 1), and its slope in ``lam``.
-
-    Both are (B, n), or (n,) and 0 where nothing repeats. Most rows of a study repeat nothing: only
-    the others are computed.
-    """
-    fresh = np.minimum(D, U)
-    rows = np.flatnonzero(D > U)
-    if not len(rows):
-        return fresh, 0.0
+def _saturated_rows(fresh: Any, repeats: Any, lam: Any) -> Any:
+    """The same for data (n,) and many rates (B, 1): most rows repeat nothing."""
+    rows = np.flatnonzero(repeats)
     S = np.tile(fresh, (len(lam), 1))
-    slope = np.zeros_like(S)
-    repeats = D[rows] / U[rows] - 1.0
+    S[:, rows] *= 1.0 - np.expm1(-lam * repeats[rows]) / lam
+    return S
+
+
+def repeats_with_slope(D: Any, U: Any, lam: Any) -> tuple[Any, Any]:
+    """What is beyond ``U`` in ``S(D; U)`` and its slope in ``lam``, for repeated data (n,).
+
+    Rates are (B, 1), results (B, n).
+    """
+    repeats = D / U - 1.0
     lost = np.expm1(-lam * repeats)
     extra = -lost / lam
-    S[:, rows] *= 1.0 + extra
-    slope[:, rows] = U[rows] * (repeats * (1.0 + lost) - extra) / lam
-    return S, slope
+    return U * extra, U * (repeats * (1.0 + lost) - extra) / lam
 
 
 def worth_of_repeats(D: Any, U: Any, r_star: Any) -> Any:

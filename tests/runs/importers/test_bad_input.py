@@ -1,7 +1,9 @@
 """Every kind of bad input: a clear error, or a count with its reason and place."""
 
 import math
+import re
 
+import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
@@ -284,18 +286,26 @@ def test_an_unknown_kind_is_named_with_the_nearest(tmp_path):
     assert "'tensorboard'" in caught.value.remedy
 
 
-@pytest.mark.parametrize("bytes_each", [300, 2**60])
-def test_a_table_beyond_memory_is_refused_before_it_is_read(tmp_path, monkeypatch, bytes_each):
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("free", [1e9, 10.0, None])
+def test_a_table_beyond_memory_is_refused_before_it_is_read(tmp_path, monkeypatch, free, ending):
     monkeypatch.setattr(rows, "LARGE_FILES", 10)
-    monkeypatch.setattr(rows, "BYTES_PER_EVALUATION", bytes_each)
-    text = f"{HEADER}a,1,1e9,2.5\n"
-    if bytes_each == 300:
-        assert import_text(tmp_path, text).summary.kept == 1
+    monkeypatch.setattr(rows, "free_bytes", lambda: free)
+    path = tmp_path / f"runs.{ending}"
+    frame = pl.DataFrame({"run": ["a"] * 3, "step": [1, 2, 3], "tokens": 1e9, "loss": 2.5})
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](
+        path
+    )
+    shares = []
+    if free != 10.0:
+        assert import_runs(path, told=shares.append).summary.kept == 3
+        assert shares == sorted(shares)
+        assert shares[-1] <= 1
         return
-    error = error_of(tmp_path, text)
-    assert "memory" in error.problem
-    assert error.value.startswith("1 evaluations")
-    assert "sink_parquet" in error.remedy
+    with pytest.raises(InputError, match="than this machine's memory holds") as caught:
+        import_runs(path)
+    assert re.match(r"about [34] evaluations, which take", caught.value.value)
+    assert "sink_parquet" in caught.value.remedy
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -24,9 +24,11 @@ from atlas_scaling.runs.importers.source import (
     SEGMENT,
     Kind,
     Source,
+    Told,
     names_of_files,
 )
 
+_BLOCK: Final = 1 << 24
 SEPARATORS: Final = {Kind.CSV: (",", ";"), Kind.TSV: ("\t",)}
 LINE_OF_FIRST_ROW: Final = {Kind.CSV: 2, Kind.TSV: 2, Kind.PARQUET: 1}
 
@@ -65,7 +67,22 @@ def read_delimited(paths: Sequence[Path], kind: Kind) -> Source:
         columns=names,
         scan=scan,
         line_word="row" if kind is Kind.PARQUET else "line",
+        count=lambda told: _count(paths, kind, told),
     )
+
+
+def _count(paths: Sequence[Path], kind: Kind, told: Told) -> int:
+    """Rows of Parquet, lines of text, of which a quoted cell may have several."""
+    if kind is Kind.PARQUET:
+        return sum(pl.scan_parquet(p, glob=False).select(pl.len()).collect().item() for p in paths)
+    size, seen, lines = max(1, sum(path.stat().st_size for path in paths)), 0, 0
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                lines += block.count(b"\n")
+                seen += len(block)
+                told(seen / size)
+    return lines
 
 
 def explain(error: BaseException, source: Source) -> InputError:

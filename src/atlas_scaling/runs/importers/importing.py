@@ -38,7 +38,7 @@ from atlas_scaling.runs.importers.rows import (
     without_unreadable,
 )
 from atlas_scaling.runs.importers.sieve import Sieve, drop_unusable
-from atlas_scaling.runs.importers.source import SEGMENT, Kind, Source
+from atlas_scaling.runs.importers.source import SEGMENT, Kind, Source, Told, nobody
 from atlas_scaling.runs.importers.summary import Imported, ImportSummary
 from atlas_scaling.runs.importers.tensorboard import read_tensorboard
 from atlas_scaling.runs.importers.trainer_state import read_trainer_states
@@ -49,10 +49,16 @@ CLOCKS: Final = ("tokens", "tokens_per_step", "batch_size", "lr")
 """Fields that are joined to evaluations by step where they stand on other rows."""
 
 _NO_MAP: Final = ColumnMap()
+_READ: Final = 0.6
+"""Share of an import that is reading."""
 
 
 def import_runs(
-    source: Path | str | Source, *, kind: Kind | str = Kind.AUTO, columns: ColumnMap = _NO_MAP
+    source: Path | str | Source,
+    *,
+    kind: Kind | str = Kind.AUTO,
+    columns: ColumnMap = _NO_MAP,
+    told: Told = nobody,
 ) -> Imported:
     """Read ``source``, a file or a folder of files of one kind, as a run table.
 
@@ -60,13 +66,14 @@ def import_runs(
         source: where the logs are, or what a reader of your own has opened.
         kind: what they are; ``auto`` goes by the names of the files.
         columns: which column or metric is what.
+        told: hears the share of the work that is done, now and then.
 
     Raises:
         InputError: the source cannot be read, a column is missing, losses are of mixed or unclear
             units, or no row is left; with what was received, its place and a remedy.
     """
     if isinstance(source, Source):
-        return _imported(source, columns)
+        return _imported(source, columns, told)
     path = Path(source)
     if kind not in list(Kind):
         raise InputError(
@@ -78,29 +85,34 @@ def import_runs(
     found, files = find_files(path, Kind(kind))
     if found is Kind.ATLAS or (columns == _NO_MAP and is_table(path)):
         return _own_runs(path)
-    return _imported(_opened(path, found, files), columns)
+    return _imported(_opened(path, found, files, lambda share: told(_READ * share)), columns, told)
 
 
-def _imported(opened: Source, columns: ColumnMap) -> Imported:
+def _imported(opened: Source, columns: ColumnMap, told: Told) -> Imported:
     """The rows of a source as a run table."""
     names = LanguageNames(columns)
     match = match_columns(columns, opened, names)
-    rows, unreadable = without_unreadable(source_rows(opened, match))
+    rows, unreadable = without_unreadable(
+        source_rows(opened, match, lambda share: told(_READ * share))
+    )
     notes = [*opened.notes, *match.notes, *unreadable]
     rows = _with_restarts(rows, match, opened, notes)
     losses = _with_codes(evaluations(rows, match, logged=opened.logged), match, names)
     sieve = Sieve(_in_units(losses, rows, match, opened.kind, notes), opened)
     drop_unusable(sieve, named_runs=bool(match.run_id))
     _refuse_nothing_left(sieve, opened)
+    told(0.7)
     if _restarts(match, opened) == "overlap" and "step" in rows.columns:
         assembly.drop_overtaken(sieve, rows)
     assembly.add_tokens(sieve, rows, notes)
+    told(0.8)
     mixtures = Mixtures(rows, match, names)
     sieve.frame = mixtures.add_tokens_by_language(mixtures.add_mixture(sieve.frame))
-    sieve.drop(pl.col(BAD_MIXTURE), "shares of the mixture sum to neither 1 nor 100")
+    sieve.drop(pl.col(BAD_MIXTURE), _NO_SHARES)
     assembly.drop_without_tokens(sieve)
     assembly.drop_repeats(sieve, rows)
     _refuse_nothing_left(sieve, opened)
+    told(0.9)
     kept = mixtures.complete(mixtures.add_unique_tokens(sieve.frame))
     frame = assembly.run_table(assembly.add_learning_rate(kept, rows), rows, opened)
     frame = frame.with_columns(as_useful(frame[c]) for c in match.columns.keep)
@@ -124,11 +136,11 @@ def guess_map(source: Path | str, *, kind: Kind | str = Kind.AUTO) -> ColumnMap:
     return ColumnMap(columns=dict(guessed_columns(opened, LanguageNames(_NO_MAP))))
 
 
-def _opened(path: Path, kind: Kind, files: list[Path]) -> Source:
+def _opened(path: Path, kind: Kind, files: list[Path], told: Told = nobody) -> Source:
     root = path if path.is_dir() else path.parent
     try:
         if kind is Kind.JSONL:
-            return read_json_lines(files)
+            return read_json_lines(files, told)
         if kind is Kind.WANDB:
             return read_wandb(files)
         if kind is Kind.TENSORBOARD:
@@ -221,7 +233,10 @@ def _refuse_nothing_left(sieve: Sieve, source: Source) -> None:
     )
 
 
+_NO_SHARES: Final = "shares of the mixture sum to neither 1 nor 100"
 _REMEDIES: Final = {
+    _NO_SHARES: "weights of another scale: mixture_unit: relative in the map; columns that are no "
+    "mixture: name the one that is, --column mixture=THEIRS",
     assembly.NO_TOKENS: "say how many a step takes: --set tokens_per_step=524288",
     "no loss on the row": "is this the loss column? --column loss=THEIRS",
 }

@@ -9,7 +9,7 @@ Python writes them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -26,16 +26,23 @@ from atlas_scaling.runs.importers.source import (
     SEGMENT,
     Kind,
     Source,
+    Told,
     names_of_files,
+    nobody,
 )
 from atlas_scaling.runs.importers.summary import Tally
 
 CHUNK_ROWS: Final = 100_000
 LONGEST_LINE: Final = 1 << 26
+_LINES_TOLD: Final = 20_000
 
 
-def read_json_lines(paths: Sequence[Path]) -> Source:
+def read_json_lines(paths: Sequence[Path], told: Told = nobody) -> Source:
     """The files as one source.
+
+    Args:
+        paths: the files.
+        told: hears the share read, half of it by the first pass.
 
     Raises:
         InputError: a file is empty, has no object on any line, or a line longer than 64 MiB.
@@ -43,9 +50,16 @@ def read_json_lines(paths: Sequence[Path]) -> Source:
     keys: dict[str, None] = {}
     seen: set[tuple[str, ...]] = set()
     bad = Tally()
+    n_rows = 0
+    size = max(1, sum(path.stat().st_size for path in paths))
+    read = 0
+
+    def half(first: float) -> Callable[[int], None]:
+        return lambda n_bytes: told(first + 0.5 * (read + n_bytes) / size)
+
     for path in paths:
         n_objects = 0
-        for number, row in _lines(path):
+        for number, row in _lines(path, half(0.0)):
             if isinstance(row, str):
                 bad.add(row, 1, [f"{path}:{number}"])
                 continue
@@ -55,15 +69,18 @@ def read_json_lines(paths: Sequence[Path]) -> Source:
                 keys.update(dict.fromkeys(row))
         if not n_objects:
             raise _no_objects(path)
+        n_rows += n_objects
+        read += path.stat().st_size
 
     names = names_of_files(paths)
 
     def scan(wanted: Sequence[str]) -> pl.LazyFrame:
-        chunks = [
-            _with_places(chunk, number, names[number])
-            for number, path in enumerate(paths)
-            for chunk in _chunks(path, wanted)
-        ]
+        nonlocal read
+        read, chunks = 0, []
+        for number, path in enumerate(paths):
+            for chunk in _chunks(path, wanted, half(0.5)):
+                chunks.append(_with_places(chunk, number, names[number]))
+            read += path.stat().st_size
         return pl.concat(chunks, how="vertical_relaxed").lazy()
 
     return Source(
@@ -72,6 +89,7 @@ def read_json_lines(paths: Sequence[Path]) -> Source:
         columns=tuple(keys),
         scan=scan,
         unreadable=bad.dropped(),
+        count=lambda told: n_rows,
     )
 
 
@@ -84,12 +102,14 @@ def _no_objects(path: Path) -> InputError:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _lines(path: Path, told: Callable[[int], None]) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Line numbers with the flat object, or with what is wrong with the line."""
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LONGEST_LINE):
             number += 1
+            if number % _LINES_TOLD == 0:
+                told(file.tell())
             if len(line) == LONGEST_LINE:
                 raise InputError(
                     "a line of more than 64 MiB: this is no file of JSON lines",
@@ -119,7 +139,9 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _chunks(path: Path, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _chunks(
+    path: Path, wanted: Sequence[str], told: Callable[[int], None]
+) -> Iterator[pl.DataFrame]:
     lines: list[int] = []
     columns: dict[str, list[Any]] = {name: [] for name in wanted}
 
@@ -127,7 +149,7 @@ def _chunks(path: Path, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
         values = {name: _series(values) for name, values in columns.items()}
         return pl.DataFrame({LINE: pl.Series(lines, dtype=PLACE_SCHEMA[LINE]), **values})
 
-    for line, row in _lines(path):
+    for line, row in _lines(path, told):
         if isinstance(row, str):
             continue
         lines.append(line)

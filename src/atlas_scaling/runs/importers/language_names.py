@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.languages import normalise
+from atlas_scaling.languages import meant_by, normalise
 from atlas_scaling.runs.importers.column_map import LANGUAGE_SLOT, RUN_SLOT, ColumnMap
 
 _SLOTS: Final = {LANGUAGE_SLOT: "(?P<language>.+?)", RUN_SLOT: "(?P<run_id>.+?)"}
@@ -44,12 +44,13 @@ class LanguageNames:
         try:
             return normalise(name)
         except InputError as error:
+            likely = [entry.code for entry in meant_by(name)] or ["swe_Latn"]
             raise InputError(
                 f"{name!r} is no language code",
                 value=name,
                 where=where,
                 remedy=f"{error.remedy}; say which language it is in the map, "
-                f"languages: {{{name}: swe_Latn}} (null leaves it out); "
+                f"languages: {{{name}: {likely[0]}}} (null leaves it out); "
                 "if these are data domains, domains: true",
             ) from None
 

@@ -1,7 +1,8 @@
 """A column map matched against what a source has: every field gets its column, or none.
 
 What the map leaves open is looked for under our own name and under the names that well-known
-trainers write (``KNOWN_NAMES``, ``KNOWN_LOSS_PATTERNS``); each such find is in the resolved map.
+trainers write (``KNOWN_NAMES``, ``KNOWN_LOSS_PATTERNS``, ``KNOWN_MIXTURE_PATTERNS``); each such
+find is in the resolved map.
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ KNOWN_LOSS_PATTERNS: Final = (
     ),
     f"loss/{LANGUAGE_SLOT}",
     f"loss_{LANGUAGE_SLOT}",
+)
+KNOWN_MIXTURE_PATTERNS: Final = tuple(
+    f"{prefix}{name}{separator}{LANGUAGE_SLOT}"
+    for prefix in ("", "config.")
+    for name in ("w", "weight", "weights", "ratio", "share", "proportion", "mixture", "mix")
+    for separator in ("_", "/", ".")
 )
 
 
@@ -188,6 +195,12 @@ def _guessed(
         if column is None and field in BY_LANGUAGE:
             patterns = (f"{field}.{LANGUAGE_SLOT}", f"config.{field}.{LANGUAGE_SLOT}")
             column = next((p for p in patterns if _all_known(p, source, names)), None)
+            if column is None and field == "mixture":
+                # two at least: a mixture_id alone is a name, and no share of Indonesian
+                known = (p for p in KNOWN_MIXTURE_PATTERNS if _all_known(p, source, names, least=2))
+                column = next(known, None)
+                if column is not None:
+                    notes.append(f"mixtures taken from columns like {column}")
         if column is not None and field not in stated:
             found[field] = column
     if not stated & set(MEASURES) and not found.keys() & set(MEASURES):
@@ -220,10 +233,10 @@ def _guessed_loss(source: Source, names: LanguageNames, notes: list[str]) -> dic
     return {"loss": single}
 
 
-def _all_known(pattern: str, source: Source, names: LanguageNames) -> bool:
+def _all_known(pattern: str, source: Source, names: LanguageNames, *, least: int = 1) -> bool:
     """Whether some columns match, and all of them are of languages."""
     known, others = known_columns_like(pattern, source.columns, names)
-    return bool(known) and not others
+    return len(known) >= least and not others
 
 
 def _require(column: str, field: str, source: Source) -> None:

@@ -7,7 +7,6 @@ not see until later stay with the source rows: an evaluation refers to its sourc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +19,16 @@ from atlas_scaling.runs.importers.column_map import COUNTS, MEASURES, NUMBERS, C
 from atlas_scaling.runs.importers.delimited import explain
 from atlas_scaling.runs.importers.language_names import NamedColumn
 from atlas_scaling.runs.importers.matching import Match
-from atlas_scaling.runs.importers.source import PLACE_SCHEMA, READ_ERRORS, RUN, SEGMENT, Source
+from atlas_scaling.runs.importers.source import (
+    PLACE_SCHEMA,
+    READ_ERRORS,
+    RUN,
+    SEGMENT,
+    Source,
+    Told,
+    nobody,
+)
+from atlas_scaling.runs.memory import free_bytes
 
 ROW: Final = "@row"
 ONLY: Final = "@only"
@@ -29,6 +37,7 @@ RUN_SEPARATOR: Final = "-"
 LARGE_FILES: Final = 1 << 30
 BYTES_PER_EVALUATION: Final = 300
 """Peak memory of an import by evaluation: 283 at 5 million rows of five columns."""
+BYTES_PER_CELL: Final = 60
 
 CONSTANT_IN_RUN: Final = (
     "study",
@@ -44,7 +53,7 @@ OPTIONAL_NUMBERS: Final = ("seed", "lr", "flops", "n_params_non_embedding")
 _MAPPING_FACTS: Final = ("mixture", "unique_tokens")
 
 
-def source_rows(source: Source, match: Match) -> pl.DataFrame:
+def source_rows(source: Source, match: Match, told: Told = nobody) -> pl.DataFrame:
     """The rows of ``source``: our fields, the places, ``@row`` and ``@only`` (asked for).
 
     A field is null where the source says nothing of it and NaN where a number is unreadable. Wide
@@ -53,11 +62,12 @@ def source_rows(source: Source, match: Match) -> pl.DataFrame:
     Raises:
         InputError: the source cannot be read, or the map states facts of a run that is not in it.
     """
-    lazy = source.scan(match.needed)
     try:
-        _refuse_more_than_memory(lazy, source, match)
+        n_rows = _refuse_more_than_memory(source, match, lambda share: told(0.2 * share))
+        lazy = source.scan(match.needed)
         types = lazy.collect_schema()
-        rows = lazy.select(*PLACE_SCHEMA, *_fields(match, types)).collect(engine="streaming")
+        wanted = lazy.select(*PLACE_SCHEMA, *_fields(match, types))
+        rows = _collected(wanted, n_rows, lambda share: told(0.2 + 0.8 * share))
     except READ_ERRORS as error:
         raise explain(error, source) from None
     rows = rows.with_row_index(ROW)
@@ -117,23 +127,40 @@ def wide_name(field: str, column: str) -> str:
     return f"{field}:{column}"
 
 
-def _refuse_more_than_memory(lazy: pl.LazyFrame, source: Source, match: Match) -> None:
-    """A table of more evaluations than memory holds would end in a kill without a word."""
-    size = sum(Path(name).stat().st_size for name in source.files)
-    if source.logged or size < LARGE_FILES or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return
+def _refuse_more_than_memory(source: Source, match: Match, told: Told) -> int | None:
+    """A table of more evaluations than memory holds would end in a kill without a word.
+
+    Returns:
+        About how many rows a large source has; None for others.
+    """
+    size = sum(Path(name).stat().st_size for name in source.files) if source.count else 0
+    if source.count is None or size < LARGE_FILES:
+        return None
     cells = max(len(columns) for columns in match.measures.values())
-    rows = lazy.select(pl.len()).collect(engine="streaming").item() * cells
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if rows * BYTES_PER_EVALUATION > memory:
+    n_rows, free = source.count(told), free_bytes()
+    needed = n_rows * max(cells * BYTES_PER_EVALUATION, len(match.needed) * BYTES_PER_CELL)
+    if free is not None and needed > free:
         raise InputError(
             "these are more evaluations than this machine's memory holds",
-            value=f"{rows:,} evaluations of about {BYTES_PER_EVALUATION} bytes, "
-            f"{memory / 2**30:.0f} GiB of memory",
+            value=f"about {n_rows * cells:,} evaluations, which take {needed / 1e9:.0f} GB; "
+            f"{free / 1e9:.1f} GB of memory are free",
             where=", ".join(source.files[:3]),
             remedy="a fit needs few points of a run: thin the file first, with polars "
             "scan_csv(...).filter(pl.col('step') % 1000 == 0).sink_parquet(...)",
         )
+    return n_rows
+
+
+def _collected(lazy: pl.LazyFrame, n_rows: int | None, told: Told) -> pl.DataFrame:
+    """The rows; of a large source in batches, of which ``told`` hears."""
+    if n_rows is None:
+        return lazy.collect(engine="streaming")
+    batches, read = [], 0
+    for batch in lazy.collect_batches(maintain_order=True):
+        batches.append(batch)
+        read += batch.height
+        told(min(1.0, read / max(n_rows, 1)))
+    return pl.concat(batches) if batches else lazy.collect()
 
 
 def _cell(

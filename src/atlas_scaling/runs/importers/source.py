@@ -30,6 +30,9 @@ PLACE_SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     SEGMENT: pl.UInt32,
 }
 
+Told = Callable[[float], None]
+"""Hears the share of the work that is done, now and then."""
+
 READ_ERRORS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What polars raises on a file that is not what it says; a damaged Parquet footer panics."""
 
@@ -49,6 +52,10 @@ class Kind(StrEnum):
     ATLAS = "atlas"
 
 
+def nobody(share: float) -> None:
+    """Where nobody is to be told."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """An opened source.
@@ -62,6 +69,8 @@ class Source:
         line_word: what ``@line`` counts in its files.
         unreadable: rows that could not be read at all.
         notes: what the reader left out or doubts.
+        count: about how many rows there are, for files that may be larger than memory; it is told
+            a function that hears the share counted. None for what is in memory already.
     """
 
     kind: Kind | str
@@ -72,6 +81,7 @@ class Source:
     line_word: str = "line"
     unreadable: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = ()
+    count: Callable[[Told], int] | None = None
 
     def place(self, file: int, line: int) -> str:
         """A row's place for people: ``losses.csv:17``, or ``runs.parquet, row 17``."""
