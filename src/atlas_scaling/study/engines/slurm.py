@@ -149,12 +149,16 @@ def requeue_if_preempted(job_id: str) -> bool:
     """Put a running job back into the queue where another is about to take its place.
 
     SLURM does so itself where it gives no time for checkpoints (``GraceTime``). Where it does, a
-    job that uses that time to end is taken at its word, and not begun again.
+    job that uses that time to end is taken at its word, and not begun again. False too where SLURM
+    cannot be asked from the node, as in some containers: ``resume`` goes on then.
     """
-    told = _ask(["scontrol", "--oneliner", "show", "job", job_id])
-    if "JobState=RUNNING" not in told or not _PREEMPTED.search(told):
+    try:
+        told = _ask(["scontrol", "--oneliner", "show", "job", job_id])
+        if "JobState=RUNNING" not in told or not _PREEMPTED.search(told):
+            return False
+        _ask(["scontrol", "requeue", job_id])
+    except RunError:
         return False
-    _ask(["scontrol", "requeue", job_id])
     return True
 
 
