@@ -115,6 +115,7 @@ def test_the_loss_is_near_that_of_float64_and_its_gradients_too(bfloat16):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own, of its own parts
+@pytest.mark.parametrize("bfloat16", ["autocast"], indirect=True)
 def test_compiled_blocks_that_keep_no_activations_do_it_in_bfloat16_too(
     bfloat16, float32, tmp_path
 ):
