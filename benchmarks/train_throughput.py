@@ -10,8 +10,8 @@ take turns, and a figure is the median over rounds: on a shared machine speeds d
 one minute to the next. Each table is of one process, because its environment must be set before it
 starts (``study/process.py``).
 
-The last table is of real runs through ``train()``: seconds until the first step of a run after the
-first in a process, and the most memory the process had.
+The table after is of real runs through ``train()``: seconds until the first step of a run after the
+first in a process, and the most memory the process had. The last says where a step's time goes.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def measure(shape: str, rounds: int) -> dict[str, float]:
     return medians
 
 
-def measure_runs(shape: str) -> dict[str, float]:
+def measure_runs(shape: str) -> dict[str, Any]:
     """Start-up and memory of runs through ``train()``, after a first one in this process."""
     d, layers = map(int, shape.split("x"))
     model = config_of(d, layers)
@@ -249,6 +249,33 @@ def measure_runs(shape: str) -> dict[str, float]:
     return {"start": statistics.median(starts[1:]), "memory": memory / 2**20}
 
 
+KINDS = {
+    "products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "attention": ("attention",),
+    "GELU": ("gelu",),
+    "loss": ("exp_", "amax", "sub_", "log", "index"),
+    "norms": ("layer_norm",),
+    "AdamW, clipping": ("_fused_adamw_", "norm", "_foreach"),
+}
+"""Of PyTorch's operations, by what their names contain; the first that fits counts."""
+
+
+def shares_of_step(shape: str) -> dict[str, float]:
+    """Which share of a step's time each kind of operation takes itself."""
+    d, layers = map(int, shape.split("x"))
+    step = step_of(config_of(d, layers), BATCH)
+    for _ in range(2):
+        step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(4):
+            step()
+    seconds = dict.fromkeys([*KINDS, "rest"], 0.0)
+    for event in profile.key_averages():
+        fits = (kind for kind, words in KINDS.items() if any(word in event.key for word in words))
+        seconds[next(fits, "rest")] += event.self_cpu_time_total
+    return {kind: value / sum(seconds.values()) for kind, value in seconds.items()}
+
+
 def config_of(d: int, layers: int) -> ModelConfig:
     """The model of a shape."""
     return ModelConfig(
@@ -261,9 +288,12 @@ def config_of(d: int, layers: int) -> ModelConfig:
 
 
 def child(shapes: list[str], rounds: int) -> None:
-    """Measure in this process and print JSON; without rounds, start-up and memory."""
+    """Measure in this process and print JSON; without rounds, start-up, memory and shares."""
     torch.set_num_threads(1)
-    measured = {s: measure(s, rounds) if rounds else measure_runs(s) for s in shapes}
+    measured = {
+        s: measure(s, rounds) if rounds else {**measure_runs(s), "shares": shares_of_step(s)}
+        for s in shapes
+    }
     print(json.dumps(measured))
 
 
@@ -313,8 +343,12 @@ def main() -> None:
         check=True,
     )
     print("\nruns after the first of a process\nshape     until the first step   most memory")
-    for shape, row in json.loads(done.stdout).items():
+    measured = json.loads(done.stdout)
+    for shape, row in measured.items():
         print(f"{shape:8s}{row['start']:20.2f} s{row['memory']:10.0f} MiB")
+    print("\na step's time" + "".join(f"{kind:>17s}" for kind in (*KINDS, "rest")))
+    for shape, row in measured.items():
+        print(f"{shape:13s}" + "".join(f"{share:17.0%}" for share in row["shares"].values()))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 munged, slurmctld and slurmd run as root from a temporary folder, on loopback and free ports, with a
 configuration of their own; a cluster that this machine may belong to is not touched. There is no
-accounting, as on many small clusters, and no cgroups, as in a container.
+accounting, as on many small clusters, and no cgroups, as in a container. Jobs of the partition
+``urgent`` pre-empt those of ``main``, the default.
+
+A watcher outlives whoever started it, even by a ``kill -9``: it then kills all that is left.
 """
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +52,26 @@ JobRequeue=1
 ReturnToService=0
 KillWait=20
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime={grace}
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
+"""
+GRACE_SECONDS = 30
+"""What a pre-empted job has for its checkpoints."""
+
+WATCHER = """
+import os, pathlib, signal, sys
+sys.stdin.read()
+mark = b"SLURM_CONF=" + sys.argv[1].encode()
+for _ in range(3):
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "environ").read_bytes().split(b"\\0")
+            if mark in words and int(process.name) != os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            pass
 """
 
 
@@ -70,13 +93,20 @@ def slurm_cluster(folder: Path) -> Iterator[dict[str, str]]:
         (folder / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
     configuration = folder / "slurm.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(30)))
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(30), grace=GRACE_SECONDS)
+    )
     environment = {
         **os.environ,
         "PATH": os.environ["PATH"] + os.pathsep + "/usr/sbin",
         "SLURM_CONF": str(configuration),
     }
     daemons: list[subprocess.Popen] = []
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", WATCHER, str(configuration)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         _munge(folder, environment, daemons)
         for command in (["slurmctld", "-D", "-c"], ["slurmd", "-D"]):
@@ -91,10 +121,11 @@ def slurm_cluster(folder: Path) -> Iterator[dict[str, str]]:
             daemon.terminate()
         for daemon in daemons:
             try:
-                daemon.wait(10)
+                daemon.wait(3)
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        watcher.communicate()
 
 
 def _munge(folder: Path, environment: dict[str, str], daemons: list[subprocess.Popen]) -> None:

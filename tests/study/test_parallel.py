@@ -14,11 +14,19 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
+from rich.console import Console  # noqa: E402
+
 from atlas_scaling.errors import InputError  # noqa: E402
 from atlas_scaling.runs.record import RunState  # noqa: E402
 from atlas_scaling.runs.store import read_run  # noqa: E402
+from atlas_scaling.study.conduct import prepare_inputs  # noqa: E402
+from atlas_scaling.study.display import ConsoleDisplay  # noqa: E402
+from atlas_scaling.study.engines.options import LocalOptions, note_options  # noqa: E402
+from atlas_scaling.study.execute import execute_run  # noqa: E402
+from atlas_scaling.study.folder import StudyFolder  # noqa: E402
 from atlas_scaling.study.parallel import World  # noqa: E402
 from atlas_scaling.study.settings import Hardware  # noqa: E402
+from atlas_scaling.study.spec import load_study  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
 from tests.study.small_study import write_small_study  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
@@ -27,7 +35,8 @@ pytestmark = pytest.mark.skipif(
     not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
     reason="this PyTorch is built without gloo",
 )
-FOUR = CONFIG.model_copy(update={"batch_size": 4})
+RUN = "even2-s-seed0"
+FOUR = CONFIG.model_copy(update={"batch_size": 4, "checkpoint_seconds": 0.1})
 
 
 def carry_out(run_dir: Path, hardware: Hardware | None = None, stop_at: int | None = None):
@@ -46,25 +55,61 @@ def carry_out(run_dir: Path, hardware: Hardware | None = None, stop_at: int | No
     )
 
 
-def together(run_dir: Path, sharding: str, *, stop_at: int | None = None, micro: int = 1):
-    """The same by two processes; returns how the run ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = (
-        "import pathlib; from tests.study.test_parallel import carry_out, Hardware; carry_out("
-        f"pathlib.Path({str(run_dir)!r}), Hardware(device='cpu', processes=2, "
-        f"sharding={sharding!r}, micro_batch_size={micro}), {stop_at})"
+CHILD = """
+import errno, faulthandler, os, pathlib, sys
+faulthandler.dump_traceback_later({limit}, exit=True)  # where it hung, if it does
+from tests.study.test_parallel import Hardware, carry_out
+{first}
+hardware = Hardware(device="cpu", processes=2, sharding={sharding!r}, micro_batch_size=1)
+carry_out(pathlib.Path({run_dir!r}), hardware, {stop_at})
+"""
+LIMIT_SECONDS = 180
+LOOK = """
+import gc, torch
+part, kind = torch.distributed.destroy_process_group, torch.nn.parallel.DistributedDataParallel
+def looking():
+    print("left:", sum(type(one) is kind for one in gc.get_objects()), file=sys.stderr)
+    part()
+torch.distributed.destroy_process_group = looking
+"""
+
+
+def pair(run_dir: Path, sharding: str, *, stop_at: int | None = None, first: str = ""):
+    """Two processes that carry out the run; ``first`` is what they do before."""
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    code = CHILD.format(
+        limit=LIMIT_SECONDS, first=first, sharding=sharding, run_dir=str(run_dir), stop_at=stop_at
     )
-    environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    environment = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
-            env={**os.environ, **environment, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            env={**environment, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    try:
+        said = [process.communicate(timeout=LIMIT_SECONDS + 20)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], said
+
+
+def together(run_dir: Path, sharding: str, *, stop_at: int | None = None):
+    """The run by two processes; returns how it ended. PyTorch has nothing to warn us of."""
+    codes, said = pair(run_dir, sharding, stop_at=stop_at)
+    assert codes == [0, 0], said
+    assert "Warning" not in "".join(said)
     return read_run(run_dir).status.state
 
 
@@ -88,7 +133,10 @@ def alone(tmp_path_factory):
 def test_two_processes_have_the_losses_of_one_and_go_on_where_they_stopped(
     alone, tmp_path, sharding
 ):
-    assert together(tmp_path / "whole", sharding) is RunState.DONE
+    # DDP, where it is the last to hold the processes' group, can lock up when it goes: none is left
+    codes, said = pair(tmp_path / "whole", sharding, first=LOOK)
+    assert codes == [0, 0], said
+    assert ["left: 0" in one for one in said] == [True, True]
     assert losses(tmp_path / "whole") == pytest.approx(losses(alone), rel=1e-4)
 
     assert together(tmp_path / "cut", sharding, stop_at=20) is RunState.STOPPED
@@ -108,6 +156,21 @@ def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path):
     assert saved == {"weights"}  # nothing goes on from the end but weights
 
 
+@pytest.mark.slow
+def test_where_one_process_cannot_write_its_part_of_a_checkpoint_all_of_them_end(tmp_path):
+    full = """
+def full(_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+if os.environ["RANK"] == "1":
+    os.fsync = full
+"""
+    codes, said = pair(tmp_path, "shard", first=full)
+    assert codes == [1, 1]
+    assert "another process of this run could not write its part of a checkpoint" in said[0]
+    assert "the disk is full" in said[1]
+    assert files(tmp_path) == []
+
+
 def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused():
     with pytest.raises(InputError, match="dealt out") as caught:
         World(rank=0, size=3).part_of(4)
@@ -115,7 +178,7 @@ def test_a_batch_that_cannot_be_dealt_out_evenly_is_refused():
 
 
 @pytest.mark.slow
-def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_killed(tmp_path):
+def test_a_study_of_runs_of_two_processes_outlives_one_that_is_killed_and_one_that_hangs(tmp_path):
     spec = write_small_study(tmp_path, tokens=20_000)
     command = [sys.executable, "-m", "atlas_scaling", "study", "run", spec, "--json"]
     environment = {**os.environ, "ATLAS_CACHE": str(tmp_path / "cache")}
@@ -132,10 +195,16 @@ def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_kill
             companion = companion_of(tmp_path / name)
             assert ignored(companion) >= {"SIGTERM", "SIGUSR1", "SIGUSR2"}  # sent to whole jobs
             os.kill(companion, signal.SIGKILL)
+            os.kill(companion_of(tmp_path / name, but=companion), signal.SIGSTOP)
         return json.loads(process.communicate(timeout=300)[0])
 
-    two = outcome("two", "-O", "hardware={device: cpu, processes: 2}", kill=True)
+    options = "hardware={device: cpu, processes: 2, patience_seconds: 10}"
+    two = outcome("two", "-O", options, kill=True)
     assert (two["n_done"], two["failed"]) == (4, {})
+    log = "".join(path.read_text() for path in (tmp_path / "two" / "logs").glob("*.log"))
+    assert "ended with -9" in log or "closed by peer" in log  # the one that was killed
+    assert "Timed out" in log  # waiting for the one that was stopped
+    assert "Warning" not in log
     assert outcome("one", "-O", "hardware={device: cpu}")["n_done"] == 4
     for name in ("even2-s-seed0", "mono-swe_Latn-s-seed0", "mono-spa_Latn-s-seed0"):
         early = [
@@ -146,6 +215,63 @@ def test_a_study_carries_out_runs_of_two_processes_and_outlives_one_that_is_kill
         assert early[1] == pytest.approx(early[0], rel=1e-4)
 
 
+@pytest.mark.slow
+def test_two_nodes_train_one_run_and_one_that_is_lost_leaves_it_to_be_gone_on_with(tmp_path):
+    spec = load_study(write_small_study(tmp_path, tokens=20_000))
+    display = ConsoleDisplay(Console(quiet=True))
+    inputs = prepare_inputs(spec, cache=tmp_path / "cache", display=display)
+    alone, spread = (StudyFolder.begin(tmp_path / name, spec) for name in ("alone", "spread"))
+    for study in (alone, spread):
+        study.write_inputs(inputs)
+    hardware = Hardware(device="cpu", sharding="shard", patience_seconds=60)
+    note_options(spread.path, LocalOptions(hardware=hardware))
+    nothing = {"on_progress": lambda *_: None, "should_stop": lambda: False}
+    execute_run(alone, RUN, **nothing)
+
+    agents = nodes(spread.path)
+    begun = spread.run_dir(RUN) / "evals.jsonl"
+    wait_for(begun.exists)
+    agents[1].kill()
+    assert [agent.wait(120) for agent in agents] == [1, -signal.SIGKILL]
+    status = spread.status_of(RUN)
+    assert status.state is RunState.FAILED
+    assert "lost the others" in status.reason
+
+    assert [agent.wait(240) for agent in nodes(spread.path)] == [0, 0]
+    assert spread.is_done(RUN)
+    early, whole = (
+        [row.loss for row in read_run(study.run_dir(RUN)).rows if row.step <= 80]
+        for study in (spread, alone)
+    )
+    assert early == pytest.approx(whole, rel=1e-4)
+    assert len(losses(spread.run_dir(RUN))) == len(losses(alone.run_dir(RUN)))
+
+
+def nodes(study: Path) -> list[subprocess.Popen]:
+    """What two machines would be told to do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    process = ["-m", "atlas_scaling.study.companions", str(study), RUN]
+    return [
+        subprocess.Popen(
+            [*launcher, f"--node-rank={number}", *meeting, *process],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+        for number in range(2)
+    ]
+
+
+def wait_for(condition, *, seconds: float = 120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
 def ignored(pid: int) -> set[str]:
     """Signals that a process ignores."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -153,15 +279,16 @@ def ignored(pid: int) -> set[str]:
     return {one.name for one in signal.Signals if mask >> (one - 1) & 1}
 
 
-def companion_of(study: Path) -> int:
-    """A second process of a run of the study that has begun to train."""
+def companion_of(study: Path, *, but: int = 0) -> int:
+    """A second process of a run of the study that has begun to train, ``but`` that one."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         begun = list(study.glob("runs/*/evals.jsonl"))
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                words = path.read_text().split("\0")
-                if begun and "atlas_scaling.study.companions" in words and str(study) in words:
-                    return int(path.parent.name)
+                words, pid = path.read_text().split("\0"), int(path.parent.name)
+                is_one = "atlas_scaling.study.companions" in words and str(study) in words
+                if begun and is_one and pid != but:
+                    return pid
         time.sleep(0.05)
     raise AssertionError("there is none")

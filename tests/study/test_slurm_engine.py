@@ -1,4 +1,5 @@
-"""A real SLURM of one node, and real studies on it: killed, cancelled, drained, out of time.
+"""A real SLURM of one node, and real studies on it: killed, cancelled, drained, pre-empted, out
+of time.
 
 Each ends with the very lines that the same study writes when nothing goes wrong.
 """
@@ -179,6 +180,16 @@ def test_a_drained_node_holds_a_study_up_and_a_lost_one_requeues_it(study, unbro
     wait_for(study.all_done, account=study.account)
     assert study.evaluations() == unbroken
     assert len(study.jobs()) == 2  # SLURM's own requeue, no new submission
+
+
+def test_a_job_that_another_pre_empts_writes_checkpoints_and_goes_on_after_it(study, unbroken):
+    study.run("cpus=2", "runs_per_job=3", "workers=2")
+    wait_for(study.training)
+    study.slurm("sbatch", "--partition=urgent", "--output=/dev/null", "--wrap=sleep 1")
+    wait_for(lambda: "pre-empted and requeued by SLURM" in study.log(), account=study.account)
+    wait_for(study.all_done, account=study.account)
+    assert study.evaluations() == unbroken
+    assert len(study.jobs()) == 2  # the very same, no new submission
 
 
 def test_before_the_time_limit_a_checkpoint_is_written_and_the_job_requeued(study, unbroken):

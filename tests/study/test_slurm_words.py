@@ -9,7 +9,7 @@ pytest.importorskip("submitit", reason="SLURM is reached through the extra [slur
 from atlas_scaling.errors import RunError
 from atlas_scaling.study.engines.base import JobState
 from atlas_scaling.study.engines.options import SlurmOptions
-from atlas_scaling.study.engines.slurm import SlurmEngine
+from atlas_scaling.study.engines.slurm import SlurmEngine, requeue_if_preempted
 from atlas_scaling.study.folder import StudyFolder
 from tests.study.test_spec import spec
 
@@ -84,3 +84,21 @@ def test_the_last_job_of_a_run_counts_and_a_torn_line_does_not(study):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"job": "3", "ru')
     program(study, "squeue", "1|COMPLETED|None\n2|RUNNING|None")
     assert jobs(study) == {"2": (JobState.RUNNING, None)}
+
+
+@pytest.mark.parametrize(
+    ("said", "requeued"),
+    [
+        ("JobId=7 JobState=RUNNING PreemptTime=2026-11-26T23:35:42 SuspendTime=None", True),
+        ("JobId=7 JobState=RUNNING PreemptTime=None SuspendTime=None", False),
+        ("JobId=7 JobState=COMPLETING PreemptTime=2026-11-26T23:35:42", False),  # SLURM does it
+    ],
+)
+def test_a_job_told_to_end_is_requeued_where_another_takes_its_place(study, said, requeued):
+    program(study, "scontrol", said)
+    assert requeue_if_preempted("7") is requeued
+
+
+def test_where_slurm_cannot_be_asked_nothing_is_requeued(study, monkeypatch):
+    monkeypatch.setenv("PATH", str(study.path))
+    assert requeue_if_preempted("7") is False

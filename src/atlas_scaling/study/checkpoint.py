@@ -38,6 +38,7 @@ CHECKPOINTS: Final = "checkpoints"
 _WEIGHTS, _OPTIMIZER = "weights", "optimizer"
 _MEAN, _SQUARE = "exp_avg.", "exp_avg_sq."
 _UNFINISHED: Final = ".unfinished-"
+_NO_STEP: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +93,30 @@ def save_checkpoint(
         RunError: it cannot be written; the ones before are kept.
     """
     world = world or World()
+    where = model.embedding.weight.device
     path = _path(run_dir, place.step)
     beside = path.with_name(_UNFINISHED + path.name)
-    if path.exists():
+    if world.agrees(path.exists(), where):
         return
     try:
-        if world.writes:
-            for abandoned in path.parent.glob(f"{_UNFINISHED}*"):
-                shutil.rmtree(abandoned)
-            beside.mkdir(parents=True)
-        world.wait()
-        _write_parts(beside, model, optimizer, place, world)
-        world.wait()
+        with world.in_step(where, doing="begin a checkpoint"):
+            if world.writes:
+                for abandoned in path.parent.glob(f"{_UNFINISHED}*"):
+                    shutil.rmtree(abandoned)
+                beside.mkdir(parents=True)
+        with world.in_step(where, doing="write its part of a checkpoint"):
+            _write_parts(beside, model, optimizer, place, world)
         if world.writes:
             beside.rename(path)
             _sync(path.parent)
             for step in sorted(_steps(run_dir))[:-keep]:
                 if step not in keep_steps:
                     shutil.rmtree(_path(run_dir, step))
-    except OSError as error:
+    except (OSError, RunError) as error:
         shutil.rmtree(beside, ignore_errors=True)
-        raise cannot_write(path, error) from None
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
 
 
 def load_checkpoint(
@@ -130,10 +134,14 @@ def load_checkpoint(
     Raises:
         RunError: the checkpoint is damaged or of another model, or there is none of ``step``.
     """
-    if step is None and not (steps := _steps(run_dir)):
-        return None
-    path = _path(run_dir, max(steps) if step is None else step)
-    place = _load_weights(path, model, world or World())
+    world = world or World()
+    if step is None:
+        last = max(_steps(run_dir), default=_NO_STEP)
+        (step,) = world.decide([last], model.embedding.weight.device)
+        if step == _NO_STEP:
+            return None
+    path = _path(run_dir, step)
+    place = _load_weights(path, model, world)
     files = _files(path, _OPTIMIZER)
     if not files:
         return place
@@ -143,7 +151,7 @@ def load_checkpoint(
         state = {"step": torch.tensor(float(place.step), device=parameter.device)}
         for prefix in (_MEAN, _SQUARE):
             state[prefix[:-1]] = torch.zeros_like(parameter)
-            states[prefix + name] = state[prefix[:-1]], Rows.of(parameter, world or World())
+            states[prefix + name] = state[prefix[:-1]], Rows.of(parameter, world)
         optimizer.state[parameter] = state
     _fill(files, states)
     return place

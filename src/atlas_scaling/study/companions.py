@@ -1,15 +1,15 @@
-"""The other processes of a run that several train together on one machine.
+"""The processes of a run that several train together.
 
-``python -m atlas_scaling.study.companions STUDY_DIR RUN_ID`` is one of them. The process that was
-given the run starts them, is the first of them, and ends with them; where ``torchrun`` (or a
-cluster's own launcher) has started all of them, nothing is started here.
+On one machine the process that was given the run starts the others, is the first of them, and ends
+with them. Over several machines ``torchrun`` (or a cluster's own launcher) starts all of them, each
+of which is ``python -m atlas_scaling.study.companions STUDY_DIR RUN_ID``; nothing is started here
+then, and the first one takes the run's lock and says how it ended.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,26 +19,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from atlas_scaling.study.parallel import World
-from atlas_scaling.study.process import STOP_SIGNALS
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from atlas_scaling.errors import AtlasError
+from atlas_scaling.study.engines.base import Event, EventKind
+from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.parallel import LostProcessError, World
+from atlas_scaling.study.process import LOST_PROCESS_CODE, STOP_SIGNALS
 
 LOOK_SECONDS: Final = 0.5
-GONE_SECONDS: Final = 2.0
 
 
 @contextmanager
 def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[World]:
     """Inside, ``processes`` work on the run: this one as the first, the others started here.
 
-    If one of them dies, this process dies too: whoever gave it the run gives it out again, and it
-    goes on from its checkpoint. It cannot wait for them, for they are in the middle of a sum.
+    If one of them dies or hangs, this process dies too: whoever gave it the run gives it out
+    again, and it goes on from its checkpoint. It cannot go on, for it is in the middle of a sum.
     """
     if processes == 1 or "RANK" in os.environ:
         yield World.of_environment()
         return
+    # The place where they meet is opened before they are told of it, on a port that is free now.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     shared = {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # as under torchrun: no process opens another
         "WORLD_SIZE": str(processes),
     }
     others = [
@@ -55,10 +62,8 @@ def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[Worl
     os.environ.update(shared)
     try:
         yield World(rank=0, size=processes, local_rank=0)
-    except RuntimeError:  # what a sum says when one of those who add is gone
-        _wait_for_any(others)
-        _die_if_any_did(others)
-        raise
+    except LostProcessError as error:
+        _die(others, str(error))
     finally:
         ended.set()
         watcher.join()
@@ -71,36 +76,42 @@ def companions(study_dir: Path, run_id: str, *, processes: int) -> Iterator[Worl
 
 def _die_with(others: list[subprocess.Popen[bytes]], ended: threading.Event) -> None:
     while not ended.wait(LOOK_SECONDS):
-        _die_if_any_did(others)
+        for other in others:
+            if other.poll():
+                _die(others, f"process {other.pid} of this run ended with {other.returncode}")
 
 
-def _die_if_any_did(others: list[subprocess.Popen[bytes]]) -> None:
-    dead = next((other for other in others if other.poll()), None)
-    if dead is None:
-        return
-    sys.stderr.write(f"process {dead.pid} of this run ended with {dead.returncode}\n")
+def _die(others: list[subprocess.Popen[bytes]], why: str) -> None:
+    sys.stderr.write(f"{why}\n")
     sys.stderr.flush()
     for other in others:
         other.kill()
-    os._exit(1)
-
-
-def _wait_for_any(others: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + GONE_SECONDS
-    while time.monotonic() < deadline and all(other.poll() is None for other in others):
-        time.sleep(LOOK_SECONDS / 10)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    os._exit(LOST_PROCESS_CODE)
 
 
 def main() -> None:
-    """Be one of the processes of a run; end with the one that started this."""
+    """Be one of the processes of a run."""
+    study, run_id = StudyFolder.open(Path(sys.argv[1])), sys.argv[2]
+    if not World.of_environment().writes:
+        _follow(study, run_id)
+    elif _lead(study, run_id).kind is EventKind.FAILED:
+        sys.exit(1)
+
+
+def _lead(study: StudyFolder, run_id: str) -> Event:
+    """Be the first of several that a launcher started."""
+    from atlas_scaling.study.worker import StopFlag, carry_out
+
+    with StopFlag() as should_stop:
+        event = carry_out(study, run_id, tell=lambda _: None, should_stop=should_stop)
+    reason = "" if event.reason is None else f": {event.reason}"
+    sys.stderr.write(f"{run_id}: {event.kind.value}{reason}\n")
+    return event
+
+
+def _follow(study: StudyFolder, run_id: str) -> None:
+    """Be another than the first, which decides when to stop; end with whoever started this."""
     from atlas_scaling.study.execute import execute_run
-    from atlas_scaling.study.folder import StudyFolder
 
     parent = os.getppid()
 
@@ -110,14 +121,14 @@ def main() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    for number in STOP_SIGNALS:  # the first process decides when to stop
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    execute_run(
-        StudyFolder.open(Path(sys.argv[1])),
-        sys.argv[2],
-        on_progress=lambda *_: None,
-        should_stop=lambda: False,
-    )
+    if study.is_done(run_id):
+        return  # the first one says so, and waits for nobody
+    try:
+        execute_run(study, run_id, on_progress=lambda *_: None, should_stop=lambda: False)
+    except AtlasError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

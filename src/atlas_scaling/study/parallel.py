@@ -2,6 +2,11 @@
 
 Every process draws the same batches and trains on its part of each; gradients are averaged. So a
 run is the same run on any number of processes, up to the order in which numbers are added.
+
+What is done next is decided by the first process alone (``World.decide``): clocks, signals and
+what a shared disk shows differ between them, and processes that take different ways wait for one
+another for ever. Each wait has a limit; beyond it, or when one of them dies, the others raise
+``LostProcessError``, and the run can go on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -10,6 +15,9 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
+from inspect import signature
+from typing import Any, Final
 
 import torch
 import torch.distributed as dist
@@ -17,8 +25,17 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.model import Transformer
+
+_KEPT: Final[list[object]] = []
+"""Groups of processes in which something went wrong; such a process does not live long."""
+
+_GLOO_SAYS: Final = ("gloo", "Connection closed by peer", "Connection reset by peer")
+
+
+class LostProcessError(RunError):
+    """Another process of the run is gone, or did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +69,44 @@ class World:
         return self.rank == 0
 
     @contextmanager
-    def joined(self, kind: str) -> Iterator[None]:
-        """Inside, the processes can talk to each other; ``kind`` of device they compute on."""
+    def joined(self, kind: str, *, patience_seconds: float) -> Iterator[None]:
+        """Inside, the processes can talk to each other.
+
+        What they train must be gone when they leave: DDP's part in C++ holds their group, and
+        where it is the last to do so it waits for the group's threads without letting go of
+        Python's lock, which these need to end (seen once in thousands of runs, on a busy machine).
+
+        Args:
+            kind: of device they compute on.
+            patience_seconds: how long one waits for another.
+
+        Raises:
+            LostProcessError: one of them is gone or did not answer.
+        """
         if self.size == 1 or dist.is_initialized():
             yield
             return
-        backend = "nccl" if kind == "cuda" else "gloo"
-        dist.init_process_group(backend, rank=self.rank, world_size=self.size)
         try:
+            dist.init_process_group(
+                "nccl" if kind == "cuda" else "gloo",
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=patience_seconds),
+            )
             yield
+        except BaseException as error:
+            _KEPT.append(dist.group.WORLD)  # the error's frames may keep what was trained
+            if not (isinstance(error, RuntimeError) and _is_of_another(error)):
+                raise
+            raise LostProcessError(
+                f"process {self.rank} of {self.size} of this run lost the others",
+                value=str(error).splitlines()[0],
+                remedy="look for the first of them that failed; the run goes on from its last "
+                "checkpoint when it is begun again",
+            ) from error
         finally:
-            dist.destroy_process_group()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
     def part_of(self, batch_size: int) -> slice:
         """The sequences of a batch that are this process's.
@@ -86,23 +130,56 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def decide(self, flags: list[bool], device: torch.device) -> list[bool]:
-        """What the first process decided: clocks and signals differ between them."""
+    def decide(self, numbers: list[int], device: torch.device) -> list[int]:
+        """What the first process says, in every process."""
         if self.size == 1:
-            return flags
-        said = torch.tensor(flags, dtype=torch.uint8, device=device)
+            return numbers
+        said = torch.tensor(numbers, dtype=torch.int64, device=device)
         dist.broadcast(said, 0)
-        return [bool(flag) for flag in said.tolist()]
+        return [int(number) for number in said.tolist()]
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            dist.barrier()
+    def agrees(self, flag: bool, device: torch.device) -> bool:
+        """Whether the first process says so."""
+        return bool(self.decide([flag], device)[0])
+
+    @contextmanager
+    def in_step(self, device: torch.device, *, doing: str) -> Iterator[None]:
+        """All processes leave this block when all are through it, or each with an error.
+
+        Raises:
+            RunError: another process could not write what it had to.
+        """
+        failed: OSError | None = None
+        try:
+            yield
+        except OSError as error:
+            failed = error
+        n_failed = self.sum(torch.tensor(int(failed is not None), device=device))
+        if failed is not None:
+            raise failed
+        if n_failed.item():
+            raise RunError(
+                f"another process of this run could not {doing}",
+                remedy="what it printed says why (logs/ of the study); mostly the disk is full",
+            )
+
+
+def _is_of_another(error: RuntimeError) -> bool:
+    """Whether a process was let down by another: gloo has no type of error for that."""
+    if isinstance(error, dist.DistError):
+        return True
+    return type(error) is RuntimeError and any(word in str(error) for word in _GLOO_SAYS)
 
 
 def replicated(model: Transformer, world: World) -> nn.Module:
     """The model as DDP has it: whole in every process."""
-    return model if world.size == 1 else DistributedDataParallel(model, broadcast_buffers=False)
+    if world.size == 1:
+        return model
+    # Rotary angles are the same in all: not to be sent at every step. The word changed in 2.13.
+    words = signature(DistributedDataParallel).parameters
+    word = "forward_sync_buffers" if "forward_sync_buffers" in words else "broadcast_buffers"
+    options: dict[str, Any] = {word: False}
+    return DistributedDataParallel(model, **options)
 
 
 def sharded(model: Transformer) -> nn.Module:

@@ -21,6 +21,9 @@ STOP_SIGNALS: Final = tuple(
 """Asked to stop: by a user, by a system, and by schedulers before a time limit. These tell all
 processes of a job, so that each of ours must know what to do with them."""
 
+LOST_PROCESS_CODE: Final = 75
+"""Exit code of a process that trained a run with others, of which one died or hung."""
+
 _KEEP_BLOCKS: Final = {
     "glibc.malloc.mmap_threshold": 4 << 30,
     "glibc.malloc.trim_threshold": 4 << 30,

@@ -159,6 +159,8 @@ class Hardware(Frozen):
         processes: that train one run together, one a device.
         sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds
             a part of weights, gradients and optimizer state (FSDP2).
+        patience_seconds: how long one of them waits for another, which may be writing a checkpoint,
+            before the run is taken for hung and begun again from its last checkpoint.
         keep_checkpoints: how many of a run's last checkpoints are kept.
     """
 
@@ -169,4 +171,5 @@ class Hardware(Frozen):
     checkpoint_activations: bool = False
     processes: int = Field(default=1, gt=0)
     sharding: Literal["replicate", "shard"] = "replicate"
+    patience_seconds: float = Field(default=1800.0, gt=0)
     keep_checkpoints: int = Field(default=1, gt=0)

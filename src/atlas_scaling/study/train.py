@@ -93,32 +93,51 @@ def train(
         InputError: a text is too short, the run too short for its schedule, or there is no such
             device here.
         RunError: something cannot be written or read, or the directory holds another run.
+        LostProcessError: another process of the run is gone, or did not answer in time.
     """
     hardware, world = hardware or Hardware(), world or World()
-    kind = Device.of(hardware, index=world.local_rank).where.type
-    look_steps = LOOK_STEPS.get(kind, LOOK_STEPS_ON_ACCELERATORS)
-    with world.joined(kind):
-        run = _Run.begin(
-            run_dir, record, model_config, config, texts, evals, init_from, hardware, world
+    where = Device.of(hardware, index=world.local_rank).where
+    look_steps = LOOK_STEPS.get(where.type, LOOK_STEPS_ON_ACCELERATORS)
+    with world.joined(where.type, patience_seconds=hardware.patience_seconds):
+        return _carry_out(
+            lambda: _Run.begin(
+                run_dir, record, model_config, config, texts, evals, init_from, hardware, world
+            ),
+            look_steps,
+            keep_steps,
+            on_progress,
+            should_stop,
         )
-        while run.step < run.schedule.total:
-            run.advance()
-            evaluate, keep = run.step in run.evaluation_steps, run.step in keep_steps
-            if not (evaluate or keep or run.step % look_steps == 0):
-                continue
-            if trouble := run.look():
-                return run.end(RunState.FAILED, trouble)
-            if evaluate and (trouble := run.evaluate()):
-                return run.end(RunState.FAILED, trouble)
-            run.tell(on_progress)
-            late = time.monotonic() - run.checkpointed_at > config.checkpoint_seconds
-            stop, due = world.decide([should_stop(), late], run.learner.device.where)
-            if keep or ((stop or due) and run.step < run.schedule.total):
-                run.checkpoint(keep_steps)
-            if stop and run.step < run.schedule.total:
-                return run.end(RunState.STOPPED, "asked to stop")
-        run.checkpoint(keep_steps)
-        return run.end(RunState.DONE)
+
+
+def _carry_out(
+    begin: Callable[[], _Run],
+    look_steps: int,
+    keep_steps: Collection[int],
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> RunStatus:
+    """The loop. The run is this function's own: nothing of it is left when the processes part."""
+    run = begin()
+    world, where = run.world, run.learner.device.where
+    while run.step < run.schedule.total:
+        run.advance()
+        evaluate, keep = run.step in run.evaluation_steps, run.step in keep_steps
+        if not (evaluate or keep or run.step % look_steps == 0):
+            continue
+        trouble = run.look()
+        if evaluate and world.agrees(trouble is None, where):
+            trouble = run.evaluate()
+        failed, stop, due = world.decide([trouble is not None, should_stop(), run.is_late], where)
+        if failed:
+            return run.end(RunState.FAILED, trouble)
+        run.tell(on_progress)
+        if keep or ((stop or due) and run.step < run.schedule.total):
+            run.checkpoint(keep_steps)
+        if stop and run.step < run.schedule.total:
+            return run.end(RunState.STOPPED, "asked to stop")
+    run.checkpoint(keep_steps)
+    return run.end(RunState.DONE)
 
 
 @dataclass
@@ -172,7 +191,6 @@ class _Run:
         if world.writes:
             write_record(run_dir, record)
             mend(run_dir)
-        world.wait()
         flops = model_config.flops_per_token
         run = cls(
             run_dir, config, hardware, world, schedule, learner, sampler, evaluator, health, flops
@@ -211,6 +229,11 @@ class _Run:
     @property
     def tokens(self) -> int:
         return self.step * self.schedule.tokens_per_step
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the last checkpoint was too long ago."""
+        return time.monotonic() - self.checkpointed_at > self.config.checkpoint_seconds
 
     def advance(self) -> None:
         """One step. Its loss and norm are looked at later: reading them waits for the device."""

@@ -24,7 +24,7 @@ from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Event, EventKind, Job
 from atlas_scaling.study.engines.options import LocalOptions
 from atlas_scaling.study.lock import Life, last_holder
-from atlas_scaling.study.process import process_environment
+from atlas_scaling.study.process import LOST_PROCESS_CODE, process_environment
 from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.worker import event_from_line
 
@@ -305,8 +305,10 @@ class _Worker(threading.Thread):
         self._close()
         if self._board.stopping:
             return
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._board.lose(run, f"its worker process ended with {how}; see {self._log}")
+        how = f"its worker process ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
+        if code == LOST_PROCESS_CODE:
+            how = "one of the processes that train it died or hung"
+        self._board.lose(run, f"{how}; see {self._log}")
 
     def _living_process(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:

@@ -14,6 +14,7 @@ again: squeue (and sacct, where accounting is kept) tell any later process what 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ _WORKS: Final = {
 }
 _Said: TypeAlias = tuple[JobState, str | None]
 _FORGOTTEN: Final = (JobState.ENDED, "squeue no longer knows it")
+_PREEMPTED: Final = re.compile(r"PreemptTime=\d")
 _ASK_SECONDS: Final = 60
 
 
@@ -141,6 +143,23 @@ class SlurmEngine:
         with (where / FOLDER / JOBS_NAME).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         return pairs
+
+
+def requeue_if_preempted(job_id: str) -> bool:
+    """Put a running job back into the queue where another is about to take its place.
+
+    SLURM does so itself where it gives no time for checkpoints (``GraceTime``). Where it does, a
+    job that uses that time to end is taken at its word, and not begun again. False too where SLURM
+    cannot be asked from the node, as in some containers: ``resume`` goes on then.
+    """
+    try:
+        told = _ask(["scontrol", "--oneliner", "show", "job", job_id])
+        if "JobState=RUNNING" not in told or not _PREEMPTED.search(told):
+            return False
+        _ask(["scontrol", "requeue", job_id])
+    except RunError:
+        return False
+    return True
 
 
 def pack(runs: Sequence[PlannedRun], runs_per_job: int) -> list[tuple[str, ...]]:

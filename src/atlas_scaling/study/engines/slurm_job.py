@@ -20,6 +20,7 @@ from atlas_scaling.study.engines.local import (
     usable_cores,
 )
 from atlas_scaling.study.engines.options import SlurmResources
+from atlas_scaling.study.engines.slurm import requeue_if_preempted
 from atlas_scaling.study.folder import StudyFolder
 
 _TOLD: Final = frozenset(EventKind) - {EventKind.PROGRESS}
@@ -60,17 +61,20 @@ class Drain:
         study = StudyFolder.open(self._study_dir)
         left = [run for run in study.design.runs if run.run_id in self._run_ids]
         left = [run for run in left if not study.is_done(run.run_id)]
+        job_id = JobEnvironment().job_id
         engine = self._engine = LocalEngine(
             self._resources.workers,
             places=_places(self._resources),
             hardware=self._resources.hardware,
-            job=JobEnvironment().job_id,
+            job=job_id,
             grace_seconds=self._grace_seconds,
         )
         try:
             engine.run(study.path, left, on_event=_print)
         except KeyboardInterrupt:
-            sys.exit("told to end by SLURM; checkpoints are written")
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a requeue sends another
+            what = "pre-empted and requeued" if requeue_if_preempted(job_id) else "told to end"
+            sys.exit(f"{what} by SLURM; checkpoints are written")
         missing = [run_id for run_id in self._run_ids if not study.is_done(run_id)]
         if missing:
             raise RunError("not all runs of this job are done", value=missing)
