@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -228,3 +230,22 @@ def test_unknown_information_and_a_decision_that_cannot_be_moved_are_refused(sma
     own = Decision("own", 1.0, np.random.Generator(np.random.PCG64(0)).standard_normal(200))
     with pytest.raises(InputError, match="draws only"):
         next_runs(small, own, flops=1e19, information="jacobian")
+
+
+def test_the_best_size_of_a_large_budget_is_looked_for_far_enough(small):
+    """The optimum at C = 6 N D in closed form (Hoffmann et al. 2022, eq. 4)."""
+    p = small.values
+    G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / (p["alpha"] + p["beta"]))
+    for flops in (1e20, 1e26):
+        best = G * (flops / 6) ** (p["beta"] / (p["alpha"] + p["beta"]))
+        decision = size_decision(small, flops, {})
+        assert decision.value == pytest.approx(np.log(best), abs=0.01)
+        assert not decision.warnings
+
+
+def test_a_best_size_at_an_end_of_those_looked_at_says_so(small):
+    names = list(small.values)
+    flat = small.draws.copy()
+    flat[:10, names.index("A")] = 1e-12  # size is worth nothing in these draws
+    decision = size_decision(replace(small, draws=flat), 1e21, {})
+    assert "10 of" in decision.warnings[0]

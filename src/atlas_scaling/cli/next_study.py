@@ -36,6 +36,13 @@ def decision_of(
     from atlas_scaling.planning.mixtures import checked_mixture
 
     target = fit.observations.facts.target
+    if mixture is not None and target is None:
+        raise InputError(
+            "this fit is of no language: a mixture says nothing to it",
+            value=dict(mixture),
+            where="--mixture",
+            remedy="leave it out, or fit with --target",
+        )
     shares = {target: 1.0} if mixture is None and target is not None else mixture
     shares = {} if shares is None else checked_mixture(shares, where="--mixture")
     if decide == "loss":

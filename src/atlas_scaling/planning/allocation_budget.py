@@ -21,6 +21,10 @@ SMALLEST: Final = 1e6
 """Parameters of the smallest model, and tokens of the shortest run, that are looked at; less where
 laws rest on smaller models."""
 
+BEYOND_TEXT: Final = 1e-3
+"""How far beyond all text the bound of N lies: limits of epochs hold there, and two constraints in
+one place would stall the solver."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -115,7 +119,7 @@ class Budget:
         served = self.inference_tokens / 3
         low = max(
             smallest,
-            flops / FLOPS_PER_PARAMETER_TOKEN / (most_tokens * (1 - 1e-6) + served),
+            flops / FLOPS_PER_PARAMETER_TOKEN / (most_tokens * (1 + BEYOND_TEXT) + served),
         )
         high = flops / FLOPS_PER_PARAMETER_TOKEN / (smallest + served)
         if high <= low * 1.01:

@@ -33,6 +33,7 @@ def allocation_warnings(solver: Solver, alternatives: Mapping[str, Plan]) -> lis
         *(warning for law in laws for warning in law.warnings),
         *_outside_the_laws(solver),
         *_bound_of_search(solver, alternatives),
+        *_all_text(solver),
         *_end_of_sizes(solver),
         *_repetition(solver),
         *_no_transfer(solver),
@@ -55,13 +56,11 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
     setup, budget = solver.setup, solver.setup.budget
     if setup.fixed_v(budget.spent) is not None:
         return
-    low, high = setup.v_bounds(budget.spent)
-    end = _end(solver.plan.v, (low, high), setup.smallest)
+    bounds = setup.v_bounds(budget.spent)
+    end = _end(solver.plan.v, bounds, setup.smallest)
     if end:
         yield end
-    names = [
-        name for name, other in alternatives.items() if _end(other.v, (low, high), setup.smallest)
-    ]
+    names = [name for name, other in alternatives.items() if _end(other.v, bounds, setup.smallest)]
     if names and not end:
         yield f"beside the plan, the size of {', '.join(names)} is a bound of the search"
     found = zip(solver.other_plans, solver.others, strict=True)
@@ -74,7 +73,7 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
         yield f"a bound of the search holds at other budgets: {', '.join(held)} FLOPs"
     drawn = solver.drawn_plans
     if drawn is not None:
-        n = int(np.sum(_near(drawn.v, low) | _near(drawn.v, high)))
+        n = int(np.sum(_near(drawn.v, math.log(setup.smallest)) | _near(drawn.v, bounds[1])))
         if n:
             yield (
                 f"in {n} of {len(drawn.v)} draws the best size is a bound of the search: the range "
@@ -83,24 +82,29 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
 
 
 def _end(v: float, bounds: tuple[float, float], smallest: float) -> str:
-    """Which bound of log N holds, in words; empty if none does."""
-    low, high = bounds
-    if _near(v, high):
+    """Which bound of the search holds, in words; empty if none does."""
+    if _near(v, bounds[1]):
         return (
-            f"no run on less than {format_count(smallest)} tokens is looked at: a bound of "
-            "the search holds, a larger model on fewer may be better"
+            f"no run on less than {format_count(smallest)} tokens is looked at: a bound of the "
+            "search holds, a larger model on fewer may be better"
         )
-    if not _near(v, low):
-        return ""
-    if low > math.log(smallest) + AT_BOUND:
+    if _near(v, math.log(smallest)):
         return (
+            f"no model below {format_count(smallest)} parameters is looked at: a bound of the "
+            "search holds, a smaller model on more text may be better"
+        )
+    return ""
+
+
+def _all_text(solver: Solver) -> Iterator[str]:
+    """Where the limit of epochs decides N."""
+    setup = solver.setup
+    free = setup.fixed_v(setup.budget.spent) is None
+    if free and solver.plan.tokens > (1 - AT_BOUND) * setup.most_tokens:
+        yield (
             "all text is read as often as is allowed, and the size is what spends the rest: more "
             "epochs or more text would buy more"
         )
-    return (
-        f"no model below {format_count(smallest)} parameters is looked at: a bound of the "
-        "search holds, a smaller model on more text may be better"
-    )
 
 
 def _near(v: float | NDArray[np.float64], bound: float) -> NDArray[np.bool_]:

@@ -26,7 +26,9 @@ FEWEST_DRAWS: Final = 30
 TOKENS_PER_PARAMETER: Final = (5.0, 20.0, 80.0, 320.0)
 SIZES: Final = 6
 SIZE_REACH: Final = 4.0
-_GRID: Final = 121
+FEWEST_TOKENS: Final = 1e6
+_STEP: Final = 0.12
+"""Of log N, where the best size is looked for."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def size_decision(
     """``log N`` of the lowest loss for a budget at a given mixture."""
     check_above_zero(flops=flops)
     low, high = fitted_range(fit, "n_params")
-    v = np.linspace(math.log(low / 10), math.log(max(high * 1000, low * 1e4)), _GRID)
+    largest = max(high * 1000, low * 1e4, flops / 6 / FEWEST_TOKENS)
+    ends = math.log(low / 10), math.log(largest)
+    v = np.linspace(*ends, math.ceil((ends[1] - ends[0]) / _STEP) + 1)
     runs = [CandidateRun(float(n), flops / 6 / float(n), mixture) for n in np.exp(v)]
     value = _lowest(v, log_losses(fit, runs, unique, draws=False))
     drawn = _lowest(v, log_losses(fit, runs, unique))

@@ -39,6 +39,10 @@ STATIONARY: Final = 1e-6
 ON_SLACK: Final = 1e-9
 """Largest difference between a slack and its variable at an optimum, in nats."""
 
+NEAR: Final = 100.0
+"""What cannot get on, or has taken all steps, is an optimum within this multiple of the above: the
+objective is then known to a millionth of a nat."""
+
 GROWTH: Final = 3.0
 """A step may let the residual grow by this factor: full steps pass quickly where levels bend, and
 to insist on a fall at each makes many short ones of them."""
@@ -140,9 +144,12 @@ def _descend(
         x[running], y[running] = here.x, here.y
         ended = here.at_optimum()
         converged[running[ended]] = True
+        converged[running[stuck]] |= here.at_optimum(NEAR)[stuck]
         left = np.flatnonzero(~ended & ~stuck)
         if len(left) < len(running):
             running, here = running[left], here.rows(left)
+    if len(running):
+        converged[running] |= here.at_optimum(NEAR)
     v, w = x[:, 0].copy(), x[:, 1:-1].copy()
     return Solution(
         v=v,
@@ -187,11 +194,14 @@ class _Point:
             norm = np.sqrt(uneven + sloped + np.square(self.off).sum(axis=1))
         return np.where(np.isfinite(norm), norm, np.inf)
 
-    def at_optimum(self) -> NDArray[np.bool_]:
-        """Which cases have ended."""
+    def at_optimum(self, times: float = 1.0) -> NDArray[np.bool_]:
+        """Which cases have ended; ``times`` is how much further off will do."""
+        # the gradient's terms cancel: what is left of them cannot be known better than the largest
+        scale = times * (1 + self.y.max(axis=1))
         far = np.abs(_tangential(self.at.gradient(self.y))).max(axis=1)
         off = np.abs(self.off).max(axis=1)
-        return np.asarray((self.gap <= GAP_END) & (far <= STATIONARY) & (off <= ON_SLACK))
+        ended = (self.gap <= times * GAP_END) & (far <= scale * STATIONARY)
+        return np.asarray(ended & (off <= times * ON_SLACK))
 
     def rows(self, index: NDArray[np.intp]) -> _Point:
         """The cases ``index``."""
