@@ -66,6 +66,15 @@ def test_a_saved_fit_alone_is_enough(folder, tmp_path):
     assert "parameter-intervals" in result.stdout
 
 
+@pytest.mark.parametrize("name", ["report.pdf", "report.svg", "report"])
+def test_a_page_that_is_named_as_something_else_is_refused_before_any_work(folder, tmp_path, name):
+    result = run(folder / "runs", "-o", tmp_path / name)
+    assert isinstance(result.exception, InputError)
+    assert "report.html" in result.exception.remedy
+    assert not result.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_a_figure_that_is_not_there_is_answered_with_the_nearest(tmp_path):
     write_study(tmp_path, languages=("swe_Latn",), sizes=("s",))
     result = run(tmp_path, "--figure", "residual")

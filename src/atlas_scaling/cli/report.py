@@ -86,7 +86,7 @@ def report_command(
         emit(Catalogue(ENTRIES), as_json=as_json, text=_catalogue_text)
         return
     from atlas_scaling.report.blocks import Report, Section
-    from atlas_scaling.report.document import write
+    from atlas_scaling.report.document import check_page_file, write
     from atlas_scaling.report.figure import check_figure_file, save_figures
     from atlas_scaling.report.files import check_writable
     from atlas_scaling.report.gather import report_from_paths
@@ -96,6 +96,8 @@ def report_command(
     check_writable(path)
     if figure is not None:
         check_figure_file(path)
+    else:
+        check_page_file(path)
     budget = None if flops is None else parse_count(flops, name="--flops")
     with steps_done() as say:
         report = report_from_paths(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from atlas_scaling._version import __version__
+from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.blocks import Report, Section
 from atlas_scaling.report.figure import Figure
@@ -87,6 +88,22 @@ def write(report: Report, path: Path | str) -> Path:
         InputError: the file cannot be written.
     """
     return write_atomically(Path(path), render(report).encode())
+
+
+def check_page_file(path: Path) -> None:
+    """Refuse a file whose ending says that it is no page.
+
+    Raises:
+        InputError: the ending is neither ``.html`` nor ``.htm``.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(
+            "a report is an HTML page",
+            value=str(path),
+            where="--output",
+            remedy=f"{path.stem}.html (a browser prints it as PDF); for one figure: --figure NAME "
+            "-o FIGURE.svg, see --list",
+        )
 
 
 @cache
