@@ -84,6 +84,43 @@ def test_an_import_can_be_given_twice(table, tmp_path):
         assert read_table(tmp_path / "data.parquet")["run_id"].to_list() == ["a", "c"]
 
 
+def test_a_map_that_nobody_changed_does_not_stand_in_the_way_of_other_options(table, tmp_path):
+    output = tmp_path / "data.parquet"
+    run("import", table, "-o", output, *OPTIONS)
+    run("import", table, "-o", output, *OPTIONS[:4], "--set", "n_params=3B")
+    assert read_table(output)["n_params"].to_list() == [3e9, 3e9]
+    # what is not said again does not linger on in the map of the import before
+    run("import", table, "-o", output, *OPTIONS[:4])
+    assert read_table(output)["n_params"].to_list() == [None, None]
+    own = tmp_path / "data.map.yaml"
+    own.write_text(own.read_text() + "loss_unit: nats_per_token\n")
+    with pytest.raises(InputError, match="over your own"):
+        run("import", table, "-o", output, *OPTIONS)
+    other = tmp_path / "other.yaml"
+    other.write_text("columns: {run_id: name, tokens: D}\n")
+    with pytest.raises(InputError, match="over your own"):
+        run("import", table, "-o", output, "--map", other)
+    assert "loss_unit" in own.read_text()
+
+
+def test_an_import_does_not_write_over_its_source(table):
+    with pytest.raises(InputError, match="over their source"):
+        run("import", table, "-o", table, *OPTIONS)
+    assert table.read_text() == TABLE
+
+
+def test_an_export_writes_over_a_file_only_if_told_to(tmp_path):
+    write_run(tmp_path / "runs", [eval_line(1, 1024, "swe_Latn", 5.0)])
+    output = tmp_path / "mine.csv"
+    output.write_text("mine")
+    with pytest.raises(InputError, match="a file of this name") as caught:
+        run("export", tmp_path / "runs", "-o", output)
+    assert "--force" in caught.value.remedy
+    assert output.read_text() == "mine"
+    run("export", tmp_path / "runs", "-o", output, "--force")
+    assert read_table(output).height == 1
+
+
 def test_the_output_is_checked_before_any_work(table, tmp_path):
     with pytest.raises(InputError, match="Parquet or CSV"):
         run("import", table, "-o", tmp_path / "runs.xlsx")

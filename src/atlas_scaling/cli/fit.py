@@ -155,7 +155,9 @@ def _sweep(
 ) -> None:
     from atlas_scaling.fitting.sweep import sweep_delta
 
-    emit(sweep_delta(table, law, target=target, **options), as_json=as_json, text=sweep_text)
+    with working("fitting with every delta"):
+        swept = sweep_delta(table, law, target=target, **options)
+    emit(swept, as_json=as_json, text=sweep_text)
 
 
 def _one(
@@ -170,7 +172,8 @@ def _one(
     from atlas_scaling.fitting.api import fit
     from atlas_scaling.fitting.show import fit_text
 
-    result = fit(table, law, target=target, **options)
+    with working("fitting"):
+        result = fit(table, law, target=target, **options)
     if output is not None:
         result.save(output)
     if plot is not None:

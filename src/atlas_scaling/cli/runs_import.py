@@ -71,12 +71,13 @@ def import_command(
 ) -> None:
     """Make one run table of other people's logs, and say what became of every row.
 
-    The map that was used, with everything written out, is saved beside the output; a map of yours
-    that lies there is left as it is.
+    The map that was used, with everything written out, is saved beside the output. A map of yours
+    is never written over; one that an earlier import wrote, and nobody changed, is.
     """
     from atlas_scaling.runs.export import check_suffix, write_table
     from atlas_scaling.runs.importers.column_map import (
         ColumnMap,
+        is_unchanged,
         load_map,
         map_beside,
         save_map,
@@ -85,15 +86,23 @@ def import_command(
     from atlas_scaling.runs.importers.importing import import_runs
 
     check_suffix(output)
-    if map_file is None and map_beside(source).is_file():
-        map_file = map_beside(source)
+    if output.resolve() == source.resolve():
+        raise InputError(
+            "the runs would be written over their source",
+            value=str(output),
+            where="--output",
+            remedy="give the output another name",
+        )
+    near, beside = map_beside(source), map_beside(output)
+    if map_file is None and near.is_file() and not is_unchanged(near):
+        map_file = near
     given = ColumnMap() if map_file is None else load_map(map_file)
     columns = with_options(given, column=column or (), facts=facts or ())
-    beside = map_beside(output)
-    is_own = map_file is not None and beside.resolve() == map_file.resolve()
-    if is_own and columns != given:
+    is_used = map_file is not None and beside.resolve() == map_file.resolve()
+    is_own = beside.is_file() and (is_used or not is_unchanged(beside))
+    if is_own and not (is_used and columns == given):
         raise InputError(
-            "the map with these options in it would be written over your own",
+            "the map of this import would be written over your own",
             value=str(beside),
             where="--output",
             remedy="give the output another name, or put the options into the map",

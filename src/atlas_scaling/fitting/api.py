@@ -181,8 +181,10 @@ def check_options(level: float, n_draws: int, starts: int | None) -> None:
     """
     if not 0 < level < 1:
         raise InputError("a level is between 0 and 1", value=level, where="level", remedy="0.9")
-    if n_draws < 0 or (starts is not None and starts < 1):
-        raise InputError("counts cannot be negative", value=(n_draws, starts), where="bootstrap")
+    if n_draws < 0:
+        raise InputError("a count cannot be negative", value=n_draws, where="bootstrap")
+    if starts is not None and starts < 1:
+        raise InputError("a descent needs a start", value=starts, where="starts", remedy="64")
 
 
 def problem_of(observations: Observations, law: Law) -> Problem:

@@ -34,6 +34,38 @@ def test_columns_that_look_like_losses_but_are_of_no_language_are_not(tmp_path):
         found(tmp_path, "loss_scale,loss_lo95,train/loss")
 
 
+@pytest.mark.parametrize(
+    ("header", "pattern"),
+    [
+        ("w_en,w_de", "w_{language}"),
+        ("weight_en,weight_no", "weight_{language}"),
+        ("ratio/en,ratio/sw", "ratio/{language}"),
+        ("mixture_en,mixture_de", "mixture_{language}"),
+        ("config.weights.en,config.weights.de", "config.weights.{language}"),
+        ("mixture_id", None),  # a name, and no share of Indonesian
+        ("w_en,w_sum", None),
+        ("weight_decay,weight_norm", None),
+    ],
+)
+def test_columns_named_like_weights_of_languages_are_the_mixture(tmp_path, header, pattern):
+    names = header.split(",")
+    cells = ",".join(["2.5", *(str(1 / len(names)) for _ in names)])
+    facts = {"tokens": 1e9, "language": "en"}
+    text = f"loss,{header}\n{cells}\n"
+    imported = import_text(tmp_path, text, set=facts)
+    assert imported.summary.columns.get("mixture") == pattern
+    if pattern is not None:
+        assert [entry["value"] for entry in imported.frame["mixture"][0]] == [0.5, 0.5]
+        assert f"mixtures taken from columns like {pattern}" in imported.summary.notes
+
+
+def test_the_example_of_a_remedy_is_the_language_it_proposes(tmp_path):
+    with pytest.raises(InputError) as caught:
+        import_text(tmp_path, "run,tokens,loss,language\na,1e9,2.5,Danish\n")
+    assert "did you mean dan_Latn (Danish)?" in caught.value.remedy
+    assert "languages: {Danish: dan_Latn}" in caught.value.remedy
+
+
 def test_an_average_among_the_languages_is_asked_about(tmp_path):
     with pytest.raises(InputError) as caught:
         found(tmp_path, "eval_en_loss,eval_average_loss")

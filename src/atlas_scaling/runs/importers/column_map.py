@@ -17,6 +17,7 @@ without a map, and the import says so.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
 from io import StringIO
@@ -35,6 +36,7 @@ from atlas_scaling.units import parse_count
 LANGUAGE_SLOT: Final = "{language}"
 RUN_SLOT: Final = "{run_id}"
 MAP_SUFFIX: Final = ".map.yaml"
+_MARK: Final = "# by atlas runs import; yours once you change it; "
 
 MEASURES: Final = ("loss", "bits_per_byte")
 BY_LANGUAGE: Final = ("mixture", "tokens_by_language", "unique_tokens")
@@ -182,13 +184,24 @@ def load_map(path: Path) -> ColumnMap:
 
 
 def save_map(columns: ColumnMap, path: Path) -> None:
-    """Write a map that ``load_map`` reads back to an equal one."""
+    """Write a map that ``load_map`` reads back to an equal one, and ``is_unchanged`` knows."""
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 1000
     stream = StringIO()
     yaml.dump(columns.model_dump(mode="json", exclude_defaults=True), stream)
-    path.write_text(stream.getvalue(), encoding="utf-8")
+    text = stream.getvalue()
+    path.write_text(_MARK + _digest(text) + "\n" + text, encoding="utf-8")
+
+
+def is_unchanged(path: Path) -> bool:
+    """Whether a map is as an import wrote it, and nobody has made it their own since."""
+    first, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    return first == _MARK + _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def map_beside(source: Path) -> Path:

@@ -42,6 +42,10 @@ KNOWN_NAMES: Final[dict[str, tuple[str, ...]]] = {
         "throughput/total_tokens",  # OLMo
         "time/token",  # Composer
         "tokens_seen",
+        "train/tokens_seen",
+        "train/tokens",
+        "consumed_tokens",
+        "total_tokens",
     ),
     "n_params": (
         "num_params",
@@ -167,7 +171,7 @@ def match_columns(columns: ColumnMap, source: Source, names: LanguageNames) -> M
     for column in (*columns.only, *columns.keep):
         _require(column, "only" if column in columns.only else "keep", source)
     match = Match(single, run_id, measures, by_language, packed, resolved, tuple(notes))
-    _require_tokens(match)
+    _require_tokens(match, source)
     return match
 
 
@@ -245,11 +249,16 @@ def _require(column: str, field: str, source: Source) -> None:
             "the source has no such column",
             value=column,
             where=f"columns, {field}",
-            remedy=nearest(column, source.columns) or f"the columns are {listed(source.columns)}",
+            remedy="; ".join(
+                filter(
+                    None,
+                    (nearest(column, source.columns), f"the columns are {listed(source.columns)}"),
+                )
+            ),
         )
 
 
-def _require_tokens(match: Match) -> None:
+def _require_tokens(match: Match, source: Source) -> None:
     columns = match.columns
     facts = [columns.set, *columns.runs.values()]
 
@@ -262,7 +271,7 @@ def _require_tokens(match: Match) -> None:
     if not rate:
         raise InputError(
             "nothing says how many tokens a run had seen",
-            value=listed(match.needed),
+            value=listed(source.columns),
             where="tokens",
             remedy="say which column it is, --column tokens=THEIRS, "
             "or how many a step takes, --set tokens_per_step=524288",
