@@ -267,7 +267,7 @@ def shares_of_step(shape: str) -> dict[str, float]:
     for _ in range(2):
         step()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        for _ in range(4):
+        for _ in range(max(4, 1024 // d)):
             step()
     seconds = dict.fromkeys([*KINDS, "rest"], 0.0)
     for event in profile.key_averages():

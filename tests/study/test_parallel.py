@@ -202,8 +202,8 @@ def test_a_study_of_runs_of_two_processes_outlives_one_that_is_killed_and_one_th
     two = outcome("two", "-O", options, kill=True)
     assert (two["n_done"], two["failed"]) == (4, {})
     log = "".join(path.read_text() for path in (tmp_path / "two" / "logs").glob("*.log"))
-    assert "ended with -9" in log or "closed by peer" in log  # the one that was killed
-    assert "Timed out" in log  # waiting for the one that was stopped
+    # of the one that was killed, heard of by either way, and of the one that hung
+    assert log.count("lost the others") + log.count("ended with -9") >= 2, log
     assert "Warning" not in log
     assert outcome("one", "-O", "hardware={device: cpu}")["n_done"] == 4
     for name in ("even2-s-seed0", "mono-swe_Latn-s-seed0", "mono-spa_Latn-s-seed0"):
