@@ -145,8 +145,8 @@ def complete(
     as_json: JsonFlag = False,
 ) -> None:
     """Estimate the pairs that nobody measured, from those that somebody did."""
+    from atlas_scaling.cli.completion_text import completion_text
     from atlas_scaling.cli.output import share_done
-    from atlas_scaling.cli.transfer_text import completion_text
     from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.completion import MODELS
     from atlas_scaling.transfer.completion import complete as complete_matrix

@@ -180,9 +180,9 @@ def merge(
 ) -> None:
     """One matrix of several: of each pair the measured score before an estimate."""
     from atlas_scaling.cli.transfer_text import merge_text
-    from atlas_scaling.transfer.matrix import merge as merge_matrices
-    from atlas_scaling.transfer.matrix import merged_answer
     from atlas_scaling.transfer.matrix_files import save_matrix
+    from atlas_scaling.transfer.merging import merge as merge_matrices
+    from atlas_scaling.transfer.merging import merged_answer
 
     first, *others = map(chosen_matrix, matrices)
     merged = merge_matrices(first, *others, allow_different_d=allow_different_d)
