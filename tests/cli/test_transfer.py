@@ -1,3 +1,4 @@
+import contextlib
 import json
 import subprocess
 import sys
@@ -8,8 +9,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from atlas_scaling.cli import transfer_measure
 from atlas_scaling.cli.transfer import app as transfer_app
 from atlas_scaling.errors import InputError
+from atlas_scaling.runs.export import write_table
+from atlas_scaling.runs.store import read_runs
 from tests.run_files import eval_line, write_run
 from tests.transfer.planted import law
 
@@ -363,3 +367,25 @@ def test_a_question_to_the_published_matrix_loads_no_data_frames_and_no_learners
 )
 def test_what_is_no_score_is_not_converted(given):
     refused("convert", *given)
+
+
+def test_a_table_of_runs_does_as_well_as_their_folder(runs, tmp_path):
+    table = tmp_path / "runs.parquet"
+    write_table(read_runs(tmp_path / "runs").frame, table)
+    one, other = (answer_of("matrix", place)["matrices"] for place in (tmp_path / "runs", table))
+    assert one == other
+    twice = refused("matrix", table, tmp_path / "runs")
+    assert "two of the places" in twice.problem
+    no_table = tmp_path / "log.csv"
+    no_table.write_text("run_id,loss\na,3\n")
+    assert "atlas runs import" in refused("matrix", no_table).remedy
+
+
+def test_a_bar_with_the_time_left_is_shown_on_a_terminal_while_pairs_are_scored(runs, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        transfer_measure, "share_done", lambda what: contextlib.nullcontext(told.append)
+    )
+    answer_of("weights", runs[0].parent, "--target", "sv", "--bootstrap", 0, "--prior")
+    assert told == sorted(told)
+    assert told[-1] >= 0.5

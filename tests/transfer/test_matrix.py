@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix, merge
+from atlas_scaling.transfer.matrix import Cell, Origin, Provenance, TransferMatrix
+from atlas_scaling.transfer.merging import merge
 
 RUNS = Origin("runs", d=1e6, n_params=4e5, level=0.9)
 

@@ -155,3 +155,10 @@ def test_a_missing_file_and_another_ending_are_refused(tmp_path: Path) -> None:
     broken.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="cannot be read"):
         load_matrix(broken)
+
+
+def test_an_interval_with_its_ends_crossed_is_refused(tmp_path):
+    path = tmp_path / "matrix.csv"
+    path.write_text("target,source,bts,lower,upper\nsv,da,0.1,0.5,0.2\n")
+    with pytest.raises(InputError, match="lower end first"):
+        load_matrix(path)

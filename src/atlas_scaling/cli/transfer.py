@@ -18,6 +18,7 @@ from atlas_scaling.cli.transfer_options import (
     MeasuredOnly,
     Top,
     chosen_matrix,
+    rows_of,
 )
 
 if TYPE_CHECKING:
@@ -145,9 +146,8 @@ def complete(
     as_json: JsonFlag = False,
 ) -> None:
     """Estimate the pairs that nobody measured, from those that somebody did."""
+    from atlas_scaling.cli.completion_text import completion_text
     from atlas_scaling.cli.output import share_done
-    from atlas_scaling.cli.transfer_text import completion_text
-    from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.completion import MODELS
     from atlas_scaling.transfer.completion import complete as complete_matrix
     from atlas_scaling.transfer.fas import fas_from_runs
@@ -160,7 +160,7 @@ def complete(
             features=_text_features(study, corpus),
             fas=None
             if fas_runs is None
-            else fas_from_runs(read_runs(fas_runs).frame, name=str(fas_runs)).tables[0],
+            else fas_from_runs(rows_of([fas_runs]), name=str(fas_runs)).tables[0],
             models=MODELS if compare else (),
             level=level,
             seed=seed,
@@ -229,10 +229,9 @@ def _figure(
     if runs and matrix != PUBLISHED:
         raise InputError("give --runs or --matrix, not both", value=matrix)
     if runs:
-        from atlas_scaling.runs.store import read_runs
         from atlas_scaling.transfer.pairs import matrices_from_runs
 
-        answer = matrices_from_runs(read_runs(runs).frame, name=", ".join(map(str, runs)))
+        answer = matrices_from_runs(rows_of(runs), name=", ".join(map(str, runs)))
         if kind is PlotKind.CURVES:
             return bts_curves(answer.of_size().answers)
         if kind is PlotKind.SIZES:

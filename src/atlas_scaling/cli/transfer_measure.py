@@ -18,6 +18,7 @@ from atlas_scaling.cli.transfer_options import (
     Runs,
     chosen_matrix,
     measuring,
+    rows_of,
 )
 
 BTS_EXAMPLE: Final = "Example: atlas transfer bts runs/mono-spa runs/pair-por-spa --target spa_Latn"
@@ -30,20 +31,19 @@ CONVERT_EXAMPLE: Final = "Example: atlas transfer convert 0.6 --from ratio"
 
 @measuring
 def bts(
-    mono: Annotated[Path, typer.Argument(help="Run, or folder of runs, on the target alone.")],
-    bi: Annotated[Path, typer.Argument(help="Run, or folder of runs, on target and source.")],
+    mono: Annotated[Path, typer.Argument(help="Run, folder or table of runs on the target alone.")],
+    bi: Annotated[Path, typer.Argument(help="Run, folder or table of runs on both.")],
     target: Annotated[str, typer.Option(metavar="LANG", help="The language that is scored.")],
     how: Measuring,
     as_json: JsonFlag = False,
 ) -> None:
     """The bilingual transfer score of two runs, over d."""
     from atlas_scaling.cli.transfer_text import bts_text
-    from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.measure import compare_runs
 
     comparison = compare_runs(
-        read_runs(mono).frame,
-        read_runs(bi).frame,
+        rows_of([mono]),
+        rows_of([bi]),
         target,
         unit=how.counted_in,
         allow_lr_mismatch=how.allow_lr_mismatch,
@@ -67,14 +67,13 @@ def matrix(
 ) -> None:
     """The matrix of every pair in a folder of runs whose languages were also run alone."""
     from atlas_scaling.cli.transfer_text import matrix_text
-    from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.matrix_files import save_matrix
     from atlas_scaling.transfer.pairs import matrices_from_runs
     from atlas_scaling.units import parse_count
 
     with share_done("scoring pairs") as tell:
         answer = matrices_from_runs(
-            read_runs(runs).frame,
+            rows_of(runs),
             at=how.d,
             unit=how.counted_in,
             allow_lr_mismatch=how.allow_lr_mismatch,
@@ -101,12 +100,11 @@ def fas(
 ) -> None:
     """What continuing a multilingual run on one language does to the others."""
     from atlas_scaling.cli.transfer_text import fas_text
-    from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.fas import fas_from_runs
     from atlas_scaling.units import parse_count
 
     answer = fas_from_runs(
-        read_runs(runs).frame,
+        rows_of(runs),
         d_max=None if tokens is None else parse_count(tokens, name="--tokens"),
         level=level,
         name=", ".join(map(str, runs)),
@@ -140,13 +138,12 @@ def weights(
 ) -> None:
     """Transfer weights of an ATLAS fit beside those that scores of the same runs imply."""
     from atlas_scaling.cli.transfer_text import weights_text
-    from atlas_scaling.runs.store import read_runs
     from atlas_scaling.transfer.weights import weights_from_runs
     from atlas_scaling.units import parse_count
 
     with share_done("scoring and fitting") as tell:
         answer = weights_from_runs(
-            read_runs(runs).frame,
+            rows_of(runs),
             target,
             scores=None if matrix is None else chosen_matrix(matrix),
             prior=prior,
@@ -180,9 +177,9 @@ def merge(
 ) -> None:
     """One matrix of several: of each pair the measured score before an estimate."""
     from atlas_scaling.cli.transfer_text import merge_text
-    from atlas_scaling.transfer.matrix import merge as merge_matrices
-    from atlas_scaling.transfer.matrix import merged_answer
     from atlas_scaling.transfer.matrix_files import save_matrix
+    from atlas_scaling.transfer.merging import merge as merge_matrices
+    from atlas_scaling.transfer.merging import merged_answer
 
     first, *others = map(chosen_matrix, matrices)
     merged = merge_matrices(first, *others, allow_different_d=allow_different_d)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 import typer
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from atlas_scaling.transfer.matrix import TransferMatrix
     from atlas_scaling.transfer.sides import Unit
 
@@ -19,7 +21,10 @@ PUBLISHED: Final = "published"
 PUBLISHED_30: Final = "published-30"
 CONTENT: Final = "content"
 
-Runs = Annotated[list[Path], typer.Argument(help="Run directories, or folders of them.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(help="Run directories, folders of them, or tables (atlas runs import)."),
+]
 MatrixFile = Annotated[
     str,
     typer.Option(
@@ -125,6 +130,29 @@ def measuring(command: Callable[..., None]) -> Callable[..., None]:
         parameters=[*first, *options, last]
     )
     return with_options
+
+
+def rows_of(paths: Sequence[Path]) -> pl.DataFrame:
+    """Rows of the runs in folders and in run tables.
+
+    Raises:
+        InputError: no run there, a file that is no run table, or a run that is in two places.
+    """
+    import polars as pl
+
+    from atlas_scaling.errors import InputError
+    from atlas_scaling.runs.export import read_table
+    from atlas_scaling.runs.store import read_runs
+
+    folders = [path for path in paths if not path.is_file()]
+    parts = [read_table(path) for path in paths if path.is_file()]
+    if folders:
+        parts.append(read_runs(folders).frame)
+    names = [name for part in parts for name in part["run_id"].unique().to_list()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError("a run is in two of the places given", value=twice[:5], where="RUNS")
+    return pl.concat(parts, how="diagonal")
 
 
 def chosen_matrix(name: str) -> TransferMatrix:

@@ -145,29 +145,16 @@ def cost(
         price_per_hour=price_per_hour,
     )
     _check_shares(mfu, overhead, pue)
-    if flops is None:
-        if n_params is None or tokens is None:
-            raise InputError(
-                "the compute is not known",
-                where="n_params, tokens, flops",
-                remedy="give parameters and tokens, or FLOPs",
-            )
-        flops = training_flops(n_params, tokens)
     if tokens_per_second is not None and tokens is None:
         raise InputError(
             "a measured throughput needs the number of tokens",
             value=tokens_per_second,
             where="tokens",
         )
+    flops = _compute(n_params, tokens) if flops is None else flops
     chosen = [accelerator(one) if isinstance(one, str) else one for one in accelerators]
-    for what, given in (("measured throughput", tokens_per_second), ("price", price_per_hour)):
-        if given is not None and len(chosen) > 1:
-            raise InputError(
-                f"a {what} is of one kind of accelerator",
-                value=[one.name for one in chosen],
-                where="accelerators",
-                remedy="name the one",
-            )
+    _check_of_one("measured throughput", tokens_per_second, chosen)
+    _check_of_one("price", price_per_hour, chosen)
     options = tuple(
         _option(
             one if mfu is None else replace(one, mfu=mfu),
@@ -195,6 +182,26 @@ def cost(
         else "hours = tokens / measured tokens per second",
         warnings=tuple(_warnings(options, mfu, tokens_per_second)),
     )
+
+
+def _compute(n_params: float | None, tokens: float | None) -> float:
+    if n_params is None or tokens is None:
+        raise InputError(
+            "the compute is not known",
+            where="n_params, tokens, flops",
+            remedy="give parameters and tokens, or FLOPs",
+        )
+    return training_flops(n_params, tokens)
+
+
+def _check_of_one(what: str, given: float | None, chosen: Sequence[Accelerator]) -> None:
+    if given is not None and len(chosen) > 1:
+        raise InputError(
+            f"a {what} is of one kind of accelerator",
+            value=[one.name for one in chosen],
+            where="accelerators",
+            remedy="name the one",
+        )
 
 
 def _option(

@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,17 +147,8 @@ def next_runs(
             criterion.
     """
     check_above_zero(flops=flops, max_runs=max_runs, max_seeds=max_seeds)
-    if criterion not in ("decision", "parameters"):
-        raise InputError(
-            "unknown criterion", value=criterion, where="criterion", remedy="decision or parameters"
-        )
-    if information not in ("draws", "jacobian"):
-        raise InputError(
-            "unknown information",
-            value=information,
-            where="information",
-            remedy="draws or jacobian",
-        )
+    _check_known("criterion", criterion, get_args(Criterion))
+    _check_known("information", information, get_args(Information))
     space = design_space(fit, flops) if candidates is None else list(candidates)
     paid = [run for run in space if run.flops <= flops]
     if not paid:
@@ -173,32 +164,19 @@ def next_runs(
         rest = 0.0
     else:
         X, c, rest = _from_draws(fit, decision, paid, unique)
+    X = X / sigma
     costs = np.array([run.flops for run in paid])
     limits = _Limits(costs, flops, max_runs, max_seeds)
-    lists = [_greedy(X / sigma, c, limits, criterion, weight) for weight in COST_WEIGHTS]
-    best = max(lists, key=lambda steps: _worth(steps, X / sigma, c, criterion))
-    total = float(c @ c) + rest
-    left = [
-        math.sqrt((_remaining(best[: i + 1], X / sigma, c) + rest) / total) if total else 1.0
-        for i in range(len(best))
-    ]
+    lists = [_greedy(X, c, limits, criterion, weight) for weight in COST_WEIGHTS]
+    best = max(lists, key=lambda steps: _worth(steps, X, c, criterion))
+    left = _intervals_left(best, X, c, rest)
     tail = 50 * (1 - fit.level)
     low, high = np.percentile(decision.draws, [tail, 100 - tail])
     return NextRuns(
         decision=decision.name,
         now=Estimate(decision.value, (float(low), float(high))),
         interval_left=left[-1] if left else 1.0,
-        runs=tuple(
-            ChosenRun(
-                paid[i].n_params,
-                paid[i].tokens,
-                paid[i].mixture,
-                best[:n].count(i),
-                paid[i].flops,
-                w,
-            )
-            for n, (i, w) in enumerate(zip(best, left, strict=True))
-        ),
+        runs=_chosen([paid[i] for i in best], left),
         flops=float(costs[best].sum()) if best else 0.0,
         allowance=flops,
         criterion=criterion,
@@ -208,8 +186,32 @@ def next_runs(
         level=fit.level,
         source=f"fit of the {fit.law.name} law to {fit.n_rows} rows of {fit.n_runs} runs",
         law=fit.law.formula,
-        warnings=(*decision.warnings, *_warnings(fit, paid, best, rest, total)),
+        warnings=(*decision.warnings, *_warnings(fit, paid, best, rest, float(c @ c) + rest)),
     )
+
+
+def _check_known(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"unknown {name}", value=value, where=name, remedy=" or ".join(known))
+
+
+def _chosen(runs: Sequence[CandidateRun], left: Sequence[float]) -> tuple[ChosenRun, ...]:
+    """Runs in order, the second of a kind with seed 1, and what each leaves of the interval."""
+    return tuple(
+        ChosenRun(run.n_params, run.tokens, run.mixture, runs[:n].count(run), run.flops, width)
+        for n, (run, width) in enumerate(zip(runs, left, strict=True))
+    )
+
+
+def _intervals_left(
+    chosen: Sequence[int], X: FloatArray, c: FloatArray, rest: float
+) -> list[float]:
+    """Width of the decision's interval after each run and those before it, over that now."""
+    total = float(c @ c) + rest
+    if not total:
+        return [1.0] * len(chosen)
+    after = (_remaining(chosen[: n + 1], X, c) for n in range(len(chosen)))
+    return [math.sqrt((variance + rest) / total) for variance in after]
 
 
 def _from_draws(

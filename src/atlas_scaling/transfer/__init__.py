@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from atlas_scaling.transfer.analysis import analyze
     from atlas_scaling.transfer.completion import complete
-    from atlas_scaling.transfer.matrix import TransferMatrix, merge
+    from atlas_scaling.transfer.matrix import TransferMatrix
     from atlas_scaling.transfer.matrix_files import load_matrix, save_matrix
     from atlas_scaling.transfer.measure import compare_points, compare_runs
+    from atlas_scaling.transfer.merging import merge
     from atlas_scaling.transfer.pairs import matrices_from_runs
     from atlas_scaling.transfer.partners import suggest_partners
     from atlas_scaling.transfer.ranking import best_sources, best_targets
@@ -47,7 +48,7 @@ _HOMES: Final = {
     "complete": "completion",
     "load_matrix": "matrix_files",
     "matrices_from_runs": "pairs",
-    "merge": "matrix",
+    "merge": "merging",
     "published_matrix": "reference",
     "save_matrix": "matrix_files",
     "suggest_partners": "partners",

@@ -39,8 +39,8 @@ from atlas_scaling.transfer.matrix import (
     Origin,
     Provenance,
     TransferMatrix,
-    comparable,
 )
+from atlas_scaling.transfer.merging import comparable
 from atlas_scaling.transfer.models import FittedProcess, PairModel
 from atlas_scaling.transfer.ranking import LAW
 

@@ -178,6 +178,10 @@ def _check_consistent(
             value=bts,
             where=where,
         )
+    if lower is not None and upper is not None and not lower <= upper:
+        raise InputError(
+            "an interval has its lower end first", value=(lower, upper), where=f"{where}, lower"
+        )
     if bts is not None and not bts <= 2:
         raise InputError(
             "a BTS is a number of at most 2",
