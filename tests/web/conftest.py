@@ -168,7 +168,7 @@ class Page:
 
     def go(self, view):
         self.page.goto(f"{self.address}/#/{view}")
-        self.page.wait_for_selector("main .view")
+        self.page.wait_for_selector(f"main .view-{view.partition('?')[0]}")
         return self.page
 
 

@@ -6,6 +6,7 @@ import re
 import httpx
 import pytest
 
+from tests.web.conftest import Page
 from tests.web.test_jobs import WIDE
 
 pytestmark = pytest.mark.slow
@@ -39,23 +40,40 @@ def comes(where, text, seconds=15):
     return True
 
 
+GRAVE = """axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
+  .filter((one) => ["serious", "critical"].includes(one.impact))
+  .map((one) => [one.id, one.help, one.nodes.map((node) => node.html.slice(0, 160))]))"""
+
+
+@pytest.fixture(scope="module")
+def walked(chromium, address):
+    """One page with axe in it, which goes from view to view."""
+    axe = pytest.importorskip("axe_playwright_python.base", reason="no axe here")
+    opened = Page(chromium, address)
+    opened.go("plan").evaluate(axe.AXE_SCRIPT)
+    yield opened
+    opened.context.close()
+
+
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_fits_its_page_and_bars_nobody(page_on, address, shots, view):
+def test_every_view_fits_its_page_and_bars_nobody(walked, shots, view):
     """Wide, narrow and dark; no violation of WCAG that axe calls serious or critical."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe here")
-    page = settled(page_on(address).go(STATES.get(view, view)))
+    page = settled(walked.go(STATES.get(view, view)))
     for name, width, scheme in LOOKS:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         shots(page, f"{view}-{name}", full_page=True)
-        grave = [
-            (one["id"], one["help"], [node["html"][:160] for node in one["nodes"]][:3])
-            for one in axe.Axe().run(page).response["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
+        grave = page.evaluate(GRAVE)
         assert not grave, f"{name}: {json.dumps(grave, indent=1)}"
+    assert walked.trouble == []
+
+
+def test_the_check_of_every_view_sees_a_button_without_a_name(walked):
+    page = walked.go("expand")
+    page.evaluate("document.querySelector('main').append(document.createElement('button'))")
+    assert [name for name, *_ in page.evaluate(GRAVE)] == ["button-name"]
 
 
 def test_a_plan_follows_its_sliders_and_its_link_restores_it(page_on, published, shots):
