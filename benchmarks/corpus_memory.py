@@ -2,8 +2,8 @@
 
 Each size runs in a process of its own. Documents of invented words in many languages, one in twenty
 a copy, come from a generator rather than from files; they are sorted, freed of copies, checked
-against the evaluation text and written, and with ``--cut`` cut into tokens. If memory is bounded, ten
-times the text takes about the same peak.
+against the evaluation text and written, and with ``--cut`` cut into tokens. If memory is bounded,
+ten times the text takes about the same peak.
 
     python benchmarks/corpus_memory.py --megabytes 1000 10000 --languages 420
     python benchmarks/corpus_memory.py --megabytes 60 600 --cut
@@ -141,8 +141,8 @@ def main() -> None:
         )
         if options.cut:
             line += (
-                f"; cut {found['cut_cpu_seconds']:6.1f} CPU s, peak {found['cut_peak_mb']:4.0f} MB, "
-                f"{found['tokens'] / 1e6:.0f}M tokens"
+                f"; cut {found['cut_cpu_seconds']:6.1f} CPU s, peak "
+                f"{found['cut_peak_mb']:4.0f} MB, {found['tokens'] / 1e6:.0f}M tokens"
             )
         print(line, flush=True)
 

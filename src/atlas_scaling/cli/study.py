@@ -20,7 +20,9 @@ app = typer.Typer(help="Training studies: design, run, watch.", no_args_is_help=
 
 Spec = Annotated[
     str,
-    typer.Argument(help="A YAML file, or the name of a packaged study: demo, mini, small, paper, many."),
+    typer.Argument(
+        help="A YAML file, or the name of a packaged study: demo, mini, small, paper, many."
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(help="The study's folder.")]
 Output = Annotated[
