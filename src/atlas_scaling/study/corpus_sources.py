@@ -219,12 +219,15 @@ def list_sources(cache: Path) -> SourceList:
 
 def _row(source: Source, cache: Path) -> SourceRow:
     wheel = source.wheel
-    pinned = isinstance(wheel, Wheel)
-    there = wheel_path(wheel, cache) if pinned else cache / "debian" / f"{source.name}.zip"
+    if isinstance(wheel, Wheel):
+        pin, n_bytes, there = wheel.pin, wheel.n_bytes, wheel_path(wheel, cache)
+    else:
+        pin, n_bytes = f"{len(wheel.names)} Debian packages, for all languages", None
+        there = cache / "debian" / f"{source.name}.zip"
     return SourceRow(
         name=source.name,
-        pin=wheel.pin if pinned else f"{len(wheel.names)} Debian packages, for all languages",
-        n_bytes=wheel.n_bytes if pinned else None,
+        pin=pin,
+        n_bytes=n_bytes,
         licence=source.licence,
         homepage=source.homepage,
         cached=there.is_file(),

@@ -136,15 +136,15 @@ def source_records(
 
 def _record(part: str, fetched: Fetched | None, problem: str | None) -> SourceRecord:
     if part in SOURCES:
-        source, wheel = SOURCES[part], SOURCES[part].wheel
-        pinned = isinstance(wheel, Wheel)
+        source = SOURCES[part]
+        wheel = source.wheel if isinstance(source.wheel, Wheel) else None
         return SourceRecord(
             name=part,
             licence=source.licence,
             homepage=source.homepage,
-            pin=wheel.pin if pinned else _versions(fetched),
-            filename=wheel.filename if pinned else None,
-            sha256=wheel.sha256 if pinned else None,
+            pin=_versions(fetched) if wheel is None else wheel.pin,
+            filename=None if wheel is None else wheel.filename,
+            sha256=None if wheel is None else wheel.sha256,
             problem=problem,
         )
     packages = {} if fetched is None or isinstance(fetched, Path) else fetched
