@@ -200,6 +200,19 @@ def test_branches_are_the_usual_groups():
     }
 
 
+def test_languages_of_the_declaration_have_their_family_or_none():
+    families = {code: language(code).family for code in ("sms", "eve", "gaa", "qul", "niv", "mic")}
+    assert families == {
+        "sms": "Uralic",
+        "eve": "Tungusic",
+        "gaa": "Atlantic-Congo",
+        "qul": "Quechuan",
+        "niv": "Nivkh",
+        "mic": "Algic",
+    }
+    assert language("zxx_Zxxx").family == ""  # none, rather than a guess
+
+
 def test_yaml_s_norwegian_is_explained():
     with pytest.raises(InputError) as caught:
         normalise(False)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Debian packages as a source, made here by dpkg-deb and handed out by a stand-in for apt-get."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -8,9 +9,15 @@ import pytest
 
 from atlas_scaling.errors import SourceError
 from atlas_scaling.study.corpus import build_corpus, corpus_spec
-from atlas_scaling.study.corpus_sources import list_sources
-from atlas_scaling.study.debian import DEBIAN_SOURCES, DebianText, fetch_debian, parse_help
-from tests.study.tiny_sources import sentence
+from atlas_scaling.study.corpus_sources import SOURCES, list_sources
+from atlas_scaling.study.debian import (
+    DEBIAN_SOURCES,
+    DebianText,
+    SharedPackages,
+    fetch_debian,
+    parse_help,
+)
+from tests.study.tiny_sources import mo, sentence
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None, reason="this system has no dpkg-deb"
@@ -27,6 +34,10 @@ def make_package(repository, locale: str, pages: dict[str, list[str]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         body = "".join(PARAGRAPH.format(i, text) for i, text in enumerate(texts))
         file.write_text(f"<html><body><p>no id</p>{body}</body></html>", "utf-8")
+    pack(repository, root, name)
+
+
+def pack(repository, root, name: str) -> None:
     (root / "DEBIAN").mkdir(parents=True)
     (root / "DEBIAN" / "control").write_text(
         f"Package: {name}\nVersion: 4:7.4-1\nArchitecture: all\nMaintainer: x <x@example.org>\n"
@@ -83,6 +94,36 @@ def test_packages_in_the_cache_are_not_fetched_again(repository, tmp_path):
     assert len(said) == 2
     row = next(row for row in list_sources(tmp_path / "cache").sources if row.name == HELP.name)
     assert row.cached
+
+
+def test_packages_that_have_all_languages_are_one_source(repository, tmp_path, monkeypatch):
+    campaigns = ("wesnoth-1.16-did", "wesnoth-1.16-dm")
+    wesnoth = SOURCES["wesnoth"]
+    monkeypatch.setitem(
+        SOURCES, "wesnoth", dataclasses.replace(wesnoth, wheel=SharedPackages(campaigns))
+    )
+    for k, name in enumerate(campaigns):
+        root = repository / "build" / name
+        for locale in ("sv", "da"):
+            story = {sentence("en", 50 * k + i): sentence(locale, 50 * k + i) for i in range(40)}
+            file = root / f"usr/share/games/wesnoth/1.16/locale/{locale}/LC_MESSAGES/{name}.mo"
+            file = file.with_name(file.name.replace("-1.16", ""))
+            file.parent.mkdir(parents=True)
+            file.write_bytes(mo(story))
+        pack(repository, root, name)
+    corpus = build_corpus(
+        corpus_spec(parts=["wesnoth"], eval_lines=10),
+        ["swe_Latn", "dan_Latn", "eng_Latn"],
+        cache=tmp_path / "cache",
+    )
+    numbers = [50 * k + i for k in (0, 1) for i in range(40)]
+    for code, locale in (("swe_Latn", "sv"), ("eng_Latn", "en")):
+        read = {*corpus.train_lines(code), *corpus.eval_lines(code)}
+        assert read == {sentence(locale, number) for number in numbers}
+    assert corpus.manifest.sources[0].pin == ", ".join(f"{one} 4:7.4-1" for one in campaigns)
+    rows = {row.name: row.cached for row in list_sources(tmp_path / "cache").sources}
+    assert rows["wesnoth"]
+    assert not rows["libreoffice-help"]
 
 
 def test_a_package_that_apt_does_not_have_is_a_source_that_failed(repository, tmp_path):

@@ -148,6 +148,67 @@ def test_ids_that_a_language_lacks_are_left_out_of_all(tmp_path):
     assert list(corpus.eval_lines("swe_Latn")) == [sentence("sv", 50_003 + i) for i in range(17)]
 
 
+def with_test_text_in(tmp_path, *codes, **fields):
+    for code, locale in (("dan_Latn", "da"), ("swe_Latn", "sv"), ("rus_Cyrl", "ru")):
+        write_fineweb2(tmp_path / "fineweb", code, locale)
+        if code in codes:
+            write_flores(tmp_path / "flores", code, locale)
+    (tmp_path / "flores").mkdir(exist_ok=True)
+    return spec(
+        dataset="fineweb-2",
+        root=tmp_path / "fineweb",
+        evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
+        eval_lines=15,
+        **fields,
+    )
+
+
+THREE = ["dan_Latn", "rus_Cyrl", "swe_Latn"]
+
+
+def test_a_language_that_the_test_set_lacks_gives_some_of_its_own_documents_and_says_so(tmp_path):
+    chosen = with_test_text_in(tmp_path, "swe_Latn", "rus_Cyrl")
+    path = tmp_path / "flores/devtest/rus_Cyrl.jsonl"
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[3:]), "utf-8")
+    corpus = build_corpus(chosen, THREE, cache=tmp_path / "cache")
+    kinds = {"dan_Latn": "split off", "rus_Cyrl": "aligned", "swe_Latn": "aligned"}
+    assert corpus.evaluation_text == kinds
+    assert not corpus.manifest.aligned
+    assert any(note.endswith("hash of the line: dan_Latn") for note in corpus.manifest.notes)
+    assert "do not compare with those of other languages" in corpus.manifest.notes[-1]
+    # the others keep the lines that both have: 15 were taken of 20, of which Russian lacks three
+    swedish, russian = (list(corpus.eval_lines(code)) for code in ("swe_Latn", "rus_Cyrl"))
+    assert swedish == [sentence("sv", 50_003 + i) for i in range(12)]
+    assert russian == [sentence("ru", 50_003 + i) for i in range(12)]
+    train, own = (set(f("dan_Latn")) for f in (corpus.train_lines, corpus.eval_lines))
+    assert len(own) == 6  # a tenth of sixty
+    assert train | own == {document("da", i) for i in range(60)}
+    assert not train & own
+
+
+def test_a_language_that_the_test_set_lacks_may_be_refused(tmp_path):
+    chosen = with_test_text_in(tmp_path, "swe_Latn", not_in_evaluation="refuse")
+    with pytest.raises(InputError, match="no test text for dan_Latn, rus_Cyrl") as caught:
+        build_corpus(chosen, THREE, cache=tmp_path / "cache")
+    assert "not_in_evaluation: split" in caught.value.remedy
+
+
+def test_a_test_set_with_none_of_the_languages_is_a_mistake(tmp_path):
+    with pytest.raises(InputError, match="no test text for dan_Latn, rus_Cyrl, swe_Latn"):
+        build_corpus(with_test_text_in(tmp_path), THREE, cache=tmp_path / "cache")
+
+
+def test_a_language_without_text_is_said_before_hours_of_reading(tmp_path, monkeypatch):
+    write_fineweb2(tmp_path / "fineweb", "dan_Latn", "da")
+    monkeypatch.setattr("atlas_scaling.study.corpus.build_streamed", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match="no text for swe_Latn"):
+        build_corpus(
+            spec(dataset="fineweb-2", root=tmp_path / "fineweb"),
+            ["dan_Latn", "swe_Latn"],
+            cache=tmp_path / "cache",
+        )
+
+
 def test_no_more_is_read_than_was_asked_for(tmp_path):
     write_fineweb2(tmp_path / "fineweb", "swe_Latn", "sv")
     size = len(document("sv", 0).encode())

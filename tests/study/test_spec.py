@@ -265,3 +265,22 @@ def test_the_packaged_demo_is_the_study_that_its_issue_asks_for():
             sizes_alone[next(iter(run.mixture))].add(run.size)
     assert all(len(sizes) >= 2 for sizes in sizes_alone.values())
     assert {"bilingual", "capacity", "continued"} <= {run.group for run in design.runs}
+
+
+def test_a_design_says_tokens_of_each_language_and_once_the_text_is_cut_epochs():
+    unimax = "  - {kind: unimax, max_epochs: 2, sizes: [s], tokens: 100k}\n"
+    pair = "  - {kind: bilingual, pairs: [[swe, dan]], sizes: [s], tokens: 300k}\n"
+    design = design_study(spec(unimax + pair))
+    by_id = {run["run_id"]: run for run in design.to_dict()["runs"]}
+    of_pair, of_rule = by_id["pair-dan_Latn-swe_Latn-s-seed0"], by_id["unimax-s-seed0"]
+    assert of_pair["tokens_by_language"] == {"dan_Latn": 150_000, "swe_Latn": 150_000}
+    assert (of_pair["epochs"], of_rule["tokens_by_language"]) == (None, None)
+    unique = {"swe_Latn": 50_000, "dan_Latn": 30_000, "nob_Latn": 5_000, "spa_Latn": 1_000_000}
+    on_text = design.on_text(lambda _: unique)
+    by_id = {run["run_id"]: run for run in on_text.to_dict()["runs"]}
+    assert by_id["pair-dan_Latn-swe_Latn-s-seed0"]["epochs"] == {"dan_Latn": 5, "swe_Latn": 3}
+    # two epochs of Norwegian are 10,000 tokens; the other three share 90,000
+    epochs = by_id["unimax-s-seed0"]["epochs"]
+    assert epochs == pytest.approx(
+        {"nob_Latn": 2.0, "dan_Latn": 1.0, "swe_Latn": 0.6, "spa_Latn": 0.03}
+    )

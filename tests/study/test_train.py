@@ -51,6 +51,14 @@ def test_a_run_learns_and_writes_every_evaluation_of_every_language(tmp_path):
     assert value_of(swedish, "tokens_by_language", "swe_Latn")[-1] == 1024
 
 
+def test_the_status_has_tokens_and_epochs_of_each_language(tmp_path):
+    carry_out(tmp_path)
+    status = read_run(tmp_path).status
+    assert status.tokens_by_language == {"spa_Latn": 1024, "swe_Latn": 1024}
+    # 2,000 ids are 124 windows that predict 16 each; 64 were drawn of each language
+    assert status.epochs == pytest.approx({"spa_Latn": 64 / 124, "swe_Latn": 64 / 124})
+
+
 @pytest.mark.parametrize("stop", [1, 9, 40])
 def test_a_stopped_run_goes_on_with_the_losses_of_an_unbroken_one(tmp_path, stop):
     carry_out(tmp_path / "whole")

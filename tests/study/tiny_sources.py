@@ -66,7 +66,7 @@ def install_source(monkeypatch, cache: Path, name: str, files: Mapping[str, byte
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for member, data in files.items():
-            archive.writestr(member, data)
+            archive.writestr(zipfile.ZipInfo(member), data)  # without the time: one hash, always
     pin_source(monkeypatch, name, path)
     return path
 

@@ -47,9 +47,9 @@ def design(
     from atlas_scaling.study.engines.options import load_study_file
     from atlas_scaling.study.folder import SPEC_NAME, StudyFolder
     from atlas_scaling.study.paper import NAME, beside_published
-    from atlas_scaling.study.spec import study_path
+    from atlas_scaling.study.spec import packaged_studies, study_path
 
-    begun = (Path(spec) / SPEC_NAME).is_file()
+    begun = spec not in packaged_studies() and (Path(spec) / SPEC_NAME).is_file()
     if yaml and not as_json:
         path = Path(spec) / SPEC_NAME if begun else study_path(spec)
         typer.echo(path.read_text(encoding="utf-8"), nl=False)

@@ -232,7 +232,7 @@ def looks_english(line: str) -> bool:
     return enough and len(english) >= MIN_ENGLISH_SHARE * len(words)
 
 
-_NOT_WORD: Final = re.compile(r"[\W\d_]+")
+_WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 def fingerprint(line: str) -> str:
@@ -241,5 +241,4 @@ def fingerprint(line: str) -> str:
     >>> fingerprint("Version 2 is here!") == fingerprint("version 3: is here")
     True
     """
-    letters = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", line).casefold())
-    return " ".join(letters.split())
+    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", line).casefold()))

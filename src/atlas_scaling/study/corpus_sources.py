@@ -25,7 +25,7 @@ from atlas_scaling.study.catalogues import (
     parse_pak,
     parse_po,
 )
-from atlas_scaling.study.debian import DEBIAN_SOURCES
+from atlas_scaling.study.debian import DEBIAN_SOURCES, SharedPackages
 from atlas_scaling.study.downloads import Wheel, wheel_path
 from atlas_scaling.study.locales import code_of_locale
 
@@ -36,11 +36,11 @@ _LONGEST_ID: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A wheel whose translations are text.
+    """A wheel whose translations are text, or Debian packages that have those of all languages.
 
     Attributes:
         name: what a study calls it.
-        wheel: the pinned file.
+        wheel: the pinned file, or the packages.
         licence: licence of its texts.
         homepage: where it comes from.
         member: pattern of the files in the wheel; its groups are ``locale``, and ``part`` where a
@@ -49,12 +49,18 @@ class Source:
     """
 
     name: str
-    wheel: Wheel
+    wheel: Wheel | SharedPackages
     licence: str
     homepage: str
     member: str
     parse: Callable[[bytes], Iterator[Message]]
 
+
+# The stories of a game, each in a package of its own; the rest of the game is not fetched.
+_CAMPAIGNS: Final = (
+    *("did", "dm", "dw", "ei", "httt", "l", "low", "nr", "sof", "sota", "sotbe"),
+    *("thot", "trow", "tsg", "ttb", "utbs"),
+)
 
 SOURCES: Final = {
     source.name: source
@@ -157,6 +163,14 @@ SOURCES: Final = {
             member=r"/locales/(?P<locale>[^/]+)/LC_MESSAGES/(?P<part>\w+)\.po$",
             parse=parse_po,
         ),
+        Source(
+            name="wesnoth",
+            wheel=SharedPackages(tuple(f"wesnoth-1.16-{one}" for one in _CAMPAIGNS)),
+            licence="GPL-2.0-or-later",
+            homepage="https://www.wesnoth.org/",
+            member=r"/locale/(?P<locale>[^/]+)/LC_MESSAGES/(?P<part>wesnoth-\w+)\.mo$",
+            parse=parse_mo,
+        ),
     )
 }
 
@@ -188,17 +202,7 @@ class SourceList(Answer):
 
 def list_sources(cache: Path) -> SourceList:
     """The sources, and which of them ``cache`` holds."""
-    wheels = [
-        SourceRow(
-            name=source.name,
-            pin=source.wheel.pin,
-            n_bytes=source.wheel.n_bytes,
-            licence=source.licence,
-            homepage=source.homepage,
-            cached=wheel_path(source.wheel, cache).is_file(),
-        )
-        for source in SOURCES.values()
-    ]
+    rows = [_row(source, cache) for source in SOURCES.values()]
     packages = [
         SourceRow(
             name=source.name,
@@ -210,7 +214,24 @@ def list_sources(cache: Path) -> SourceList:
         )
         for source in DEBIAN_SOURCES.values()
     ]
-    return SourceList(default=DEFAULT_SOURCES, sources=(*wheels, *packages))
+    return SourceList(default=DEFAULT_SOURCES, sources=(*rows, *packages))
+
+
+def _row(source: Source, cache: Path) -> SourceRow:
+    wheel = source.wheel
+    if isinstance(wheel, Wheel):
+        pin, n_bytes, there = wheel.pin, wheel.n_bytes, wheel_path(wheel, cache)
+    else:
+        pin, n_bytes = f"{len(wheel.names)} Debian packages, for all languages", None
+        there = cache / "debian" / f"{source.name}.zip"
+    return SourceRow(
+        name=source.name,
+        pin=pin,
+        n_bytes=n_bytes,
+        licence=source.licence,
+        homepage=source.homepage,
+        cached=there.is_file(),
+    )
 
 
 class WheelText:
@@ -268,7 +289,7 @@ def _parsed(source: Source, archive: zipfile.ZipFile, name: str) -> Iterator[Mes
     except (ValueError, struct.error, zipfile.BadZipFile) as error:
         raise SourceError(
             f"a file of the source {source.name} cannot be read: {error}",
-            where=f"{source.wheel.filename}, {name}",
+            where=f"{archive.filename}, {name}",
             remedy="this is a fault of the reader: please report it, and leave the source out",
         ) from error
 

@@ -1,4 +1,4 @@
-"""Sources of the embedded corpus that come as Debian packages, one a language.
+"""Sources of the embedded corpus that come as Debian packages, one a language or a few for all.
 
 Fetched by ``apt-get download`` and unpacked by ``dpkg-deb``; nothing is installed or run. Versions
 move with updates of the distribution, so there is no pin: a corpus records what it had, and its
@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,17 @@ class DebianSource:
     licence: str
     homepage: str
     member: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPackages:
+    """Packages that hold the texts of a program in all languages.
+
+    Attributes:
+        names: of the packages.
+    """
+
+    names: tuple[str, ...]
 
 
 _HELP_LOCALES: Final = {
@@ -88,6 +100,29 @@ def fetch_debian(
     return found
 
 
+def fetch_shared(name: str, packages: SharedPackages, member: str, cache: Path, say: Say) -> Path:
+    """What in the packages matches ``member``, as a zip in the cache whose comment has versions.
+
+    Raises:
+        SourceError: this is no Debian, or a package cannot be had or unpacked.
+    """
+    folder, pattern = cache / "debian", re.compile(member)
+    target = folder / f"{name}.zip"
+    if not target.is_file():
+        fetched = []
+        for package in packages.names:
+            there = sorted(folder.glob(f"{package}_*.deb"))
+            fetched.append(there[-1] if there else _download(package, folder, say))
+        with scratch_directory(folder) as scratch:
+            with zipfile.ZipFile(scratch / target.name, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.comment = ", ".join(version_of(one) for one in fetched).encode()
+                for package_file in fetched:
+                    for found, data in _members(package_file, pattern):
+                        archive.writestr(found.string, data)
+            (scratch / target.name).replace(target)
+    return target
+
+
 def version_of(package: Path) -> str:
     """Name and version of a package by its file's name, ``libreoffice-help-sv 4:7.4.7-1``."""
     name, version, _ = unquote(package.name).split("_", 2)
@@ -116,8 +151,8 @@ class DebianText:
             return {}
         pattern = re.compile(self.source.member)
         return {
-            f"{part}.{message.key}": message.text
-            for part, data in _members(self.packages[code], pattern)
+            f"{found['part']}.{message.key}": message.text
+            for found, data in _members(self.packages[code], pattern)
             for message in parse_help(data)
         }
 
@@ -130,7 +165,7 @@ def parse_help(data: bytes) -> Iterator[Message]:
             yield Message(paragraph[1].decode("ascii", errors="replace"), text)
 
 
-def _members(package: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+def _members(package: Path, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bytes]]:
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     try:
         with (
@@ -141,7 +176,7 @@ def _members(package: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, byt
                 found = pattern.search(member.name)
                 file = archive.extractfile(member) if found and member.isfile() else None
                 if found is not None and file is not None:
-                    yield found["part"], file.read()
+                    yield found, file.read()
     except (OSError, tarfile.TarError) as error:
         raise SourceError(
             f"the package {package.name} cannot be unpacked: {error}",

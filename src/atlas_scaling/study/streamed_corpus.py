@@ -69,6 +69,7 @@ STREAMING_VERSION: Final = 2
 """Raised with every change that alters a corpus which is built here."""
 
 _KEY_DIGITS: Final = 16
+_NAMED: Final = 12  # languages in a note
 _BREAK: Final = "\u2028"
 
 
@@ -372,7 +373,9 @@ class _Build:
         notes = []
         split = sorted(set(self.languages) - self.given)
         if split:
-            notes.append(f"evaluation lines split off by hash of the line: {', '.join(split)}")
+            some = ", ".join(split[:_NAMED])
+            rest = f" and {len(split) - _NAMED} more" if len(split) > _NAMED else ""
+            notes.append(f"evaluation lines split off by hash of the line: {some}{rest}")
         if not self.aligned:
             notes.append(
                 "the evaluation text is not aligned: losses of two languages do not compare"
