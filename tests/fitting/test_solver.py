@@ -5,7 +5,7 @@ import pytest
 
 from atlas_scaling import laws
 from atlas_scaling.errors import FitError, InputError
-from atlas_scaling.fitting import solver
+from atlas_scaling.fitting import fit, solver
 from atlas_scaling.fitting.objective import (
     Coordinates,
     Estimator,
@@ -191,3 +191,11 @@ def test_deltas_go_from_wide_to_the_one_that_was_asked_for():
     assert Estimator.named("huber", 1e-3).stages() == [0.3, 0.03, 0.01, 1e-3]
     assert Estimator.named("huber", 0.5).stages() == [0.5]
     assert Estimator.named("lsq").stages() == [np.inf]
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-12, 1e-9, 1e-6])
+@pytest.mark.parametrize("seed", range(4))
+def test_data_that_a_law_fits_to_many_digits_is_fitted_and_not_doubted(noise, seed):
+    found = fit(two_power_table(40, noise=noise, seed=seed), bootstrap=0)
+    assert found.diagnostics.converged
+    assert found.values["alpha"] == pytest.approx(0.35, rel=1e-6 + 10 * noise)

@@ -19,10 +19,10 @@ from atlas_scaling.fitting.solver import (
     BLOCK_BYTES,
     MU_MAX,
     MU_MIN,
-    NOISE,
     Descendable,
     Solution,
     damped_step,
+    least_gain,
     minimise,
     solved,
     taken,
@@ -135,7 +135,7 @@ def _follow(
     for iteration in range(1, _VALLEY_ITERATIONS + 1):
         step, promised = damped_step(at, theta, mu, held, limits)
         left = np.abs(promised) * np.maximum(mu, 1.0)
-        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
+        done = left <= least_gain(at.value, tolerance, delta, problem.n_rows)
         bend = _acceleration(problem, at, theta, step, rows, held, delta, mu, limits)
         theta, t = _best_on_path(problem, at.value, theta, (step, bend), rows, delta, limits)
         at = problem.local(theta, rows, delta)

@@ -28,7 +28,8 @@ BLOCK_BYTES: Final = 2_000_000
 _RIDGE: Final = 1e-10
 MU_MIN: Final = 1e-9
 MU_MAX: Final = 1e9
-NOISE: Final = 1e-28
+_NOISE: Final = 1e-28
+_ROUNDING: Final = 1e-16
 
 
 class Box(Protocol):
@@ -182,7 +183,7 @@ def _minimise_block(
         step, promised = damped_step(at, theta, mu, held, (low, high, longest))
         # a damped step promises less than there is to gain: about mu times less
         left = np.abs(promised) * np.maximum(mu, 1.0)
-        done = left <= 0.5 * tolerance * at.value + NOISE * problem.n_rows
+        done = left <= least_gain(at.value, tolerance, delta, problem.n_rows)
         stop = done | (mu > MU_MAX) | (iteration == max_iterations)
         if stop.any():
             k = active[stop]
@@ -203,6 +204,16 @@ def _minimise_block(
         at = there if better.all() else chosen(better, there, at)
         mu = _adapted(mu, better, gained / np.maximum(promised, 1e-300))
     return out
+
+
+def least_gain(value: FloatArray, tolerance: float, delta: float, n_rows: int) -> FloatArray:
+    """The decrease below which a descent is done: a share of the objective, or its rounding error.
+
+    Rounding of ``log L`` counts where a law fits to many digits: no step can then be seen to gain.
+    A residual r has the slope min(r, delta); of all rows together at most sqrt(2 value rows).
+    """
+    slope = np.minimum(delta * n_rows, np.sqrt(2.0 * np.abs(value) * n_rows))
+    return 0.5 * tolerance * value + _ROUNDING * slope + _NOISE * n_rows
 
 
 def values_at(
