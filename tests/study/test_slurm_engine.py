@@ -193,13 +193,15 @@ def test_a_job_that_another_pre_empts_writes_checkpoints_and_goes_on_after_it(st
 
 
 def test_before_the_time_limit_a_checkpoint_is_written_and_the_job_requeued(study, unbroken):
-    study.run("runs_per_job=4", "time=1", "signal_seconds=40")
-    status = wait_for(study.training)
-    heard = study.log().count("Caught signal SIGUSR2")
+    study.run("runs_per_job=4", "time=10", "signal_seconds=100")
+    status = wait_for(study.training, account=study.account)
     os.kill(status["pid"], signal.SIGSTOP)  # or it might be done before SLURM looks, in 30 s
-    wait_for(lambda: study.log().count("Caught signal SIGUSR2") > heard)
+    limit = ("scontrol", "update", f"jobid={study.jobs()[0]}")
+    study.slurm(*limit, "timelimit=2")
+    wait_for(lambda: "Caught signal SIGUSR2" in study.log(), account=study.account)
     os.kill(status["pid"], signal.SIGCONT)
-    wait_for(lambda: "Requeued job" in study.log())
+    wait_for(lambda: "Requeued job" in study.log(), account=study.account)
+    study.slurm(*limit, "timelimit=10")
     wait_for(study.all_done, account=study.account)
     assert study.evaluations() == unbroken
     assert len(study.jobs()) == 2  # requeued, not submitted anew
