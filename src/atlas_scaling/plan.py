@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from atlas_scaling.planning.allocate import allocate
     from atlas_scaling.planning.allocate_targets import allocate_targets
     from atlas_scaling.planning.cost import cost
-    from atlas_scaling.planning.expand import expand
+    from atlas_scaling.planning.expand import expand, expand_to
     from atlas_scaling.planning.export import export_mixture
     from atlas_scaling.planning.next_runs import next_runs
     from atlas_scaling.planning.start import start
@@ -24,13 +24,14 @@ __all__ = [
     "allocate_targets",
     "cost",
     "expand",
+    "expand_to",
     "export_mixture",
     "next_runs",
     "start",
     "two_stages",
 ]
 
-_FILES: Final = {"export_mixture": "export", "two_stages": "two_stage"}
+_FILES: Final = {"expand_to": "expand", "export_mixture": "export", "two_stages": "two_stage"}
 """Homes of functions whose file has another name."""
 
 

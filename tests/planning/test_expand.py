@@ -287,3 +287,13 @@ def test_several_numbers_of_languages_are_the_paper_s_cases():
 def test_numbers_and_mixtures_together_are_refused():
     with pytest.raises(InputError, match="say it twice"):
         expand(from_languages=8, to_languages=16, to_mixture={"en": 1.0})
+
+
+def test_the_loss_is_kept_to_all_digits_where_the_baseline_lacks_nothing_but_parameters():
+    p = {"phi": 0.1, "psi": 0.0, "alpha": 0.2, "beta": 0.9}
+    fit = law(**p, **AMPLITUDES)
+    answer = expand(from_languages=12, to_languages=60, n_params=1e7, tokens=1e13, law=fit)
+    s, t = answer.n_params_ratio.value, answer.tokens_ratio.value
+    before = loss(fit.values, 12, 1e7, 1e13 / 12)
+    assert answer.balance.capacity_share.value > 1 - 1e-6
+    assert loss(fit.values, 60, 1e7 * s, 1e13 * t / 60) == pytest.approx(before, rel=1e-11)

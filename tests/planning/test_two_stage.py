@@ -236,3 +236,11 @@ def test_text_whose_amount_is_not_known_is_said_to_be_unlimited(fitted):
     answer = two_stages(fitted, flops=FLOPS, unique={"sv": 5e8})
     assert answer.unique_tokens["swe_Latn"].source == "given"
     assert any("dan_Latn" in warning for warning in answer.warnings)
+
+
+def test_a_size_that_spends_what_text_cannot_is_said_to_be_one(fitted):
+    answer = two_stages(fitted, flops=FLOPS, unique=TEXT, max_epochs=3)
+    assert answer.schedule.tokens == pytest.approx(3 * 1.2e9, rel=1e-3)
+    assert any("all text is read" in warning for warning in answer.warnings)
+    plenty = two_stages(fitted, flops=FLOPS, unique={"sv": 1e12, "da": 1e12}, max_epochs=3)
+    assert not any("all text is read" in warning for warning in plenty.warnings)

@@ -60,12 +60,19 @@ def terms(p: dict[str, FloatArray], case: Case) -> tuple[FloatArray, FloatArray]
 
 def capacity_share_of(p: dict[str, FloatArray], case: Case) -> FloatArray:
     """``w_N`` of the baseline, shape (R,)."""
+    return _shares(p, case)[0]
+
+
+def _shares(p: dict[str, FloatArray], case: Case) -> tuple[FloatArray, FloatArray]:
+    """``w_N`` and ``1 - w_N`` of the baseline, each to all its digits, shape (R,)."""
     if case.capacity_share is not None:
-        return np.full_like(p["alpha"], case.capacity_share)
+        w = np.full_like(p["alpha"], case.capacity_share)
+        return w, 1 - w
     if "A" in p and "B" in p and case.n_params is not None and case.tokens is not None:
         capacity, data = terms(p, case)
-        return capacity / (capacity + data)
-    return optimal_share(p)
+        return capacity / (capacity + data), data / (capacity + data)
+    w = optimal_share(p)
+    return w, 1 - w
 
 
 def optimum(p: dict[str, FloatArray], case: Case) -> tuple[FloatArray, FloatArray]:
@@ -77,9 +84,9 @@ def _on_curve(
     p: dict[str, FloatArray], case: Case, share: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """``(s, t)`` on the iso-loss curve where the capacity term ends with ``share`` of the loss."""
-    w = capacity_share_of(p, case)
-    s = (case.r ** p["phi"] * w / share) ** (1 / p["alpha"])
-    t = (case.r ** p["psi"] * (1 - w) / (1 - share)) ** (1 / p["beta"])
+    of_capacity, of_data = _shares(p, case)
+    s = (case.r ** p["phi"] * of_capacity / share) ** (1 / p["alpha"])
+    t = (case.r ** p["psi"] * of_data / (1 - share)) ** (1 / p["beta"])
     return s, t
 
 

@@ -299,6 +299,12 @@ def _bound_warnings(search: Search, at: Shares) -> list[str]:
             )
         if high - at.v < AT_BOUND:
             said.append("the run is as short as was looked at: a larger model may be better")
+        read = search.tokens_at(at.v) * (at.early + at.late)
+        if (read > (1 - AT_BOUND) * search.max_tokens)[read > 0].all():
+            said.append(
+                "all text is read as often as is allowed, and the size is what spends the rest: "
+                "more epochs or more text would buy more"
+            )
     if not at.early.sum():
         return said
     r = search.ranges
