@@ -40,6 +40,12 @@ def test_published_answers_have_no_interval_in_the_table():
     assert table.rows[3][3].startswith("2.3")  # 6 * 2e9 * 1e12 = 1.2e22, times 1.96
 
 
+def test_without_a_baseline_no_column_says_what_the_factors_come_to():
+    table = expansion_table(expand(from_languages=8, to_languages=16))
+    assert [column.label for column in table.columns] == ["Quantity", "Factor", "90% interval"]
+    assert {len(row) for row in table.rows} == {3}
+
+
 def test_the_crossover_shows_every_reading_and_the_run_asked_about():
     answer = start("vi", n_params=2e9, tokens=100e9)
     figure = crossover(answer)

@@ -258,6 +258,7 @@ def test_a_running_study_moves_on_the_page(page_on, session_on, tmp_path):
     with served(session_on(tmp_path / "r")) as at:
         page = settled(page_on(at).go("runs"))
         assert comes(page, "1.02k of 4.1k tokens trained")
+        assert comes(page, "silent for")
         say(path, tokens=4096, tokens_per_second=100.0, state="done")
         assert comes(page, "all done")
 

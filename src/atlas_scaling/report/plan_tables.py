@@ -36,16 +36,19 @@ def expansion_table(answer: Expansion) -> Table:
             ("Compute", answer.flops_ratio, answer.flops),
         )
     ]
+    columns = [
+        Column("Quantity"),
+        Column("Factor", "right"),
+        Column(f"{answer.level:.0%} interval", "right"),
+        Column("comes to", "right"),
+    ]
+    if answer.n_params is None and answer.tokens is None:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     before, after = f"{answer.from_languages:.4g}", f"{answer.to_languages:.4g}"
     return Table(
         name=f"expand-{before}-{after}",
         caption=f"From {before} to {after} languages at the same loss of each, least compute.",
-        columns=(
-            Column("Quantity"),
-            Column("Factor", "right"),
-            Column(f"{answer.level:.0%} interval", "right"),
-            Column("comes to", "right"),
-        ),
+        columns=tuple(columns),
         rows=tuple(rows),
     )
 

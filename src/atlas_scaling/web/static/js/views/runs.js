@@ -166,7 +166,8 @@ export async function show(root, params, about) {
 
 /** Why a run stands where it does, and in which job. */
 function stateNote(run) {
-  const parts = [run.reason ?? (run.state === "running" ? heard(run.updated_at) : ""), run.job ? `job ${run.job}` : ""].filter(Boolean);
+  // an engine knows whether the process lives; without one only its last word tells
+  const parts = [run.reason ?? (run.state === "running" && run.host === null ? heard(run.updated_at) : ""), run.job ? `job ${run.job}` : ""].filter(Boolean);
   return parts.length ? h("small", { title: parts.join("\n") }, parts.join(", ")) : null;
 }
 
