@@ -78,3 +78,8 @@ def format_count(value: float, *, digits: int = 3) -> str:
         if abs(value) >= threshold:
             return f"{value / threshold:.{digits}g}{suffix}"
     return f"{value:.{digits}g}"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 run``, ``3 runs``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.request
+from urllib.request import HTTPCookieProcessor
 
 import pytest
 
@@ -27,8 +27,10 @@ def test_it_prints_an_address_of_this_machine_answers_and_stops_quietly(tmp_path
     with started(cwd=tmp_path) as server:
         try:
             address = server.stdout.readline().strip()
-            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-            with urllib.request.urlopen(address, timeout=20) as page:
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{20,}", address)
+            with build_opener(HTTPCookieProcessor()).open(
+                address, timeout=20
+            ) as page:
                 assert b"<title>atlas</title>" in page.read()
         finally:
             server.send_signal(signal.SIGINT)
@@ -53,6 +55,8 @@ def test_beyond_this_machine_it_makes_a_token_and_says_what_that_means(tmp_path)
     ("arguments", "problem"),
     [
         (["no-such-folder"], "there is no such file or folder"),
+        (["--no-token", "--host", "0.0.0.0"], "listening beyond this machine needs a token"),
+        (["--no-token", "--token", "x" * 24], "none is to be asked for"),
         (["--host", "0.0.0.0", "--token", "short"], "a token is 16 to 200"),
         (["--host", "203.0.113.7", "--token", "x" * 20], "nothing can listen there"),
         (["--max-upload", "many"], "--max-upload is not a number"),

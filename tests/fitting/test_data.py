@@ -259,6 +259,19 @@ def test_an_input_with_a_gap_is_an_error_with_its_row():
     assert caught.value.where == "row 3 of the table, column n_languages (1 rows in all)"
 
 
+def test_a_number_of_languages_without_a_mixture_is_of_evenly_sampled_ones():
+    rng = np.random.default_rng(3)
+    N, D = 10 ** rng.uniform(7, 9, 120), 10 ** rng.uniform(9, 11, 120)
+    K = rng.choice([1.0, 2.0, 4.0, 8.0], 120)
+    planted = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.37}
+    planted |= {"phi": 0.11, "psi": -0.05}
+    loss = 1.8 + 480 * K**0.11 / N**0.35 + 2000 * K**-0.05 / (D / K) ** 0.37
+    table = pl.DataFrame({"n_params": N, "tokens": D, "n_languages": K, "loss": loss})
+    found = fit(table, "capacity", bootstrap=0)
+    assert found.values == pytest.approx(planted, rel=1e-3)
+    assert any("sampled evenly" in note for note in found.observations.notes)
+
+
 def test_weights_must_be_numbers_from_zero_up():
     table = two_power_table(6).with_columns(pl.Series("w", [1.0, 1, 1, -2, 1, 1]))
     with pytest.raises(InputError, match="zero or above") as caught:

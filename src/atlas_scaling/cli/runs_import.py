@@ -11,6 +11,7 @@ import typer
 from atlas_scaling.answers import Answer
 from atlas_scaling.cli.output import JsonFlag, emit, share_done
 from atlas_scaling.errors import InputError
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -168,10 +169,10 @@ def _import_text(answer: _ImportAnswer) -> RenderableType:
     table.add_row(str(summary.found), "found", "")
     for dropped in summary.dropped:
         table.add_row(str(dropped.rows), f"dropped: {dropped.reason}", dropped.first[0])
-    kept = f"kept: {summary.n_runs} runs, {len(summary.languages)} evaluation languages"
+    languages = counted(len(summary.languages), "evaluation language")
+    kept = f"kept: {counted(summary.n_runs, 'run')}, {languages}"
     table.add_row(str(summary.kept), kept, "")
-    files = "1 file" if summary.files == 1 else f"{summary.files} files"
-    read = f"{files} read as {summary.kind}."
+    read = f"{counted(summary.files, 'file')} read as {summary.kind}."
     lines = [f"  {ours}: {theirs}" for ours, theirs in summary.columns.items()]
     lines += [f"Note: {note}." for note in summary.notes]
     lines.append(f"\nWritten to {answer.output}.")

@@ -206,6 +206,9 @@ class _Builder:
         return self._column("n_languages") if self.mixtures is None else self.mixtures.n_languages()
 
     def _target_tokens(self) -> FloatArray:
+        if self.mixtures is None and "n_languages" in self.law.inputs:
+            self._note("the table has no mixture: its languages count as sampled evenly")
+            return self._column("tokens") / self._column("n_languages")
         if self.mixtures is None:
             self._note("the table has no mixture: all tokens count as the target's")
             return self._column("tokens")

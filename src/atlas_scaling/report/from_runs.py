@@ -18,8 +18,9 @@ from atlas_scaling.report.run_facts import as_runs, run_facts
 from atlas_scaling.report.sections import Plan, Scores
 from atlas_scaling.report.start_curves import start_comparisons
 from atlas_scaling.report.verdicts import verdicts
-from atlas_scaling.report.words import counted, language_name, listed
+from atlas_scaling.report.words import language_name, listed
 from atlas_scaling.transfer.matrix import TransferMatrix
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl

@@ -28,8 +28,8 @@ from atlas_scaling.report.figures.starts import crossover_laws, scratch_against_
 from atlas_scaling.report.figures.trajectories import fit_trajectories, optimal_trajectories
 from atlas_scaling.report.figures.transfer import bts_curves, transfer_heatmap
 from atlas_scaling.report.run_facts import run_facts
-from atlas_scaling.report.words import MISSING, count, counted, language_name, listed
-from atlas_scaling.units import LossUnit
+from atlas_scaling.report.words import MISSING, count, language_name, listed
+from atlas_scaling.units import LossUnit, counted
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison

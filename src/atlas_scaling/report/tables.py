@@ -16,7 +16,6 @@ from atlas_scaling.report.words import (
     MISSING,
     UNIT_WORDS,
     count,
-    counted,
     interval,
     language_name,
     language_title,
@@ -27,6 +26,7 @@ from atlas_scaling.report.words import (
 )
 from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import tau_from_bts
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison

@@ -20,13 +20,13 @@ from atlas_scaling.report.run_facts import run_facts
 from atlas_scaling.report.tables import verdict_tone
 from atlas_scaling.report.words import (
     count,
-    counted,
     language_name,
     listed,
     parameter_name,
     r_squared,
 )
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison

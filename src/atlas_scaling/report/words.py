@@ -141,8 +141,3 @@ def listed(items: Sequence[str], *, most: int = 6) -> str:
     if len(items) > most:
         return f"{', '.join(items[:most])} and {len(items) - most} more"
     return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "none"
-
-
-def counted(n: int, noun: str) -> str:
-    """``1 run``, ``3 runs``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -43,6 +43,7 @@ from atlas_scaling.study.udhr_corpus import (
     udhr_request,
     whole_declarations,
 )
+from atlas_scaling.units import counted
 
 __all__ = [
     "Corpus",
@@ -223,7 +224,7 @@ def _build(
     corpus = open_corpus(path)
     records = corpus.manifest.languages.values()
     say(
-        f"corpus: {len(corpus.languages)} language{'s' * (len(corpus.languages) > 1)}, "
+        f"corpus: {counted(len(corpus.languages), 'language')}, "
         f"{sum(r.train.bytes for r in records) / 1e6:.1f} MB of training text, "
         f"{'' if corpus.manifest.aligned else 'at least '}"
         f"{min(r.evaluation.lines for r in records)} evaluation lines each, {corpus.path}"

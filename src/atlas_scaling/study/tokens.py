@@ -25,6 +25,7 @@ from atlas_scaling.runs.record import Frozen, TokenizerInfo
 from atlas_scaling.study.cache import discard, key_of, new_directory
 from atlas_scaling.study.corpus_store import EVALUATION, TRAIN, Corpus
 from atlas_scaling.study.say import Pace, Say, silent
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     from atlas_scaling.study.tokenizer import Tokenizer
@@ -207,7 +208,7 @@ def pack(
     path = cache / "tokens" / key_of(request)
     if (found := _find(path)) is not None:
         return found
-    say(f"cutting the text of {len(codes)} language{'s' * (len(codes) > 1)} into tokens")
+    say(f"cutting the text of {counted(len(codes), 'language')} into tokens")
     pace = Pace(say)
     dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
     with new_directory(path) as scratch:

@@ -16,8 +16,9 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_counts, log_scale
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
-from atlas_scaling.report.words import count, counted, language_name, listed
+from atlas_scaling.report.words import count, language_name, listed
 from atlas_scaling.runs.store import value_of
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import altair as alt

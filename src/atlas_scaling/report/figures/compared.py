@@ -13,7 +13,8 @@ from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_scale
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.figures.fits import law_label
-from atlas_scaling.report.words import counted, interval, number, parameter_name, r_squared, signed
+from atlas_scaling.report.words import interval, number, parameter_name, r_squared, signed
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import altair as alt

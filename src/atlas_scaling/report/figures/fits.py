@@ -14,14 +14,13 @@ from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import (
     UNIT_WORDS,
     count,
-    counted,
     interval,
     language_title,
     number,
     parameter_name,
     short_names,
 )
-from atlas_scaling.units import LossUnit
+from atlas_scaling.units import LossUnit, counted
 
 if TYPE_CHECKING:
     import altair as alt

@@ -10,8 +10,8 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.report import theme
 from atlas_scaling.report.axes import log_counts
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
-from atlas_scaling.report.words import UNIT_WORDS, counted, language_title
-from atlas_scaling.units import LossUnit, format_count
+from atlas_scaling.report.words import UNIT_WORDS, language_title
+from atlas_scaling.units import LossUnit, counted, format_count
 
 if TYPE_CHECKING:
     import altair as alt

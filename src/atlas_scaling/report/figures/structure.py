@@ -12,7 +12,7 @@ import polars as pl
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.report.figure import Figure, Panel
-from atlas_scaling.report.words import counted, listed, signed
+from atlas_scaling.report.words import listed, signed
 from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.plots import (
     RELATEDNESS,
@@ -26,6 +26,7 @@ from atlas_scaling.transfer.plots import (
     symmetry_rows,
 )
 from atlas_scaling.transfer.structure import clusters
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     from atlas_scaling.transfer.matrix import TransferMatrix

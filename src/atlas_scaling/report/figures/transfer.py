@@ -15,7 +15,6 @@ from atlas_scaling.report.axes import log_counts
 from atlas_scaling.report.figure import Figure, Key, Panel, inline, layered
 from atlas_scaling.report.words import (
     MISSING,
-    counted,
     interval,
     language_name,
     listed,
@@ -26,7 +25,7 @@ from atlas_scaling.transfer.analysis import square
 from atlas_scaling.transfer.matrix import Cell, Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import MAX_BTS
 from atlas_scaling.transfer.structure import clusters
-from atlas_scaling.units import format_count
+from atlas_scaling.units import counted, format_count
 
 if TYPE_CHECKING:
     import altair as alt
