@@ -15,7 +15,8 @@ Two codes never become one unless they mean the same text:
   ``sw`` is ``swa_Latn``, not ``swh_Latn``; ``fil`` is not ``tl``. ``relatives`` lists such kin.
 - A region that the table does not tell apart is refused, not dropped: ``de-AT`` is an error.
 
-The table covers the 419 MADLAD-400 languages, ISO 639-1, FLORES-200 and the Wikipedias;
+The table covers the 419 MADLAD-400 languages, ISO 639-1, FLORES-200, the Wikipedias and the
+languages of the Universal Declaration of Human Rights on npm;
 ``tools/build_language_table.py`` builds it, ``data/README.md`` gives its sources and licence.
 """
 
