@@ -17,7 +17,8 @@ Two codes never become one unless they mean the same text:
   ``swe_Latn``, ``zh-HK`` is ``zho_Hant``. It is refused where that script is not in the table:
   ``uz-AF`` is Uzbek in Arabic script.
 
-The table covers the 419 MADLAD-400 languages, ISO 639-1, FLORES-200 and the Wikipedias;
+The table covers the 419 MADLAD-400 languages, ISO 639-1, FLORES-200, the Wikipedias and the
+languages of the Universal Declaration of Human Rights on npm;
 ``tools/build_language_table.py`` builds it, ``data/README.md`` gives its sources and licence.
 """
 

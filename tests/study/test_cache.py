@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from atlas_scaling.errors import SourceError
-from atlas_scaling.study.cache import cache_directory, key_of, new_directory
+from atlas_scaling.errors import InputError, SourceError
+from atlas_scaling.study.cache import (
+    WHOLE,
+    cache_directory,
+    key_of,
+    new_directory,
+    resumable_directory,
+)
 
 
 def names_in(folder):
@@ -84,6 +90,40 @@ def test_a_cache_that_cannot_be_written_is_said_with_place_and_remedy(tmp_path):
     assert str(tmp_path / "file") in caught.value.where
     assert "ATLAS_CACHE" in caught.value.remedy
     assert caught.value.exit_code == 1
+
+
+def half_of_it(target, error):
+    with resumable_directory(target, print) as place:
+        (place / WHOLE).mkdir(parents=True)
+        (place / WHOLE / "file").write_text("text")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SourceError("no network")])
+def test_what_was_cut_off_is_found_by_the_next_and_becomes_the_result(tmp_path, error):
+    with pytest.raises(type(error)):
+        half_of_it(tmp_path / "x", error)
+    assert names_in(tmp_path) == [".building-x"]
+    with resumable_directory(tmp_path / "x", print) as place:
+        assert (place / WHOLE / "file").read_text() == "text"
+    assert names_in(tmp_path) == ["x"]
+    assert names_in(tmp_path / "x") == ["file"]
+
+
+def test_input_that_cannot_be_used_leaves_nothing(tmp_path):
+    with pytest.raises(InputError):
+        half_of_it(tmp_path / "x", InputError("no text"))
+    assert names_in(tmp_path) == []
+
+
+def test_what_nobody_went_on_with_for_a_month_is_swept(tmp_path):
+    for name, days in ((".building-old", 40), (".building-young", 20)):
+        (tmp_path / name).mkdir()
+        then = time.time() - days * 24 * 3600
+        os.utime(tmp_path / name, (then, then))
+    with new_directory(tmp_path / "x"):
+        pass
+    assert names_in(tmp_path) == [".building-young", "x"]
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):

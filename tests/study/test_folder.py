@@ -26,6 +26,11 @@ def test_a_changed_spec_is_refused_with_the_key_that_changed_and_both_values(tmp
     assert caught.value.value == 3
     assert caught.value.where.endswith("which has 2")
     assert "--output" in caught.value.remedy
+    assert "no run began" in caught.value.remedy
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(InputError) as caught:
+        StudyFolder.begin(tmp_path, changed)
+    assert "no run began" not in caught.value.remedy
 
 
 def test_an_added_group_is_a_change_too(tmp_path):

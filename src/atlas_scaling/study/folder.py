@@ -183,7 +183,8 @@ def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
         f"the spec differs from the one this half-done study began with, in {place}",
         value=new,
         where=f"{written}, which has {old!r}",
-        remedy="give the new study a folder of its own (--output), or put the spec back",
+        remedy="give the new study a folder of its own (--output), or put the spec back"
+        + ("" if (written.parent / "runs").is_dir() else "; no run began: removing it loses none"),
     )
 
 
