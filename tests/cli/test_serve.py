@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from urllib.request import HTTPCookieProcessor
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -28,9 +28,7 @@ def test_it_prints_an_address_of_this_machine_answers_and_stops_quietly(tmp_path
         try:
             address = server.stdout.readline().strip()
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{20,}", address)
-            with build_opener(HTTPCookieProcessor()).open(
-                address, timeout=20
-            ) as page:
+            with build_opener(HTTPCookieProcessor()).open(address, timeout=20) as page:
                 assert b"<title>atlas</title>" in page.read()
         finally:
             server.send_signal(signal.SIGINT)

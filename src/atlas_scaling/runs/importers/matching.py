@@ -192,6 +192,8 @@ def _guessed(
     has = set(source.columns)
     found: dict[str, str] = {}
     for field in FIELDS:
+        if field in stated:
+            continue
         # "loss" in a tracker's log is the training loss.
         own = () if source.logged and field in MEASURES else (field,)
         candidates = (*own, *KNOWN_NAMES.get(field, ()))
@@ -205,7 +207,7 @@ def _guessed(
                 column = next(known, None)
                 if column is not None:
                     notes.append(f"mixtures taken from columns like {column}")
-        if column is not None and field not in stated:
+        if column is not None:
             found[field] = column
     if not stated & set(MEASURES) and not found.keys() & set(MEASURES):
         found |= _guessed_loss(source, names, notes)
