@@ -61,7 +61,7 @@ lint: setup-all  ## formatting, lint and types
 # A scheduler decides when its jobs begin, a busy machine too late at times: those get a second try.
 unit: setup-all
 	$(BIN)/python -m pytest -m "not cluster" --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest -m cluster || $(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster || $(BIN)/python -m pytest -m cluster --last-failed
 
 format: setup-all  ## put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .
