@@ -202,3 +202,17 @@ def _lines():
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         run("fit", tmp_path / "nothing.csv")
+
+
+def test_two_processes_share_the_fits_of_several_targets(tmp_path):
+    runs = tmp_path / "runs.parquet"
+    write_table(planted_runs(), runs)
+    options = ("--target", "all", "--bootstrap", 8, "--json")
+    assert run("fit", runs, *options, "--workers", 2) == run("fit", runs, *options)
+
+
+@pytest.mark.parametrize("more", [(), ("--target", "all", "--law", "my.py:Mine")])
+def test_more_processes_than_there_is_work_for_are_refused(table, more):
+    with pytest.raises(InputError, match="several processes") as caught:
+        run("fit", table, "--workers", 2, *more)
+    assert caught.value.where == "--workers"

@@ -84,6 +84,9 @@ def fit_command(
         int | None, typer.Option("--starts", help="Descend from this many starting points.")
     ] = None,
     seed: Seed = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that share fits of several targets.")
+    ] = 1,
     unit: Unit = "nats_per_token",
     lr_state: LrState = None,
     continued: Annotated[
@@ -117,6 +120,13 @@ def fit_command(
         _refuse(of_many or bool(output or plot) or estimator != "huber", "--sweep")
     if of_many:
         _check_folder(output)
+    if workers > 1 and (not of_many or ":" in law):
+        raise InputError(
+            "several processes share the fits of several targets, by a law that is packaged",
+            value=f"{workers} processes, {'law ' + law if of_many else 'one fit'}",
+            where="--workers",
+            remedy="leave it out, or name more targets (--target all)",
+        )
     made = law_of(law, variant, sources, tie, fix, bound)
     table = _table(runs, column, where)
     options: dict[str, Any] = {
@@ -141,7 +151,7 @@ def fit_command(
     }
     if of_many:
         named = None if target in (None, ["all"]) else target
-        _several(table, made, named, shared, options, output, plot, as_json)
+        _several(table, made, named, shared, options | {"workers": workers}, output, plot, as_json)
     else:
         _one(table, made, _only(target), options, output, plot, as_json)
 
