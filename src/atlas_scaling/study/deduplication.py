@@ -61,7 +61,7 @@ def distinct_lines(
     for code in codes:
         for print_ in _firsts(lines(code), withheld, Counter()):
             prints.add(f"{print_}\t{code}".encode())
-    _leave(prints, codes, seed, folder)
+    leave_copies(prints, codes, seed, folder)
     for code in codes:
         firsts = _firsts(lines(code), withheld, dropped[code])
         left = set((folder / code).read_text("utf-8").split("\n")[:-1])
@@ -71,16 +71,31 @@ def distinct_lines(
     discard(folder)
 
 
-def _leave(prints: LineSorter, codes: Sequence[str], seed: int, folder: Path) -> None:
-    """Note, in a file a language, the fingerprints that another language keeps."""
+def leave_copies(
+    prints: LineSorter, languages: Sequence[str], seed: int, folder: Path
+) -> dict[str, int]:
+    """Note, in a file a language, the fingerprints that another language keeps.
+
+    Args:
+        prints: lines ``FINGERPRINT<tab>CODE``.
+        languages: codes.
+        seed: picks the language that keeps what several have.
+        folder: where the files are written.
+
+    Returns:
+        Distinct fingerprints of each language.
+    """
+    distinct = dict.fromkeys(languages, 0)
     with ExitStack() as stack:
-        left = {code: stack.enter_context((folder / code).open("wb")) for code in codes}
+        left = {code: stack.enter_context((folder / code).open("wb")) for code in languages}
         for print_, same in groupby(prints.merged(), key=lambda line: line.partition(b"\t")[0]):
-            holders = [line.partition(b"\t")[2].decode() for line in same]
+            holders = sorted({line.partition(b"\t")[2].decode() for line in same})
             keeper = _keeper(print_.decode(), holders, seed)
             for code in holders:
+                distinct[code] += 1
                 if code != keeper:
                     left[code].write(print_ + b"\n")
+    return distinct
 
 
 def _firsts(

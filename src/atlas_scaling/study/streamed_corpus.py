@@ -31,7 +31,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -56,7 +55,7 @@ from atlas_scaling.study.corpus_store import (
     write_lines,
     write_manifest,
 )
-from atlas_scaling.study.deduplication import Excess, order_key
+from atlas_scaling.study.deduplication import Excess, leave_copies
 from atlas_scaling.study.line_sort import MEMORY_BYTES, LineSorter
 from atlas_scaling.study.say import Pace, Say
 
@@ -230,7 +229,8 @@ class _Build:
         done = self.work / "distinct.json"
         if not done.exists():
             discard(self.work / "hashes")
-            distinct = self._leave_copies(self._hashes())
+            left = self.work / "left"
+            distinct = leave_copies(self._hashes(), self.languages, self.intake.seed, left)
             discard(self.work / "hashes")
             replace_whole(done, json.dumps(distinct).encode())
         found: dict[str, int] = json.loads(done.read_bytes())
@@ -241,26 +241,8 @@ class _Build:
         for code in self.languages:
             with (self.work / "read" / f"{code}.keys").open("rb") as keys:
                 for key in keys:
-                    hashes.add(key[:_KEY_DIGITS] + code.encode())
+                    hashes.add(key[:_KEY_DIGITS] + b"\t" + code.encode())
         return hashes
-
-    def _leave_copies(self, hashes: LineSorter) -> dict[str, int]:
-        distinct = dict.fromkeys(self.languages, 0)
-        files = {code: (self.work / "left" / code).open("wb") for code in self.languages}
-        try:
-            for key, lines in groupby(hashes.merged(), key=lambda line: line[:_KEY_DIGITS]):
-                codes = sorted({line[_KEY_DIGITS:].decode() for line in lines})
-                for code in codes:
-                    distinct[code] += 1
-                if len(codes) > 1:
-                    keeper = min(codes, key=lambda c: order_key(self.intake.seed, c, key.decode()))
-                    for code in codes:
-                        if code != keeper:
-                            files[code].write(key + b"\n")
-        finally:
-            for file in files.values():
-                file.close()
-        return distinct
 
     def _limit_evaluation(self, distinct: Mapping[str, int]) -> None:
         for code in self.languages:
