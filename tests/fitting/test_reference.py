@@ -1,38 +1,16 @@
 """Optima that others have published or that were computed to many digits, on real data."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from benchmarks.validation import DATABLATIONS, imported
 
 from atlas_scaling import laws
 from atlas_scaling.fitting import compare, fit
 from atlas_scaling.fitting.data import Selection, observe
 from atlas_scaling.fitting.objective import huber
-from atlas_scaling.runs.importers.column_map import ColumnMap, load_map
-from atlas_scaling.runs.importers.importing import import_runs
-
-# datablations, utils/parametric_fit.ipynb: log E, log A, log B, alpha = beta, R_D*, R_N*
-DATABLATIONS = {
-    "E": np.exp(0.6254804),
-    "A": np.exp(6.255414),
-    "B": np.exp(7.3049974),
-    "alpha": 0.3526596,
-    "beta": 0.3526596,
-    "R_D": 15.387756,
-    "R_N": 5.309743,
-}
-
-
-MAPS = Path(__file__).resolve().parents[2] / "docs" / "maps"
-
-
-def imported(folder, name, **changes):
-    columns = load_map((MAPS / name).with_suffix(".yaml"))
-    columns = ColumnMap.model_validate(columns.model_dump() | changes)
-    return import_runs(folder / name, columns=columns).frame
 
 
 @pytest.fixture

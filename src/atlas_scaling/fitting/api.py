@@ -154,7 +154,7 @@ def fit_observations(
     with one_thread():
         found = search(problem, estimator, starts=starts, seed=seed)
         if priors:
-            residual = residuals(problem, found.best)
+            residual = problem.residuals(found.best)
             problem.prior = prior_of(problem.coordinates, residual, estimator, priors)
             found = search(problem, estimator, starts=starts, seed=seed)
         drawn = None
@@ -201,11 +201,6 @@ def problem_of(observations: Observations, law: Law) -> Problem:
         np.log(observations.loss),
         weights=observations.weights,
     )
-
-
-def residuals(problem: Problem, theta: FloatArray) -> FloatArray:
-    """``log L - log L̂`` at ``theta`` (p,)."""
-    return np.asarray(problem.log_loss - problem.log_prediction(theta[None])[0])
 
 
 def prior_of(

@@ -307,6 +307,10 @@ class Problem:
             predicted: FloatArray = np.log(loss)
         return np.broadcast_to(predicted, (len(theta), self.n_rows))
 
+    def residuals(self, theta: FloatArray) -> FloatArray:
+        """``log L - log L̂`` of the full data at one ``theta`` (p,), (n,)."""
+        return np.asarray(self.log_loss - self.log_prediction(theta[None])[0])
+
     def log_jacobian(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``log L̂`` (B, n) and its derivatives by ``theta``, (B, p, n)."""
         with np.errstate(all="ignore"):

@@ -23,7 +23,6 @@ from atlas_scaling.fitting.api import (
     prepared,
     prior_of,
     problem_of,
-    residuals,
     result_of,
 )
 from atlas_scaling.fitting.bootstrap import NEAR, TOLERANCE, Draws, draw, redrawn
@@ -248,7 +247,7 @@ class _Pool:
     def separate_objective(self, alone: Sequence[Search]) -> float:
         """What all targets alone come to, without priors."""
         return sum(
-            self.estimator.total(residuals(block, one.best), block.weights)
+            self.estimator.total(block.residuals(one.best), block.weights)
             for block, one in zip(self.blocks, alone, strict=True)
         )
 
@@ -258,7 +257,7 @@ class _Pool:
         """Penalties on the targets' own parameters, and once, in the first, on the common ones."""
         own = {name: prior for name, prior in priors.items() if name not in self.shared}
         common = {name: prior for name, prior in priors.items() if name in self.shared}
-        left = [residuals(b, one.best) for b, one in zip(self.blocks, alone, strict=True)]
+        left = [b.residuals(one.best) for b, one in zip(self.blocks, alone, strict=True)]
         for block, residual in zip(self.blocks, left, strict=True):
             block.prior = prior_of(block.coordinates, residual, self.estimator, own)
         first = self.blocks[0]

@@ -80,7 +80,7 @@ def profile(fit: Fit, parameter: str, *, n_points: int = N_POINTS) -> Profile:
         grid = _grid(problem, best, k, float(curved.standard_error[k]), n_points)
         value = _held(problem, best, k, grid, fit)
     base = float(problem.objective(best[None], np.zeros(1, np.intp), fit.estimator.delta)[0])
-    residual = problem.log_loss - problem.log_prediction(best[None])[0]
+    residual = problem.residuals(best)
     threshold = 0.5 * _chi2(fit.level) * identify.dispersion(residual, fit.estimator.delta)
     threshold *= (
         _widening(
