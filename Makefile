@@ -13,7 +13,7 @@ RUNS   ?= atlas-demo
 
 ALL    := train,data,slurm,ray,web,docs,dev
 
-.PHONY: help setup setup-all demo test lint format types unit docs docs-update docs-figures bench lock clean
+.PHONY: help setup setup-all demo test lint format types unit properties docs docs-update docs-figures bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -62,6 +62,10 @@ lint: setup-all  ## formatting, lint and types
 unit: setup-all
 	$(BIN)/python -m pytest -m "not cluster" --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest -m cluster || $(BIN)/python -m pytest -m cluster --last-failed
+
+properties: setup-all  ## the property tests with other random examples than make test draws
+	$(BIN)/python -m pytest -m "hypothesis and not cluster" --hypothesis-profile=search \
+	  --numprocesses 2 --dist loadfile
 
 format: setup-all  ## put the code into the project's format
 	$(BIN)/ruff check --fix-only --quiet .

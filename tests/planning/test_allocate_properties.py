@@ -15,15 +15,12 @@ from atlas_scaling.planning.unique_tokens import UniqueTokens
 CODES = ("cat_Latn", "spa_Latn", "por_Latn", "fra_Latn")
 KINDS = ("mean", "worst", "regret")
 
-settings.register_profile(
-    "allocation",
+few = settings(
     max_examples=12,
     deadline=None,
-    derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-few = settings.get_profile("allocation")
 
 
 def logs(low, high):
@@ -146,8 +143,11 @@ def test_no_random_plan_is_better(question, kind, seed):
 @few
 @given(questions(), st.sampled_from(KINDS), st.data())
 def test_what_a_number_costs_is_what_the_changed_question_finds(question, kind, data):
+    """The mean value theorem: what a step finds lies between what is said at its two ends.
+
+    Within a step a language may come into use, so neither end alone need tell.
+    """
     answer = plan(question, objective=kind)
-    said = {one.name: one.objective_change for one in answer.sensitivity}
     law = question["laws"][0]
     code = data.draw(st.sampled_from(CODES))
     flops, step = question["budget"].flops, 1e-3
@@ -157,17 +157,22 @@ def test_what_a_number_costs_is_what_the_changed_question_finds(question, kind, 
         "flops": ({"budget": Budget(flops=flops * (1 + step))}, steps),
         f"unique[{code}]": ({"unique": question["unique"] | {code: text}}, steps),
         f"beta[{law.language}]": (
-            {"laws": (replace(law, beta=law.beta + 1e-5), *question["laws"][1:])},
-            0.01 / 1e-5,
+            {"laws": (replace(law, beta=law.beta + 1e-4), *question["laws"][1:])},
+            0.01 / 1e-4,
         ),
     }
     if code != law.language:
-        more = replace(law, tau=law.tau | {code: law.tau[code] + 1e-4})
+        more = replace(law, tau=law.tau | {code: law.tau[code] + 1e-3})
         changes[f"tau[{law.language} <- {code}]"] = (
             {"laws": (more, *question["laws"][1:])},
-            0.1 / 1e-4,
+            0.1 / 1e-3,
         )
     for name, (change, scale) in changes.items():
-        found = (plan(question, objective=kind, **change).objective.value) * scale
-        found -= answer.objective.value * scale
-        assert said.get(name, 0.0) == pytest.approx(found, rel=0.05, abs=2e-5), name
+        changed = plan(question, objective=kind, **change)
+        found = (changed.objective.value - answer.objective.value) * scale
+        said = sorted(
+            {one.name: one.objective_change for one in at.sensitivity}.get(name, 0.0)
+            for at in (answer, changed)
+        )
+        slack = 2e-5 + 0.05 * max(map(abs, said))
+        assert said[0] - slack <= found <= said[1] + slack, name
