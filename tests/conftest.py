@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples in every run, so that a red build is about its change; `make properties` draws
-# others, to look for what these miss.
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("search", max_examples=300)
+# The same examples in every run, and none too slow for a busy machine, so that a red build is about
+# its change; `make properties` draws others, to look for what these miss.
+patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("steady", derandomize=True, **patient)
+settings.register_profile("search", max_examples=300, **patient)
 settings.load_profile("steady")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

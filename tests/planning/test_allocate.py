@@ -592,3 +592,72 @@ def test_a_mixture_that_few_would_try_is_found_where_interference_leaves_no_othe
     fine = (q_ca > 0) & (q_es > 0)
     data = 9000 * (q_ca[fine] ** -0.45 + q_es[fine] ** -0.45) / 2
     assert answer.objective.value <= 0.7 + 1500 / 3e9**0.45 + data.min() + 1e-9
+
+
+def test_limits_on_text_that_bend_the_path_do_not_keep_from_an_optimum():
+    """No plan was found here: the text of three languages runs out at once, hardly repeated."""
+    cat = LanguageLaw(
+        "cat_Latn",
+        E=0.38941343464483513,
+        A=1108.8338004566535,
+        alpha=0.4310778903148711,
+        B=723.324709228292,
+        beta=0.2772884225037673,
+        lam=0.31301649446075314,
+        tau={
+            "spa_Latn": 0.023607172185414,
+            "por_Latn": 0.6556623119777355,
+            "fra_Latn": 0.5285949340812827,
+        },
+    )
+    spa = LanguageLaw(
+        "spa_Latn",
+        E=0.1679807099396518,
+        A=485.2792276623514,
+        alpha=0.5100845737655681,
+        B=500.0,
+        beta=0.5205268191897148,
+        lam=1.0,
+        tau={
+            "cat_Latn": 0.001,
+            "por_Latn": 0.12718909982795598,
+            "fra_Latn": 0.6173129440116407,
+        },
+    )
+    tokens = {
+        "cat_Latn": 485165195.4097903,
+        "spa_Latn": 63283815319.613174,
+        "por_Latn": 2285111111.922103,
+        "fra_Latn": 957250612.273664,
+    }
+    epochs = 1.0001000050001667
+    answer = allocate(
+        (cat, spa),
+        Budget(flops=2.02430304746214e19),
+        sources=("por_Latn", "fra_Latn"),
+        unique={code: UniqueTokens(n, "given") for code, n in tokens.items()},
+        floors={
+            "cat_Latn": 0.047938841465812,
+            "spa_Latn": 0.23286613146644936,
+            "por_Latn": 0.0870612417414746,
+        },
+        caps={
+            "cat_Latn": 0.7337476262893539,
+            "spa_Latn": 0.7657793125188135,
+            "por_Latn": 0.5704029795127215,
+        },
+        max_epochs=epochs,
+    )
+    # all text of three languages, the rest Spanish: so many hardly repeated tokens at each D
+    used = {code: n * epochs for code, n in tokens.items() if code != "spa_Latn"}
+    D = np.linspace(sum(used.values()) / 0.76, sum(used.values()) / 0.24, 100_001)
+    mixed = D - sum(used.values())
+    losses = []
+    for one in (cat, spa):
+        worth = {code: 1.0 if code == one.language else one.tau[code] for code in tokens}
+        q = sum(worth[code] * n for code, n in used.items()) + worth["spa_Latn"] * mixed
+        N = 2.02430304746214e19 / 6 / D
+        losses.append(one.E + one.A / N**one.alpha + one.B / q**one.beta)
+    allowed = mixed / D >= 0.23286613146644936
+    best = np.mean(losses, axis=0)[allowed].min()
+    assert answer.objective.value <= best + 1e-6

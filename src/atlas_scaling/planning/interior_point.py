@@ -43,9 +43,10 @@ NEAR: Final = 100.0
 """What cannot get on, or has taken all steps, is an optimum within this multiple of the above: the
 objective is then known to a millionth of a nat."""
 
-GROWTH: Final = 3.0
-"""A step may let the residual grow by this factor: full steps pass quickly where levels bend, and
-to insist on a fall at each makes many short ones of them."""
+ATTEMPTS: Final = ((TILT, 3.0), (0.0, 3.0), (0.0, 10.0), (TILT, 1.5))
+"""What is tried in turn on the cases that do not converge: tilt, and by which factor a step may let
+the residual grow. Full steps pass quickly where levels bend, to insist on a fall at each makes many
+short ones of them; but along a limit on text, which bends too, long steps may lead in circles."""
 
 _HALVINGS: Final = 30
 _ROUNDING: Final = 1e-12
@@ -102,7 +103,7 @@ def minimise(
 ) -> Solution:
     """Solve every case of ``problem`` from a strictly feasible start.
 
-    The few cases that crawl because the gap waits for the slope are solved again without waiting.
+    The few cases that crawl, or go in circles, are solved again by other steps (``ATTEMPTS``).
 
     Args:
         problem: R cases.
@@ -112,11 +113,16 @@ def minimise(
         w: where shares start, (R, n).
         mu: where the path starts; smaller for a start near the optimum.
     """
-    found = _descend(problem, objective, constraints, v, w, mu, TILT)
-    again = np.flatnonzero(~found.converged)
-    if len(again):
+    first, *others = ATTEMPTS
+    found = _descend(problem, objective, constraints, v, w, mu, *first)
+    for attempt in others:
+        again = np.flatnonzero(~found.converged)
+        if not len(again):
+            break
         limits, aim = constraints.rows(again), objective.rows(again)
-        found.put(again, _descend(problem.rows(again), aim, limits, v[again], w[again], mu, 0.0))
+        found.put(
+            again, _descend(problem.rows(again), aim, limits, v[again], w[again], mu, *attempt)
+        )
     return found
 
 
@@ -128,6 +134,7 @@ def _descend(
     w: FloatArray,
     mu: float,
     tilt: float,
+    growth: float,
 ) -> Solution:
     system = System(problem, objective, constraints)
     x = system.start(v, w)
@@ -140,7 +147,7 @@ def _descend(
     steps = 0
     while len(running) and steps < MAX_STEPS:
         steps += 1
-        here, stuck = _step(here, tilt)
+        here, stuck = _step(here, tilt, growth)
         x[running], y[running] = here.x, here.y
         ended = here.at_optimum()
         converged[running[ended]] = True
@@ -213,7 +220,7 @@ class _Point:
         self.at.put(index, other.at)
 
 
-def _step(here: _Point, tilt: float) -> tuple[_Point, NDArray[np.bool_]]:
+def _step(here: _Point, tilt: float, growth: float) -> tuple[_Point, NDArray[np.bool_]]:
     """One step of each case, and which cases cannot get on.
 
     Aims at a tenth of the gap (Boyd & Vandenberghe 2004, 11.7); the step is shortened where the
@@ -227,11 +234,11 @@ def _step(here: _Point, tilt: float) -> tuple[_Point, NDArray[np.bool_]]:
     mu = np.maximum(CENTRING * (here.gap + lacking), 0.1 * GAP_END)
     mu = np.maximum(mu, np.minimum(tilt * to_gain, here.gap))
     target = mu[:, None] / c
-    dx = _direction(at.gradient(target - y / c * here.off), at.matrix(y / c))
+    dx = _direction(at.gradient(target - y / c * here.off), at.matrix(y / c), at.curvature)
     dc = at.times(dx) + here.off
     dy = target - y - y / c * dc
     length = np.minimum(1.0, TO_BOUNDARY * np.minimum(_room(c, dc), _room(y, dy)))[:, None]
-    most = GROWTH * np.maximum(here.residual(mu), _ROUNDING)
+    most = growth * np.maximum(here.residual(mu), _ROUNDING)
     there = _Point.of(at.system, here.x + length * dx, y + length * dy, c + length * dc)
     refused = np.flatnonzero(~(there.residual(mu) <= most))
     for _ in range(_HALVINGS):
@@ -252,11 +259,15 @@ def _step(here: _Point, tilt: float) -> tuple[_Point, NDArray[np.bool_]]:
     return there, stuck
 
 
-def _direction(gradient: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Newton direction along ``sum dw = 0``, the matrix lifted where it would lead uphill."""
+def _direction(gradient: FloatArray, matrix: FloatArray, curvature: FloatArray) -> FloatArray:
+    """Newton direction along ``sum dw = 0``, the matrix lifted where it would lead uphill.
+
+    Lifted by a share of the Lagrangian's own ``curvature``: what constraints add to the matrix is
+    vast near them, and would leave no step along them.
+    """
     along = np.zeros(gradient.shape[1])
     along[1:-1] = 1.0
-    scale = np.abs(np.einsum("rii->ri", matrix))
+    scale = np.abs(np.einsum("rii->ri", curvature))
     diagonal = np.arange(gradient.shape[1])
     lift = np.zeros(len(gradient))
     step = np.zeros_like(gradient)

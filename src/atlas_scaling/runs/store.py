@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
@@ -101,16 +102,27 @@ def read_runs(paths: Path | str | Iterable[Path | str]) -> RunTable:
     Raises:
         InputError: a path does not exist or holds no run, or two directories claim one run id.
     """
-    files = [read_run(directory) for directory in find_runs(paths)]
-    notes = [note for one in files for note in one.notes]
-    usable = [one for one in files if one.record is not None]
-    _refuse_duplicate_ids(usable)
-    rows: dict[str, list[Any]] = {name: [] for name in SCHEMA}
-    for one in usable:
-        _append_rows(rows, one)
-    frame = pl.DataFrame(rows, schema=SCHEMA)
-    records = tuple(one.record for one in usable if one.record is not None)
-    return RunTable(frame=frame, records=records, notes=tuple(notes))
+    notes: list[Note] = []
+    records: dict[str, RunRecord] = {}
+    where: dict[str, Path] = {}
+    frames = [pl.DataFrame(schema=SCHEMA)]
+    for directory in find_runs(paths):
+        one = read_run(directory)
+        notes += one.notes
+        if one.record is None:
+            continue
+        run_id = one.record.run_id
+        if run_id in records:
+            raise InputError(
+                "two directories claim one run id; counting a run twice would bias every fit",
+                value=run_id,
+                where=f"{where[run_id]} and {directory}",
+                remedy="leave one of them out",
+            )
+        records[run_id], where[run_id] = one.record, directory
+        if one.rows:
+            frames.append(_frame_of(one.record, one.rows))
+    return RunTable(pl.concat(frames), tuple(records.values()), tuple(notes))
 
 
 def find_runs(paths: Path | str | Iterable[Path | str]) -> list[Path]:
@@ -186,37 +198,49 @@ def _early_tokens(record: RunRecord, tokens: int) -> dict[str, float]:
     return early
 
 
-def _append_rows(rows: dict[str, list[Any]], one: RunFiles) -> None:
-    record = one.record
-    assert record is not None
-    fixed = {
-        "run_id": record.run_id,
-        "study": record.study,
-        "group": record.group,
-        "seed": record.seed,
-        "base_run": record.base_run,
-        "n_params": float(record.n_params),
-        "n_params_non_embedding": float(record.n_params_non_embedding),
-        "tokenizer": record.tokenizer.sha256,
-        "corpus": record.corpus_sha256,
-        "mixture": by_language(record.mixture),
-        "unique_tokens": by_language(record.unique_tokens),
-    }
-    for row in one.rows:
-        changing = {
-            "step": row.step,
-            "tokens": float(row.tokens),
-            "language": row.language,
-            "loss": row.loss,
-            "bits_per_byte": row.bits_per_byte,
-            "lr": row.lr,
-            "lr_state": row.lr_state.value,
-            "flops": training_flops(record.n_params, row.tokens),
-            "tokens_by_language": by_language(row.tokens_by_language),
-            "early_tokens": by_language(_early_tokens(record, row.tokens)),
-        }
-        for name, column in rows.items():
-            column.append(changing[name] if name in changing else fixed[name])
+def _frame_of(record: RunRecord, rows: Sequence[EvalRow]) -> pl.DataFrame:
+    """One run's rows. Lists by language, slow to build, are built once where rows share them."""
+    seen = [(row.tokens, row.tokens_by_language) for row in rows]
+    begins = [i for i in range(len(seen)) if i == 0 or seen[i] != seen[i - 1]]
+    at = np.repeat(np.arange(len(begins)), np.diff([*begins, len(rows)]))
+    of_run = pl.DataFrame(
+        {
+            "run_id": record.run_id,
+            "study": record.study,
+            "group": record.group,
+            "seed": record.seed,
+            "base_run": record.base_run,
+            "n_params": float(record.n_params),
+            "n_params_non_embedding": float(record.n_params_non_embedding),
+            "tokenizer": record.tokenizer.sha256,
+            "corpus": record.corpus_sha256,
+            "mixture": [by_language(record.mixture)],
+            "unique_tokens": [by_language(record.unique_tokens)],
+        },
+        schema_overrides=SCHEMA,
+    )
+    of_steps = pl.DataFrame(
+        {
+            "tokens_by_language": [by_language(seen[i][1]) for i in begins],
+            "early_tokens": [by_language(_early_tokens(record, seen[i][0])) for i in begins],
+        },
+        schema_overrides=SCHEMA,
+    )
+    of_rows = pl.DataFrame(
+        {
+            "step": [row.step for row in rows],
+            "tokens": [float(row.tokens) for row in rows],
+            "language": [row.language for row in rows],
+            "loss": [row.loss for row in rows],
+            "bits_per_byte": [row.bits_per_byte for row in rows],
+            "lr": [row.lr for row in rows],
+            "lr_state": [row.lr_state.value for row in rows],
+            "flops": [training_flops(record.n_params, row.tokens) for row in rows],
+        },
+        schema_overrides=SCHEMA,
+    )
+    parts = [of_run[np.zeros(len(rows), dtype=np.intp)], of_steps[at], of_rows]
+    return pl.concat(parts, how="horizontal").select(list(SCHEMA))
 
 
 def _read_json(path: Path, model: type[M], notes: list[Note]) -> M | None:
@@ -266,17 +290,3 @@ def _first_reason(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else str(first["msg"])
-
-
-def _refuse_duplicate_ids(files: Sequence[RunFiles]) -> None:
-    seen: dict[str, Path] = {}
-    for one in files:
-        assert one.record is not None
-        other = seen.setdefault(one.record.run_id, one.path)
-        if other is not one.path:
-            raise InputError(
-                "two directories claim one run id; counting a run twice would bias every fit",
-                value=one.record.run_id,
-                where=f"{other} and {one.path}",
-                remedy="leave one of them out",
-            )
