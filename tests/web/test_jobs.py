@@ -1,5 +1,7 @@
 """Long work: uploads, imports, fits, comparisons and matrices, with progress and an end."""
 
+import json
+import shlex
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
+from tests.web.test_api import command_line
 
 OCTETS = {"content-type": "application/octet-stream"}
 
@@ -119,6 +122,45 @@ def test_a_comparison_is_that_of_python(address, study):
     got = result_of(address, kind="compare", **task)
     same = compare(read_runs(study), ["chinchilla", "atlas"], targets=["swe_Latn"]).to_dict()
     assert got == same
+
+
+FITS = [
+    {"laws": [{"law": "chinchilla", "ties": [["alpha", "beta"]]}], "targets": ["swe_Latn"],
+     "unit": "bits_per_byte", "bootstrap": 20, "seed": 3},
+    {"laws": [{"law": "atlas", "variant": "other"}], "targets": ["swe_Latn", "dan_Latn"],
+     "bootstrap": 0},
+    {"laws": [{"law": "chinchilla"}], "targets": ["swe_Latn", "dan_Latn"], "bootstrap": 0,
+     "shared": ["alpha", "beta"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", FITS, ids=["one", "several", "shared"])
+def test_fits_are_those_of_their_command_and_their_python(address, task, tmp_path, monkeypatch):
+    made = [one["fit"] for one in result_of(address, kind="fit", data="runs", **task)["fits"]]
+    body = {"kind": "fit", "data": "runs", **task}
+    code = httpx.post(f"{address}/api/fits/code", json=body).json()
+    assert code["notes"] == []
+    monkeypatch.chdir(tmp_path)
+    printed = command_line(*shlex.split(code["command"])[1:])
+    assert list(printed.get("fits", {"": printed}).values()) == made
+    assert len(list(tmp_path.rglob("*.json"))) == len(made)
+    said = []
+    exec(code["python"].replace("print(", "said.append("), {"said": said})
+    assert json.loads(json.dumps(said)) == made
+
+
+def test_a_comparison_is_that_of_its_command_and_its_python(address):
+    task = {"kind": "compare", "data": "runs", "laws": [{"law": "chinchilla"}, {"law": "kaplan"}],
+            "targets": ["swe_Latn"], "unit": "bits_per_byte"}  # fmt: skip
+    got = result_of(address, **task)
+    code = httpx.post(f"{address}/api/fits/code", json=task).json()
+    assert command_line(*shlex.split(code["command"])[1:]) == got
+    said = []
+    exec(code["python"].replace("print(", "said.append("), {"said": said})
+    assert json.loads(json.dumps(said)) == [got]
+    variant = task | {"laws": [{"law": "atlas", "variant": "other"}]}
+    notes = httpx.post(f"{address}/api/fits/code", json=variant).json()["notes"]
+    assert "only Python" in notes[0]
 
 
 def test_a_wide_table_is_matched_imported_and_fitted(address):

@@ -47,6 +47,9 @@ GROWTH: Final = 3.0
 """A step may let the residual grow by this factor: full steps pass quickly where levels bend, and
 to insist on a fall at each makes many short ones of them."""
 
+MOST_LIFT: Final = 1e12
+"""Of the matrix, over its diagonal: the step is then down the gradient, and too short to matter."""
+
 _HALVINGS: Final = 30
 _ROUNDING: Final = 1e-12
 
@@ -253,7 +256,10 @@ def _step(here: _Point, tilt: float) -> tuple[_Point, NDArray[np.bool_]]:
 
 
 def _direction(gradient: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Newton direction along ``sum dw = 0``, the matrix lifted where it would lead uphill."""
+    """Newton direction along ``sum dw = 0``, the matrix lifted where it would lead uphill.
+
+    Rows that no lift mends, because a number in them is none, are NaN: no step is taken there.
+    """
     along = np.zeros(gradient.shape[1])
     along[1:-1] = 1.0
     scale = np.abs(np.einsum("rii->ri", matrix))
@@ -265,11 +271,14 @@ def _direction(gradient: FloatArray, matrix: FloatArray) -> FloatArray:
         H = matrix[todo]
         H[:, diagonal, diagonal] += lift[todo, None] * scale[todo]
         sides = np.stack([gradient[todo], np.broadcast_to(along, gradient[todo].shape)], axis=-1)
-        solved = np.linalg.solve(H, sides)
+        try:
+            solved = np.linalg.solve(H, sides)
+        except np.linalg.LinAlgError:  # of one row, which it does not name: all are lifted
+            solved = np.full_like(sides, np.nan)
         free, fixed = solved[..., 0], solved[..., 1]
         step[todo] = ((free @ along) / (fixed @ along))[:, None] * fixed - free
         uphill = ~((gradient[todo] * step[todo]).sum(axis=1) <= 0)
-        todo = todo[uphill]
+        todo = todo[uphill & (lift[todo] < MOST_LIFT)]
         lift[todo] = np.maximum(1e-3, 10 * lift[todo])
     return step
 

@@ -138,24 +138,17 @@ def _kept(made: Any, title: str, target: str | None, output: str) -> dict[str, A
 
 
 def compare_laws(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Laws side by side on held-out rows, a law at a time."""
-    from dataclasses import replace
-
-    from atlas_scaling.fitting.comparison import compare, default_laws
+    """Laws side by side on held-out rows."""
+    from atlas_scaling.fitting.comparison import compare
 
     tell(0, 0, "reading the runs")
-    data = _data(task["paths"])
-    laws = [_law(choice) for choice in task["laws"]] or default_laws()
-    parts = []
-    for i, law in enumerate(laws):
-        tell(i, len(laws), f"scoring {law.title or law.name}")
-        parts.append(compare(data, [law], targets=task["targets"] or None, **task["options"]))
-    whole = replace(
-        parts[0],
-        rows=tuple(row for part in parts for row in part.rows),
-        warnings=tuple(warning for part in parts for warning in part.warnings),
-    )
-    return whole.to_dict()
+    return compare(
+        _data(task["paths"]),
+        [_law(choice) for choice in task["laws"]] or None,
+        targets=task["targets"] or None,
+        done=lambda share: tell(round(100 * share), 100, "scoring every law on every cut"),
+        **task["options"],
+    ).to_dict()
 
 
 def measure_matrix(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
