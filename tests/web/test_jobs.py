@@ -9,11 +9,13 @@ import httpx
 import polars as pl
 import pytest
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import fit
 from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
+from atlas_scaling.web.tasks import preview
 from tests.web.test_api import command_line
 
 OCTETS = {"content-type": "application/octet-stream"}
@@ -223,6 +225,15 @@ def test_a_small_parquet_of_very_many_rows_is_refused(address, tmp_path):
     upload = send(address, "bomb.parquet", path.read_bytes())
     job = run(address, kind="import", upload=upload, map={})
     assert "more rows than the dashboard takes" in job["error"]["problem"]
+
+
+@pytest.mark.parametrize(("ending", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_a_table_of_very_many_columns_is_refused_by_its_first_line(tmp_path, ending, separator):
+    path = tmp_path / f"wide.{ending}"
+    path.write_text(separator.join(f"c{i}" for i in range(100_000)) + "\n1\n")
+    with pytest.raises(InputError, match="more columns than the dashboard takes") as refused:
+        preview({"path": str(path)}, lambda *said: None)
+    assert refused.value.value == 100_000
 
 
 @pytest.mark.parametrize("name", ["x.pkl", "x.npz", "x.csv.exe", "x", "../../x.sh"])

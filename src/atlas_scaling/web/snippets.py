@@ -227,6 +227,7 @@ def fits(task: requests.FitTask, here: Here) -> Snippets:
         mode="json", exclude={"kind", "data", "laws", "targets", "shared"}, exclude_defaults=True
     )
     several = len(task.targets) > 1 or bool(task.shared)
+    targets: list[str | None] = [*task.targets] or [None]
     commands, calls = [], []
     for choice in task.laws:
         title = "-".join(filter(None, (choice.law, choice.variant)))
@@ -244,11 +245,13 @@ def fits(task: requests.FitTask, here: Here) -> Snippets:
         commands.append(command)
         law = f"    {_law(choice)},"
         if task.shared:
-            arguments = {"targets": task.targets or None, "shared": task.shared, **options}
-            calls += ["made += fit_pooled(", "    runs,", law, f"    {_arguments(arguments)},"]
+            arguments = _arguments(
+                {"targets": task.targets or None, "shared": task.shared, **options}
+            )
+            calls += ["made += fit_pooled(", "    runs,", law, f"    {arguments},"]
             calls += [").fits.values()"]
         else:
-            for target in task.targets or [None]:
+            for target in targets:
                 arguments = _arguments({"target": target, **options})
                 calls += ["made.append(atlas.fit(", "    runs,", law]
                 calls += [f"    {arguments},"] if arguments else []

@@ -40,7 +40,10 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 @dataclass(frozen=True, slots=True)
 class FitFile(Answer):
-    """A fit of the session: its id, what it is of, and whether it lies in a given folder."""
+    """A fit of the session: its id, what it is of, and whether it lies in a given folder.
+
+    ``untold`` names the parameters that its runs cannot tell.
+    """
 
     id: str
     law: str
@@ -50,6 +53,7 @@ class FitFile(Answer):
     n_rows: int
     n_runs: int
     has_draws: bool
+    untold: tuple[str, ...]
     saved: bool
     loss_unit: str
 
@@ -455,8 +459,19 @@ def _fit_file(name: str, head: dict[str, object], *, saved: bool) -> FitFile:
         n_rows=_whole(head.get("n_rows")),
         n_runs=_whole(head.get("n_runs")),
         has_draws=isinstance(diagnostics, dict) and diagnostics.get("resample") is not None,
+        untold=_untold(head["parameters"]),
         saved=saved,
         loss_unit=str(head.get("loss_unit")),
+    )
+
+
+def _untold(parameters: object) -> tuple[str, ...]:
+    if not isinstance(parameters, dict):
+        return ()
+    return tuple(
+        str(name)
+        for name, one in parameters.items()
+        if isinstance(one, dict) and one.get("value") is None
     )
 
 

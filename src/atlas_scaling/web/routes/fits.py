@@ -84,8 +84,9 @@ def show_code(
     task: Annotated[requests.FitTask | requests.CompareTask, Body(discriminator="kind")], here: Here
 ) -> dict[str, Any]:
     """The same fits, or the same comparison, as commands and as Python."""
-    write = snippets.fits if isinstance(task, requests.FitTask) else snippets.comparison
-    return write(task, here).to_dict()
+    if isinstance(task, requests.FitTask):
+        return snippets.fits(task, here).to_dict()
+    return snippets.comparison(task, here).to_dict()
 
 
 @router.get("/fits/{name}", responses={200: {"description": "What ``atlas fit --json`` prints."}})
