@@ -16,7 +16,9 @@ def test_counts_are_read_as_people_write_them(text, value):
     assert parse_count(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "two", "1e9e9", "-5", "0", "nan", "inf", "5 apples", "1e999"])
+@pytest.mark.parametrize(
+    "text", ["", "two", "1e9e9", "-5", "0", "nan", "inf", "5 apples", "1e999", "1e41", "1e-41"]
+)
 def test_what_is_no_count_above_zero_is_refused(text):
     with pytest.raises(InputError):
         parse_count(text, name="--params")

@@ -15,6 +15,9 @@ from atlas_scaling.errors import InputError
 
 NATS_PER_BIT: Final = math.log(2.0)
 
+MOST: Final = 1e40
+"""No number is larger, or smaller than its inverse: products and powers of a few stay finite."""
+
 _SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _COUNT = re.compile(r"^\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)\s*$", re.I)
 
@@ -46,7 +49,7 @@ def parse_count(text: str | float, *, name: str = "count") -> float:
     (2000000000.0, 1500.0, 300000.0)
 
     Raises:
-        InputError: if it is no number, not finite, or not above zero.
+        InputError: if it is no number, not finite, or not above zero; or beyond ``MOST``.
     """
     if isinstance(text, str):
         match = _COUNT.match(text)
@@ -62,9 +65,19 @@ def parse_count(text: str | float, *, name: str = "count") -> float:
         value = float(text)
     else:
         raise InputError(f"{name} is not a number", value=text, where=name)
-    if not math.isfinite(value) or value <= 0:
-        raise InputError(f"{name} must be above zero and finite", value=text, where=name)
+    check_above_zero(name, value)
     return value
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """A number that can be reckoned with: above zero and finite, within ``MOST`` and its inverse.
+
+    Raises:
+        InputError: it is not; ``name`` is the place.
+    """
+    if not 1 / MOST <= value <= MOST:
+        within = "" if not 0 < value < math.inf else f", between {1 / MOST:g} and {MOST:g}"
+        raise InputError(f"{name} must be above zero and finite{within}", value=value, where=name)
 
 
 def format_count(value: float, *, digits: int = 3) -> str:

@@ -1,5 +1,7 @@
 """The solver against fine grids and against SciPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -286,3 +288,18 @@ def test_many_languages_with_gains_and_losses_reach_the_optimum_that_filling_up_
         )
         best = min(best, 0.7 + 1500 * np.exp(-0.45 * v) + 9000 * (tau @ worth) ** -0.45)
     assert found.objective[0] == pytest.approx(best, abs=2e-6)
+
+
+@pytest.mark.parametrize("flops", [1e-70, 1e300], ids=["nothing", "beyond all numbers"])
+def test_numbers_that_run_out_end_the_search_unconverged(flops):
+    """A matrix of NaN, or a singular one, is lifted so often and no more."""
+    with np.errstate(all="ignore"):
+        p = replace(problem([[1.0, 0.5]]), flops=np.array([flops]))
+        found = minimise(
+            p,
+            mean(p),
+            Constraints(np.zeros(2), np.ones(2), None, None),
+            v=np.array([0.3 * np.log(flops)]),
+            w=np.array([[0.5, 0.5]]),
+        )
+    assert not found.converged.any()

@@ -311,6 +311,50 @@ def test_long_work_shows_its_progress_and_is_cancelled(page_on, address):
     assert comes(page, "cancelled")
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_every_axis_has_two_round_numbers_to_read_from(page_on, published, width):
+    opened = page_on(published)
+    opened.page.set_viewport_size({"width": width, "height": 900})
+    for view, chart in (("start", "text of the law: 2"), ("transfer", "Spanish")):
+        picture = settled(opened.go(view)).locator(f"svg[role=img][aria-label*='{chart}']").first
+        ticks = picture.locator("text[text-anchor=middle]").all_text_contents()
+        assert len(set(ticks)) > 1, view
+        if view == "start":  # powers of ten and their simple parts
+            assert all(re.fullmatch(r"(1|15|2|3|4|5|6|8)0*[BT]", tick) for tick in ticks)
+
+
+def test_a_fit_that_cannot_tell_a_size_does_not_open_the_plan_with_a_refusal(
+    page_on, session_on, study, tmp_path
+):
+    from tests.web.conftest import served
+
+    names = ("swe_Latn-atlas", "dan_Latn-atlas")
+    for name in names:
+        document = json.loads((study / "fits" / f"{name}.json").read_text())
+        if name == names[0]:
+            for key in ("A", "alpha"):
+                document["parameters"][key] |= {"value": None, "verdict": "not identified: planted"}
+        path = tmp_path / "fits" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(document))
+        path.with_suffix(".npz").write_bytes((study / "fits" / f"{name}.npz").read_bytes())
+    with served(session_on(tmp_path / "fits")) as at:
+        page = settled(page_on(at).go("plan"))
+        assert comes(page.locator(".lead-sentence"), "give the lowest mean loss")
+        assert "fit=dan_Latn-atlas&" in page.url
+    with served(session_on(tmp_path / "fits" / f"{names[0]}.json")) as at:
+        page = settled(page_on(at).go("plan"))
+        assert comes(
+            page.locator(".lead-sentence"), "gives 2B parameters on 40B tokens the lowest mean loss"
+        )
+        assert "by=size" in page.url
+        page.get_by_role("radio", name="Compute", exact=True).check()
+        page.get_by_role("button", name="Give size and tokens").click()
+        assert comes(
+            page.locator(".lead-sentence"), "gives 2B parameters on 40B tokens the lowest mean loss"
+        )
+
+
 def test_the_theme_is_chosen_and_kept(page_on, published):
     page = settled(page_on(published).go("plan"))
     ground = "getComputedStyle(document.body).backgroundColor"

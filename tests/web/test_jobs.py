@@ -1,5 +1,7 @@
 """Long work: uploads, imports, fits, comparisons and matrices, with progress and an end."""
 
+import json
+import shlex
 import time
 from pathlib import Path
 
@@ -7,11 +9,14 @@ import httpx
 import polars as pl
 import pytest
 
+from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import fit
 from atlas_scaling.fitting.comparison import compare
 from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
+from atlas_scaling.web.tasks import preview
+from tests.web.test_api import command_line
 
 OCTETS = {"content-type": "application/octet-stream"}
 
@@ -121,6 +126,45 @@ def test_a_comparison_is_that_of_python(address, study):
     assert got == same
 
 
+FITS = [
+    {"laws": [{"law": "chinchilla", "ties": [["alpha", "beta"]]}], "targets": ["swe_Latn"],
+     "unit": "bits_per_byte", "bootstrap": 20, "seed": 3},
+    {"laws": [{"law": "atlas", "variant": "other"}], "targets": ["swe_Latn", "dan_Latn"],
+     "bootstrap": 0},
+    {"laws": [{"law": "chinchilla"}], "targets": ["swe_Latn", "dan_Latn"], "bootstrap": 0,
+     "shared": ["alpha", "beta"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", FITS, ids=["one", "several", "shared"])
+def test_fits_are_those_of_their_command_and_their_python(address, task, tmp_path, monkeypatch):
+    made = [one["fit"] for one in result_of(address, kind="fit", data="runs", **task)["fits"]]
+    body = {"kind": "fit", "data": "runs", **task}
+    code = httpx.post(f"{address}/api/fits/code", json=body).json()
+    assert code["notes"] == []
+    monkeypatch.chdir(tmp_path)
+    printed = command_line(*shlex.split(code["command"])[1:])
+    assert list(printed.get("fits", {"": printed}).values()) == made
+    assert len(list(tmp_path.rglob("*.json"))) == len(made)
+    said = []
+    exec(code["python"].replace("print(", "said.append("), {"said": said})
+    assert json.loads(json.dumps(said)) == made
+
+
+def test_a_comparison_is_that_of_its_command_and_its_python(address):
+    task = {"kind": "compare", "data": "runs", "laws": [{"law": "chinchilla"}, {"law": "kaplan"}],
+            "targets": ["swe_Latn"], "unit": "bits_per_byte"}  # fmt: skip
+    got = result_of(address, **task)
+    code = httpx.post(f"{address}/api/fits/code", json=task).json()
+    assert command_line(*shlex.split(code["command"])[1:]) == got
+    said = []
+    exec(code["python"].replace("print(", "said.append("), {"said": said})
+    assert json.loads(json.dumps(said)) == [got]
+    variant = task | {"laws": [{"law": "atlas", "variant": "other"}]}
+    notes = httpx.post(f"{address}/api/fits/code", json=variant).json()["notes"]
+    assert "only Python" in notes[0]
+
+
 def test_a_wide_table_is_matched_imported_and_fitted(address):
     upload = send(address, "wide.csv", WIDE)
     seen = result_of(address, kind="preview", upload=upload)
@@ -181,6 +225,15 @@ def test_a_small_parquet_of_very_many_rows_is_refused(address, tmp_path):
     upload = send(address, "bomb.parquet", path.read_bytes())
     job = run(address, kind="import", upload=upload, map={})
     assert "more rows than the dashboard takes" in job["error"]["problem"]
+
+
+@pytest.mark.parametrize(("ending", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_a_table_of_very_many_columns_is_refused_by_its_first_line(tmp_path, ending, separator):
+    path = tmp_path / f"wide.{ending}"
+    path.write_text(separator.join(f"c{i}" for i in range(100_000)) + "\n1\n")
+    with pytest.raises(InputError, match="more columns than the dashboard takes") as refused:
+        preview({"path": str(path)}, lambda *said: None)
+    assert refused.value.value == 100_000
 
 
 @pytest.mark.parametrize("name", ["x.pkl", "x.npz", "x.csv.exe", "x", "../../x.sh"])

@@ -99,6 +99,7 @@ def test_filters_and_order(tmp_path):
     assert ids(language="dan_Latn") == []
     assert ids(sort="n_params", descending=True) == ["run2", "run1", "run0"]
     assert ids(sort="tokens_per_second") == ["run1", "run2", "run0"]  # not known comes last
+    assert ids(sort="tokens_per_second", descending=True) == ["run1", "run2", "run0"]
     assert ids(offset=1, limit=1) == ["run1"]
 
 

@@ -1,6 +1,7 @@
 """Who may talk to the dashboard, and what it may read and write."""
 
 import json
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -160,6 +161,15 @@ def test_two_dashboards_of_one_machine_keep_their_cookies_apart(guarded, session
 def test_a_link_cannot_lead_elsewhere(guarded):
     answer = httpx.get(f"{guarded}//other.example/x?token={TOKEN}")
     assert answer.headers["location"] == "/other.example/x"
+
+
+@pytest.mark.parametrize("path", ["%0D%0AX-Own:%201", "%E4%B8%AD", "a%20b%3Fc"])
+def test_a_path_of_a_link_stays_a_path_and_never_becomes_a_header(guarded, path):
+    answer = httpx.get(f"{guarded}/{path}?token={TOKEN}")
+    assert answer.status_code == 303
+    assert "x-own" not in answer.headers
+    assert answer.headers["location"].isascii()
+    assert unquote(answer.headers["location"]) == unquote(f"/{path}")
 
 
 def test_beyond_this_machine_its_names_and_addresses_pass_and_others_do_not(guarded):

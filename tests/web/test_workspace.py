@@ -3,6 +3,7 @@
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.runs.store import read_runs
 
 
 def test_a_study_folder_gives_runs_fits_and_matrix(session_on, study):
@@ -24,6 +25,29 @@ def test_single_files_are_told_apart(session_on, study, tmp_path):
     assert [one.id for one in files.fits()] == ["dan_Latn-atlas"]
     assert [one.id for one in files.matrices()] == ["published", "matrix"]
     assert [one.id for one in files.data_sets()] == ["mine"]
+
+
+def test_tables_of_one_name_keep_apart_and_none_hides_the_runs(session_on, study, tmp_path):
+    head = "run_id,n_params,tokens,loss\n"
+    given = [tmp_path / "a" / "runs.csv", tmp_path / "b" / "runs.csv"]
+    for i, path in enumerate(given):
+        path.parent.mkdir()
+        path.write_text(f"{head}only-in-{i},1e6,1e7,3.2\n")
+    files = session_on(study, *given).files
+    assert [one.id for one in files.data_sets()] == ["runs", "runs-2", "runs-3"]
+    assert [files.data_paths(f"runs-{i + 2}") for i in range(2)] == [(path,) for path in given]
+    assert files.data_paths("runs") == (study.resolve(),)
+
+
+def test_a_table_says_its_runs_and_languages(session_on, study, tmp_path):
+    from atlas_scaling.runs.export import write_table
+    from atlas_scaling.web.routes.fits import list_fits
+
+    runs = read_runs(study / "runs")
+    write_table(runs.frame, tmp_path / "runs.parquet")
+    [data] = list_fits(session_on(tmp_path / "runs.parquet"))["data"]
+    assert data["n_runs"] == runs.frame["run_id"].n_unique()
+    assert data["targets"] == ["dan_Latn", "rus_Cyrl", "swe_Latn"]
 
 
 def test_fits_of_one_name_keep_apart(session_on, study, tmp_path):

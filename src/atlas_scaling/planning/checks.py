@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
+from atlas_scaling import units
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
 
@@ -16,8 +16,8 @@ def check_above_zero(**numbers: float | None) -> None:
         InputError: the first that is not, with its name as the place.
     """
     for name, value in numbers.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} must be above zero and finite", value=value, where=name)
+        if value is not None:
+            units.check_above_zero(name, value)
 
 
 def by_our_codes(values: Mapping[str, float] | None, *, where: str) -> dict[str, float]:

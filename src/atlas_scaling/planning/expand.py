@@ -22,11 +22,10 @@ share goes from w to w' gets ``w'/w`` times the tokens at equal totals, so the t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,6 +46,10 @@ from atlas_scaling.planning.iso_loss import (
 )
 from atlas_scaling.planning.mixtures import checked_mixture, effective_languages
 from atlas_scaling.units import format_count
+
+LEAST_SHARE: Final = 1e-9
+MOST_LANGUAGES: Final = 10_000
+"""More than are alive."""
 
 
 @dataclass(frozen=True)
@@ -302,9 +305,10 @@ def _case(
     capacity_share: float | None,
 ) -> Case:
     check_above_zero(n_params=n_params, tokens=tokens)
-    if capacity_share is not None and not 0 < capacity_share < 1:
+    if capacity_share is not None and not LEAST_SHARE <= capacity_share <= 1 - LEAST_SHARE:
         raise InputError(
-            "the capacity term's share lies between 0 and 1, neither included",
+            "the capacity term's share lies between 0 and 1, neither included, and not nearer to "
+            f"them than {LEAST_SHARE:g}",
             value=capacity_share,
             where="capacity_share",
         )
@@ -342,8 +346,12 @@ def _case(
             remedy="give both numbers, or both mixtures",
         )
     for name, value in (("from_languages", from_languages), ("to_languages", to_languages)):
-        if not (math.isfinite(value) and value >= 1):
-            raise InputError("a number of languages is at least 1", value=value, where=name)
+        if not 1 <= value <= MOST_LANGUAGES:
+            raise InputError(
+                f"a number of languages is at least 1 and at most {MOST_LANGUAGES:,}",
+                value=value,
+                where=name,
+            )
     k, k_new = float(from_languages), float(to_languages)
     return Case(k, k_new, k_new / k, n_params, tokens, capacity_share)
 

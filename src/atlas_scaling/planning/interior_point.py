@@ -48,6 +48,9 @@ ATTEMPTS: Final = ((TILT, 3.0), (0.0, 3.0), (0.0, 10.0), (TILT, 1.5))
 the residual grow. Full steps pass quickly where levels bend, to insist on a fall at each makes many
 short ones of them; but along a limit on text, which bends too, long steps may lead in circles."""
 
+MOST_LIFT: Final = 1e12
+"""Of the matrix, over its diagonal: the step is then down the gradient, and too short to matter."""
+
 _HALVINGS: Final = 30
 _ROUNDING: Final = 1e-12
 
@@ -264,6 +267,7 @@ def _direction(gradient: FloatArray, matrix: FloatArray, curvature: FloatArray) 
 
     Lifted by a share of the Lagrangian's own ``curvature``: what constraints add to the matrix is
     vast near them, and would leave no step along them.
+    Rows that no lift mends, because a number in them is none, are NaN: no step is taken there.
     """
     along = np.zeros(gradient.shape[1])
     along[1:-1] = 1.0
@@ -276,11 +280,14 @@ def _direction(gradient: FloatArray, matrix: FloatArray, curvature: FloatArray) 
         H = matrix[todo]
         H[:, diagonal, diagonal] += lift[todo, None] * scale[todo]
         sides = np.stack([gradient[todo], np.broadcast_to(along, gradient[todo].shape)], axis=-1)
-        solved = np.linalg.solve(H, sides)
+        try:
+            solved = np.linalg.solve(H, sides)
+        except np.linalg.LinAlgError:  # of one row, which it does not name: all are lifted
+            solved = np.full_like(sides, np.nan)
         free, fixed = solved[..., 0], solved[..., 1]
         step[todo] = ((free @ along) / (fixed @ along))[:, None] * fixed - free
         uphill = ~((gradient[todo] * step[todo]).sum(axis=1) <= 0)
-        todo = todo[uphill]
+        todo = todo[uphill & (lift[todo] < MOST_LIFT)]
         lift[todo] = np.maximum(1e-3, 10 * lift[todo])
     return step
 

@@ -226,8 +226,8 @@ def by_range(tokens: float, low: float, high: float) -> Recommendation:
 
 def check_question(*, n_params: float, tokens: float, share: float, level: float) -> None:
     """Refuse numbers out of range, with the name of the number."""
-    check_above_zero(n_params=n_params, tokens=tokens)
-    if not 0 < share <= 1:
+    check_above_zero(n_params=n_params, tokens=tokens, share=share)
+    if share > 1:
         raise InputError("a share lies above 0 and up to 1", value=share, where="share")
     if not 0 < level < 1:
         raise InputError("a level lies between 0 and 1", value=level, where="level")

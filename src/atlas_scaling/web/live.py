@@ -212,7 +212,10 @@ class LiveRuns:
             and wanted in line.run_id.casefold()
         ]
         if sort:
-            left.sort(key=lambda line: _sort_key(line, sort), reverse=descending)
+            known = [line for line in left if _sort_key(line, sort) is not None]
+            unknown = [line for line in left if _sort_key(line, sort) is None]
+            known.sort(key=lambda line: _sort_key(line, sort), reverse=descending)
+            left = known + unknown
         speed = sum(x.tokens_per_second or 0.0 for x in left if x.state == RunState.RUNNING)
         tokens = float(sum(min(x.tokens, x.tokens_planned) for x in left))
         planned = float(sum(x.tokens_planned for x in left))
@@ -391,12 +394,11 @@ def _with_standing(line: RunLine, standing: Mapping[str, Any] | None) -> RunLine
     )
 
 
-def _sort_key(line: RunLine, name: str) -> tuple[bool, Any]:
-    """Missing values come after all others."""
+def _sort_key(line: RunLine, name: str) -> Any:
+    """What is sorted by; None where it is missing, which comes last in either order."""
     if name == "progress":
-        return False, line.tokens / line.tokens_planned
-    value = getattr(line, name, None)
-    return value is None, "" if value is None else value
+        return line.tokens / line.tokens_planned
+    return getattr(line, name, None)
 
 
 def _stamp(path: Path) -> int:

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from starlette.exceptions import HTTPException
 
@@ -280,8 +280,8 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 
 def _path_without_token(scope: Scope) -> str:
     rest = {name: values for name, values in _query(scope).items() if name != "token"}
-    # one slash: "//other.example" would be another server
-    path = "/" + str(scope["path"]).lstrip("/\\")
+    # one slash: "//other.example" would be another server; a line's end, a header of its own
+    path = "/" + quote(str(scope["path"]).lstrip("/\\"))
     return path + ("?" + urlencode(rest, doseq=True) if rest else "")
 
 

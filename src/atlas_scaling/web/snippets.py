@@ -13,6 +13,7 @@ from atlas_scaling.web import requests
 from atlas_scaling.web.session import Here
 from atlas_scaling.web.workspace import SPEC_NAME
 
+IMPORTED: Final = "runs.parquet"
 SUFFIXES: Final = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -21,7 +22,7 @@ class Snippets(Answer):
     """The same question elsewhere.
 
     Attributes:
-        command: for a shell.
+        command: for a shell; several laws are a line each.
         python: for a notebook; prints what the command prints with ``--json``.
         notes: what has to be done first, such as saving a fit of this session.
     """
@@ -93,7 +94,7 @@ def allocate(question: requests.AllocateQuestion, here: Here) -> Snippets:
     ]
     if matrix:
         lines.insert(0, "from pathlib import Path\n")
-    return files.snippets(["plan", "allocate", *command], lines)
+    return files.snippets([["plan", "allocate", *command]], lines)
 
 
 def expand(question: requests.ExpandQuestion, here: Here) -> Snippets:
@@ -126,7 +127,7 @@ def expand(question: requests.ExpandQuestion, here: Here) -> Snippets:
         f"answer = atlas.plan.expand({', '.join(filter(None, (_arguments(arguments), law)))})",
         "print(answer.to_dict())",
     ]
-    return files.snippets(["plan", "expand", *command], lines)
+    return files.snippets([["plan", "expand", *command]], lines)
 
 
 def start(question: requests.StartQuestion, here: Here) -> Snippets:
@@ -162,7 +163,7 @@ def start(question: requests.StartQuestion, here: Here) -> Snippets:
         f"answer = advise_start({question.language!r}, {', '.join(given)})",
         "print(answer.to_dict())",
     ]
-    return files.snippets(["plan", "start", *command], lines)
+    return files.snippets([["plan", "start", *command]], lines)
 
 
 def next_runs(question: requests.NextQuestion, here: Here) -> Snippets:
@@ -190,7 +191,7 @@ def next_runs(question: requests.NextQuestion, here: Here) -> Snippets:
         f"answer = json.loads(subprocess.check_output({['atlas', *arguments, '--json']!r}))",
         "print(answer)",
     ]
-    return files.snippets(arguments, lines)
+    return files.snippets([arguments], lines)
 
 
 def schedule(question: requests.ScheduleQuestion, here: Here) -> Snippets:
@@ -215,7 +216,83 @@ def schedule(question: requests.ScheduleQuestion, here: Here) -> Snippets:
         f"answer = two_stages({loaded}, {_arguments(arguments)})",
         "print(answer.to_dict())",
     ]
-    return files.snippets(["plan", "schedule", *command], lines)
+    return files.snippets([["plan", "schedule", *command]], lines)
+
+
+def fits(task: requests.FitTask, here: Here) -> Snippets:
+    """``atlas fit``, a command a law, and ``atlas.fit`` or ``fit_pooled``."""
+    files = _Files(here)
+    table, data = files.data(task.data)
+    options = task.model_dump(
+        mode="json", exclude={"kind", "data", "laws", "targets", "shared"}, exclude_defaults=True
+    )
+    several = len(task.targets) > 1 or bool(task.shared)
+    targets: list[str | None] = [*task.targets] or [None]
+    commands, calls = [], []
+    for choice in task.laws:
+        title = "-".join(filter(None, (choice.law, choice.variant)))
+        command = [
+            *("fit", table, "--law", choice.law),
+            *(["--variant", choice.variant] if choice.variant else []),
+            *(["--sources", ",".join(choice.sources)] if choice.sources else []),
+            *_each("--tie", map("=".join, choice.ties)),
+            *_each("--fix", (f"{name}={value!r}" for name, value in choice.fixed.items())),
+            *_each("--target", task.targets or (["all"] if task.shared else [])),
+            *(["--shared", ",".join(task.shared)] if task.shared else []),
+            *_options(options),
+            *("-o", title if several else f"{title}.json"),
+        ]
+        commands.append(command)
+        law = f"    {_law(choice)},"
+        if task.shared:
+            arguments = _arguments(
+                {"targets": task.targets or None, "shared": task.shared, **options}
+            )
+            calls += ["made += fit_pooled(", "    runs,", law, f"    {arguments},"]
+            calls += [").fits.values()"]
+        else:
+            for target in targets:
+                arguments = _arguments({"target": target, **options})
+                calls += ["made.append(atlas.fit(", "    runs,", law]
+                calls += [f"    {arguments},"] if arguments else []
+                calls += ["))"]
+    lines = [
+        *data,
+        *(["from atlas_scaling.fitting.pooled import fit_pooled", ""] if task.shared else []),
+        "made = []",
+        *calls,
+        "for fit in made:",
+        "    print(fit.to_dict())",
+    ]
+    return files.snippets(commands, lines)
+
+
+def comparison(task: requests.CompareTask, here: Here) -> Snippets:
+    """``atlas compare`` and ``atlas.compare``."""
+    files = _Files(here)
+    table, data = files.data(task.data)
+    options = task.model_dump(
+        mode="json", exclude={"kind", "data", "laws", "targets"}, exclude_defaults=True
+    )
+    if any(choice != requests.LawChoice(law=choice.law) for choice in task.laws):
+        files.notes.append("the command takes laws by name: only Python compares variants of one")
+    command = [
+        *("compare", table),
+        *_each("--law", (choice.law for choice in task.laws)),
+        *_each("--target", task.targets),
+        *_options(options),
+    ]
+    arguments = _arguments({"targets": task.targets or None, **options})
+    lines = [
+        *data,
+        "compared = atlas.compare(",
+        "    runs,",
+        *([f"    [{', '.join(map(_law, task.laws))}],"] if task.laws else []),
+        *([f"    {arguments},"] if arguments else []),
+        ")",
+        "print(compared.to_dict())",
+    ]
+    return files.snippets([command], lines)
 
 
 KINDS: Final[Mapping[str, Callable[..., Snippets]]] = {
@@ -249,9 +326,26 @@ class _Files:
         added = shlex.join(["--study", spec, "-o", output])
         self.notes.append(f"with {added} the command writes these runs as a study")
 
-    def snippets(self, command: Sequence[str], python: Sequence[str]) -> Snippets:
+    def data(self, name: str) -> tuple[str, list[str]]:
+        """What a command reads for a data set, and the lines that make it ``runs``."""
+        paths = self.here.files.data_paths(name)
+        head = ["import atlas_scaling as atlas", ""]
+        if self.here.files.scratch in paths[0].parents:
+            self.notes.append(
+                "the uploaded table first becomes one of runs, by the columns that you chose: "
+                f"atlas runs import FILE --map COLUMNS.yaml -o {IMPORTED}"
+            )
+            return IMPORTED, [*head, f"runs = {IMPORTED!r}"]
+        shown = [_shown_path(path) for path in paths]
+        if len(shown) == 1:
+            return shown[0], [*head, f"runs = {shown[0]!r}"]
+        self.notes.append("the command reads one folder of runs; only Python reads several at once")
+        several = f"runs = atlas.read_runs([{', '.join(f'Path({path!r})' for path in shown)}])"
+        return shown[0], ["from pathlib import Path", "", *head, several]
+
+    def snippets(self, commands: Sequence[Sequence[str]], python: Sequence[str]) -> Snippets:
         return Snippets(
-            command=shlex.join(["atlas", *command]),
+            command="\n".join(shlex.join(["atlas", *command]) for command in commands),
             python="\n".join(python) + "\n",
             notes=tuple(self.notes),
         )
@@ -304,3 +398,21 @@ def _mixture(option: str, shares: Mapping[str, float] | None) -> list[str]:
 
 def _arguments(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in values.items() if value is not None)
+
+
+def _options(values: Mapping[str, Any]) -> list[str]:
+    """Options of a command by the names of their arguments; True is a flag."""
+    found = []
+    for name, value in values.items():
+        option = "--" + name.replace("_", "-")
+        found += [option] if value is True else [option, str(value)]
+    return found
+
+
+def _law(choice: requests.LawChoice) -> str:
+    """The law of a choice as Python writes it."""
+    chosen = {"variant": choice.variant, "sources": choice.sources and tuple(choice.sources)}
+    given = ", ".join(filter(None, (repr(choice.law), _arguments(chosen))))
+    ties = "".join(f".tied({', '.join(map(repr, names))})" for names in choice.ties)
+    held = f".with_fixed({_arguments(choice.fixed)})" if choice.fixed else ""
+    return f"atlas.laws.get({given}){ties}{held}"

@@ -40,7 +40,10 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 @dataclass(frozen=True, slots=True)
 class FitFile(Answer):
-    """A fit of the session: its id, what it is of, and whether it lies in a given folder."""
+    """A fit of the session: its id, what it is of, and whether it lies in a given folder.
+
+    ``untold`` names the parameters that its runs cannot tell.
+    """
 
     id: str
     law: str
@@ -50,6 +53,7 @@ class FitFile(Answer):
     n_rows: int
     n_runs: int
     has_draws: bool
+    untold: tuple[str, ...]
     saved: bool
     loss_unit: str
 
@@ -67,7 +71,14 @@ class MatrixFile(Answer):
 
 @dataclass(frozen=True, slots=True)
 class DataSet(Answer):
-    """Something that laws can be fitted to: the runs of the session, a table, an import."""
+    """Something that laws can be fitted to: the runs of the session, a table, an import.
+
+    Attributes:
+        id: its name in this session.
+        title: for people.
+        targets: languages whose loss can be fitted; none where it names none.
+        n_runs: how many runs it has; None where that is not known.
+    """
 
     id: str
     title: str
@@ -100,6 +111,7 @@ class Workspace:
         self._loaded: dict[Path, tuple[int, Fit]] = {}
         self._heads: dict[Path, tuple[int, dict[str, object] | None]] = {}
         self._imports: dict[str, DataSet] = {}
+        self._table_facts: dict[Path, tuple[int, tuple[str, ...], int | None]] = {}
         for path in self.sources:
             self._take(path)
 
@@ -213,14 +225,14 @@ class Workspace:
         found = []
         if self.run_folders:
             found.append(DataSet(RUNS, "the runs of this session", (), None))
-        found += [DataSet(path.stem, path.name, (), None) for path in self._given_tables]
+        found += [self._table(name, path) for name, path in self._tables().items()]
         return (*found, *self._imports.values())
 
     def data_paths(self, name: str) -> tuple[Path, ...]:
         """What ``fit`` reads for a data set: run folders, or one table."""
         if name == RUNS and self.run_folders:
             return self.run_folders
-        tables = {path.stem: path for path in self._given_tables}
+        tables = self._tables()
         if name in tables:
             return (tables[name],)
         if name in self._imports:
@@ -301,6 +313,30 @@ class Workspace:
                 break
         if not (has_runs or is_study or any(self._fits_in(folder)) or any(_matrices_in(folder))):
             raise _nothing_to_show(folder)
+
+    def _tables(self) -> dict[str, Path]:
+        """Given tables by id; none takes that of the runs."""
+        found: dict[str, Path] = {}
+        for path in self._given_tables:
+            found[_distinct(path.stem, [RUNS, *found])] = path
+        return found
+
+    def _table(self, name: str, path: Path) -> DataSet:
+        """A given table, read once as long as it stays the same; a fit says why one cannot be."""
+        from atlas_scaling.fitting.data import targets_of
+        from atlas_scaling.fitting.tables import read_table
+
+        try:
+            changed = path.stat().st_mtime_ns
+            held = self._table_facts.get(path)
+            if held is None or held[0] != changed:
+                frame = read_table(path)
+                targets = tuple(target for target in targets_of(frame) if target is not None)
+                n_runs = frame["run_id"].n_unique() if "run_id" in frame.columns else None
+                held = self._table_facts[path] = (changed, targets, n_runs)
+        except (InputError, OSError):
+            return DataSet(name, path.name, (), None)
+        return DataSet(name, path.name, *held[1:])
 
     def _fits_in(self, folder: Path) -> Iterable[Path]:
         for place in (folder, folder / FITS_FOLDER):
@@ -423,8 +459,19 @@ def _fit_file(name: str, head: dict[str, object], *, saved: bool) -> FitFile:
         n_rows=_whole(head.get("n_rows")),
         n_runs=_whole(head.get("n_runs")),
         has_draws=isinstance(diagnostics, dict) and diagnostics.get("resample") is not None,
+        untold=_untold(head["parameters"]),
         saved=saved,
         loss_unit=str(head.get("loss_unit")),
+    )
+
+
+def _untold(parameters: object) -> tuple[str, ...]:
+    if not isinstance(parameters, dict):
+        return ()
+    return tuple(
+        str(name)
+        for name, one in parameters.items()
+        if isinstance(one, dict) and one.get("value") is None
     )
 
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.result import Fit
-from atlas_scaling.web import requests
+from atlas_scaling.web import requests, snippets
 from atlas_scaling.web.failures import failure_response
 from atlas_scaling.web.schemas import SCHEMAS
 from atlas_scaling.web.session import Here
-from atlas_scaling.web.workspace import DataSet, FitFile
+from atlas_scaling.web.workspace import RUNS, DataSet, FitFile
 
 router = APIRouter(prefix="/api", tags=["fits"])
 
@@ -73,10 +73,20 @@ def list_fits(here: Here) -> dict[str, Any]:
     """Saved fits, fits of this session, and data sets."""
     languages = here.runs.languages()
     data = tuple(
-        DataSet(one.id, one.title, languages, len(here.runs.records())) if one.id == "runs" else one
+        DataSet(one.id, one.title, languages, len(here.runs.records())) if one.id == RUNS else one
         for one in here.files.data_sets()
     )
     return Fits(here.files.fits(), data).to_dict()
+
+
+@router.post("/fits/code", responses=SCHEMAS.answer(snippets.Snippets))
+def show_code(
+    task: Annotated[requests.FitTask | requests.CompareTask, Body(discriminator="kind")], here: Here
+) -> dict[str, Any]:
+    """The same fits, or the same comparison, as commands and as Python."""
+    if isinstance(task, requests.FitTask):
+        return snippets.fits(task, here).to_dict()
+    return snippets.comparison(task, here).to_dict()
 
 
 @router.get("/fits/{name}", responses={200: {"description": "What ``atlas fit --json`` prints."}})

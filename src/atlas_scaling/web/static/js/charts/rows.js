@@ -32,12 +32,12 @@ function labels(rows, width) {
  * Dots with intervals, one row a thing.
  * rows: [{label, marks: [{value, interval, index, shape, hollow, tip}]}]; series: the legend.
  */
-export function dotRows({ rows, series = [], label, title, format, zero = false, height = ROW }) {
+export function dotRows({ rows, series = [], label, title, format, scale = "linear", zero = false, height = ROW }) {
   const place = sized((width) => {
     const { room, cut } = labels(rows, width);
     const all = rows.flatMap((row) => row.marks.flatMap((m) => [m.value, ...(m.interval ?? [])]));
     const total = rows.length * height + 46;
-    const x = makeScale("linear", domain(zero ? [...all, 0] : all, "linear", 0.06), [room + 12, width - 12], Math.max(3, Math.floor((width - room) / 62)));
+    const x = makeScale(scale, domain(zero ? [...all, 0] : all, scale, 0.06), [room + 12, width - 12], Math.max(3, Math.floor((width - room) / 62)));
     const halo = s("circle", { class: "halo", r: 8, visibility: "hidden" });
     const svg = s("svg", { width, height: total, viewBox: `0 0 ${width} ${total}`, role: "img", tabindex: "0", "aria-label": label });
     const bottom = rows.length * height + 6;

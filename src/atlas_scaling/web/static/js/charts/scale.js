@@ -27,7 +27,7 @@ export function logTicks(low, high, most = 6) {
   return decades.filter((_, i) => i % each === 0).map((d) => Number(`1e${d}`)).filter((tick) => tick >= low && tick <= high);
 }
 
-/** Round numbers on a linear axis. */
+/** Round numbers on a linear axis, two at the least: one alone gives no scale to read from. */
 export function linearTicks(low, high, most = 6) {
   const span = high - low;
   if (!(span > 0)) return [low];
@@ -36,7 +36,7 @@ export function linearTicks(low, high, most = 6) {
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((m) => m >= rough * 0.999);
   const ticks = [];
   for (let tick = Math.ceil(low / step - 1e-9) * step; tick <= high + step * 1e-9; tick += step) ticks.push(Number(tick.toPrecision(12)));
-  return ticks;
+  return ticks.length > 1 || most > 50 ? ticks : linearTicks(low, high, 2 * most);
 }
 
 /** Ends of values with some room, on a log or a linear scale. */

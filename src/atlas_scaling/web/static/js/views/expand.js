@@ -52,12 +52,12 @@ export async function show(root, params) {
   changed();
 }
 
-/** The question as a command and as Python. */
-export async function codeDialog(kind, request) {
+/** The question as a command and as Python; `path` is the route that writes them. */
+export async function codeDialog(kind, request, path = `/api/plan/${kind}/code`) {
   const body = h("div", { class: "stack" });
   dialog("Take this question with you", body);
   try {
-    const code = await post(`/api/plan/${kind}/code`, request);
+    const code = await post(path, request);
     const pick = (key) => put(place, codeBlock(code[key], { what: key === "command" ? "Command" : "Python", file: key === "python" ? `${kind}.py` : null }));
     const place = h("div");
     put(body, choice("Form", [["command", "Command"], ["python", "Python"]], "command", pick, { hidden: true }), code.notes.map((note) => h("p", { class: "notice" }, note)), place);
@@ -84,7 +84,7 @@ function headline(answer, state) {
     answer.rebalancing.value < 0.97
       ? h("p", { class: "hint certainty" }, `Of this, ${f.fixed(answer.rebalancing.value, 2)}× comes from moving parameters against tokens, which would pay without any new language. With the balance of today: ${f.fixed(answer.unbalanced.n_params_ratio, 2)}× parameters, ${f.fixed(answer.unbalanced.tokens_ratio, 2)}× tokens, ${f.fixed(answer.unbalanced.flops_ratio, 2)}× compute.`)
       : null,
-    h("p", { class: "hint certainty" }, known ? `${f.percent(answer.level)} intervals from the draws of the fit.` : "No intervals: the constants were printed without their uncertainty; null is not zero width."));
+    h("p", { class: "hint certainty" }, known ? `${f.percent(answer.level)} intervals from the draws of the fit.` : "No intervals: the constants were printed without their uncertainty, so how far off these numbers are is not known."));
 }
 
 function frontierCard(answer, state) {

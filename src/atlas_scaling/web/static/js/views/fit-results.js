@@ -132,7 +132,7 @@ function saveDialog(id, onSaved) {
 }
 
 /** Table 1 of the paper on these runs. */
-export function comparisonCard(result) {
+export function comparisonCard(result, onCopy) {
   const cuts = [["r2", "random 20 %"], ["r2_n", "largest N"], ["r2_d", "most tokens"], ["r2_c", "most compute"], ["r2_m", "mixtures"]];
   const best = Object.fromEntries(cuts.map(([key]) => [key, Math.max(...result.rows.map((row) => row[key] ?? -Infinity))]));
   const cell = (key) => (row) => {
@@ -142,7 +142,7 @@ export function comparisonCard(result) {
     return value === best[key] ? h("strong", null, text) : text;
   };
   const title = (row) => `${row.law}${row.variant ? `, ${row.variant}` : ""}`;
-  return card("Laws on held-out rows", { note: `R² on rows that were not fitted; mean over ${f.listed(result.targets.filter(Boolean).map(shortName)) || "the table"}, ${f.counted(result.n_rows, "row")} in all. Below 0 is worse than the rows' own mean.` },
+  return card("Laws on held-out rows", { note: `R² on rows that were not fitted; mean over ${f.listed(result.targets.filter(Boolean).map(shortName)) || "the table"}, ${f.counted(result.n_rows, "row")} in all. Below 0 is worse than the rows' own mean.`, tools: h("button", { type: "button", class: "button", on: { click: onCopy } }, "Copy as…") },
     table([
       { title: "law", cell: (row) => [title(row), row.failures.length ? h("span", { class: "sub" }, row.failures[0]) : null], value: title },
       { title: "parameters", right: true, cell: (row) => row.n_parameters ?? "–" },

@@ -7,6 +7,7 @@ import * as link from "../link.js";
 import { learn, name } from "../names.js";
 import { card, check, choice, failure, jobProgress, select, viewHead } from "../ui/parts.js";
 import { mappingCard, importedCard } from "./fit-mapping.js";
+import { codeDialog } from "./expand.js";
 import { comparisonCard, fitCard, fitsCard, pooledCard } from "./fit-results.js";
 
 const MOST_TARGETS_ASKED = 6;
@@ -116,7 +117,8 @@ export async function show(root, params, about) {
       choice("Intervals from", [[0, "none"], [200, "200 refits"], [1000, "1,000"]], state.bootstrap, (v) => { state.bootstrap = Number(v); }),
       h("div", { class: "row" },
         h("button", { type: "button", class: "button primary", on: { click: startFit } }, "Fit"),
-        h("button", { type: "button", class: "button", on: { click: startComparison } }, "Compare on held-out runs")));
+        h("button", { type: "button", class: "button", on: { click: startComparison } }, "Compare on held-out runs"),
+        h("button", { type: "button", class: "button", on: { click: copyAs } }, "Copy as…")));
   }
 
   const lawChoices = () => choices.laws.filter((law) => state.laws.has(law.name)).map((law) => ({ law: law.name, variant: law.name === "atlas" && state.variant !== "full" ? state.variant : null }));
@@ -134,8 +136,14 @@ export async function show(root, params, about) {
     return begin();
   };
 
+  const fitTask = () => ({ kind: "fit", data: state.data, laws: lawChoices(), targets: state.targets, shared: shares() ? ["alpha", "beta"] : [], unit: state.unit, bootstrap: state.bootstrap });
+
+  function copyAs() {
+    guarded(() => codeDialog("fit", fitTask(), "/api/fits/code"), { sharing: true });
+  }
+
   function startFit() {
-    guarded(() => follow("Fitting", { kind: "fit", data: state.data, laws: lawChoices(), targets: state.targets, shared: shares() ? ["alpha", "beta"] : [], unit: state.unit, bootstrap: state.bootstrap }, async (result) => {
+    guarded(() => follow("Fitting", fitTask(), async (result) => {
       ({ fits } = await get("/api/fits"));
       const names = result.fits.flatMap((one) => [one.target, ...Object.keys(one.fit?.parameters ?? {}).map((key) => key.match(/\[(.*)\]/)?.[1])]);
       await learn(names.filter((code) => code && code.includes("_")));
@@ -145,8 +153,9 @@ export async function show(root, params, about) {
   }
 
   function startComparison() {
-    guarded(() => follow("Scoring laws on held-out runs", { kind: "compare", data: state.data, laws: lawChoices(), targets: state.targets, unit: state.unit }, (result) => {
-      put(results, comparisonCard(result), ...savedList());
+    const task = { kind: "compare", data: state.data, laws: lawChoices(), targets: state.targets, unit: state.unit };
+    guarded(() => follow("Scoring laws on held-out runs", task, (result) => {
+      put(results, comparisonCard(result, () => codeDialog("compare", task, "/api/fits/code")), ...savedList());
     }));
   }
 

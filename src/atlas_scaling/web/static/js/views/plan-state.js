@@ -36,9 +36,14 @@ export async function fromParams(params, fits) {
 /** The fit to begin with: the surest verdict, then ATLAS, which knows transfer. */
 const rank = (fit) => 2 * ["ok", "weak", "not_identified", "not_converged"].indexOf(fit.status) + (fit.law === "atlas" ? 0 : 1);
 
+/** Whether a fit tells what the best size rests on; from others only a mixture can be planned. */
+const tellsSize = (fit) => !["A", "B", "alpha", "beta"].some((key) => fit.untold.includes(key));
+
 async function begin(state, fits) {
   const own = new Map();
-  for (const fit of fits) {
+  const sized = fits.filter(tellsSize);
+  if (fits.length && !sized.length) state.mode = "size";
+  for (const fit of sized.length ? sized : fits) {
     const before = own.get(fit.target);
     if (!before || rank(fit) < rank(before)) own.set(fit.target, fit);
   }
@@ -47,19 +52,24 @@ async function begin(state, fits) {
   if (!chosen.length) return Object.assign(state, structuredClone(EXAMPLE));
   state.fits = chosen.map((fit) => fit.id);
   state.targets = chosen.map((fit) => fit.target);
-  state.flops = await largestBudget();
+  const largest = await largestRun();
+  const round = (value) => Number(value.toPrecision(2));
+  if (largest) [state.n_params, state.tokens] = [round(largest.n_params), round(largest.tokens_planned)];
+  // ten times the largest run's, a step that a study can vouch for
+  state.flops = largest ? Number((10 * flopsOf(largest)).toPrecision(1)) : 1e18;
   state.devices = 1;
   if (state.flops < 1e17) state.accelerator = "cpu-core";
 }
 
-/** Ten times the compute of the largest run, a step that a study can vouch for. */
-async function largestBudget() {
+const flopsOf = (run) => 6 * run.n_params * run.tokens_planned;
+
+/** The run of most compute; null where the session has none. */
+async function largestRun() {
   try {
     const { runs } = await get("/api/runs", { limit: 500, sort: "n_params", descending: true });
-    const most = Math.max(...runs.map((run) => 6 * run.n_params * run.tokens_planned));
-    return Number.isFinite(most) && most > 0 ? Number((10 * most).toPrecision(1)) : 1e18;
+    return runs.reduce((most, run) => (most === null || flopsOf(run) > flopsOf(most) ? run : most), null);
   } catch {
-    return 1e18;
+    return null;
   }
 }
 

@@ -24,11 +24,12 @@ export async function show(root, params, about) {
   await names;
   const context = { state, fits: usable, choices, matrices, answer: null, cost: null };
 
-  const parts = answerParts(context, (flops) => {
-    state.flops = flops;
+  const restate = (change) => {
+    Object.assign(state, change);
     question.refresh();
     changed(true);
-  });
+  };
+  const parts = answerParts(context, restate);
   let begun = false; // the first question was asked while names were still on their way
   const solve = latest(async (withDraws) => {
     if (!state.targets.length) return parts.ask("Choose at least one language that the model is for.");
@@ -74,7 +75,7 @@ export async function show(root, params, about) {
 const mixed = (answer) => Object.values(answer.alternatives).flatMap((one) => Object.keys(one.mixture));
 
 /** The cards of the answer; each keeps its place while numbers change. */
-function answerParts(context, setBudget) {
+function answerParts(context, restate) {
   const head = h("div");
   const losses = h("div");
   const mixture = h("div");
@@ -96,7 +97,8 @@ function answerParts(context, setBudget) {
     },
     fail(error) {
       body.hidden = true;
-      put(problem, failure(error));
+      put(problem, failure(error), error.document?.where === "fit" && context.state.mode === "compute"
+        ? h("p", { class: "row" }, h("button", { type: "button", class: "button", on: { click: () => restate({ mode: "size" }) } }, "Give size and tokens")) : null);
     },
     show(drawn) {
       const { answer, cost, state } = context;
@@ -107,7 +109,7 @@ function answerParts(context, setBudget) {
       put(losses, lossCard(answer, drawn));
       put(mixture, mixtureCard(answer));
       put(others, alternativesCard(answer));
-      put(frontier, frontierCard(answer, setBudget, state));
+      put(frontier, frontierCard(answer, (flops) => restate({ flops }), state));
       put(moves, sensitivityCard(answer));
       put(fine, fineprint(answer));
       saved.refresh();
@@ -122,12 +124,15 @@ function headline(answer, cost, drawn) {
   const tokens = { value: answer.tokens, interval: range?.tokens ?? null };
   const shown = (one) => f.countEstimate(one);
   const largest = Object.entries(answer.mixture)[0];
+  const run = `${shown(size).value} parameters on ${shown(tokens).value} tokens`;
+  const aim = `lowest ${OBJECTIVES[answer.objective_kind].of}`;
   return h("section", { class: "card", "aria-label": "The plan" },
-    h("h2", { class: "lead-sentence" },
-      `${shown(size).value} parameters on ${shown(tokens).value} tokens`, h("span", { class: "muted" }, ` give the lowest ${OBJECTIVES[answer.objective_kind].of}.`)),
+    h("h2", { class: "lead-sentence" }, isFixed(answer)
+      ? ["This mixture", h("span", { class: "muted" }, ` gives ${run} the ${aim}.`)]
+      : [run, h("span", { class: "muted" }, ` give the ${aim}.`)]),
     h("dl", { class: "figures" },
-      figure("Parameters", shown(size).value, drawsWords(size, answer.level)),
-      figure("Training tokens", shown(tokens).value, drawsWords(tokens, answer.level)),
+      figure("Parameters", shown(size).value, isFixed(answer) ? "as given" : drawsWords(size, answer.level)),
+      figure("Training tokens", shown(tokens).value, isFixed(answer) ? "as given" : drawsWords(tokens, answer.level)),
       figure("Largest share", f.percent(largest[1]), name(largest[0])),
       figure("Compute", f.flops(answer.flops), "FLOPs in all"),
       figure(option.accelerator === "cpu-core" ? "Core-hours" : "Accelerator-hours", f.amount(option.accelerator_hours), `${option.accelerator}, ${f.percent(option.mfu)} of its peak`),
@@ -135,6 +140,9 @@ function headline(answer, cost, drawn) {
       option.money === null ? null : figure("Price", `${f.amount(option.money)} ${cost.currency}`, `${f.amount(option.energy_kwh)} kWh`)),
     h("p", { class: "hint certainty" }, certainty(answer, drawn)));
 }
+
+/** Whether size and tokens were given, so that only the mixture was chosen. */
+const isFixed = (answer) => !answer.frontier.length;
 
 function drawsWords(estimate, level) {
   const { interval } = f.countEstimate(estimate);
@@ -214,7 +222,7 @@ function alternativesCard(answer) {
   const rows = [["this plan", answer], ...Object.entries(answer.alternatives)];
   const drawn = rows.some(([, one]) => one.probability_plan_better !== null && one.probability_plan_better !== undefined);
   const gap = (one) => one.objective.value - answer.objective.value;
-  return card("Against the usual mixtures", { note: "each at its own best size for the same budget" },
+  return card("Against the usual mixtures", { note: isFixed(answer) ? "each at the same size and tokens" : "each at its own best size for the same budget" },
     table([
       { title: "mixture", cell: ([key]) => sentence(words(key)).slice(0, -1) },
       { title: "parameters", right: true, cell: ([, one]) => f.count(one.n_params) },
@@ -226,7 +234,7 @@ function alternativesCard(answer) {
 }
 
 function frontierCard(answer, setBudget, state) {
-  if (!answer.frontier.length) {
+  if (isFixed(answer)) {
     return card("Other budgets", h("p", { class: "muted" }, "Parameters and tokens are both fixed, so there is no other budget to compare with. Choose ", h("em", null, "Compute"), " on the left to see the frontier."));
   }
   const points = answer.frontier.map((one) => ({
@@ -265,9 +273,9 @@ function sensitivityCard(answer) {
 
 function numberWords(text) {
   const [group, inside] = text.split("[");
-  if (!inside) return group === "flops" ? "Compute" : group;
+  if (!inside) return { flops: "Compute", n_params: "Parameters", tokens: "Tokens" }[group] ?? group;
   const codes = inside.replace("]", "").split(" <- ").map(shortName);
-  const words = { unique: "Text of", floor: "Floor of", cap: "Cap of", share: "A first share of", tau: "τ" };
+  const words = { unique: "Text of", floor: "Floor of", cap: "Cap of", share: "Some", tau: "τ" };
   if (group === "tau") return `τ ${codes[0]} ← ${codes[1]}`;
   return words[group] ? `${words[group]} ${codes[0]}` : `${f.parameter(group)} of ${codes[0]}`;
 }

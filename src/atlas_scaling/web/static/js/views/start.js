@@ -135,9 +135,9 @@ function curvesCard(curves, answer) {
 
 function readingsCard(answer) {
   const entries = Object.entries(answer.readings).sort((a, b) => a[1] - b[1]);
-  const rows = entries.map(([key, value]) => ({ label: SHORT[key] ?? key, marks: [{ value: Math.log10(value), index: 0, tip: `${key}: ${f.count(value, 2)} tokens` }] }));
-  if (answer.tokens > 0) rows.push({ label: "this run", marks: [{ value: Math.log10(answer.tokens), index: 1, shape: "diamond", tip: `this run: ${f.count(answer.tokens)} tokens` }] });
+  const rows = entries.map(([key, value]) => ({ label: SHORT[key] ?? key, marks: [{ value, index: 0, tip: `${key}: ${f.count(value, 2)} tokens` }] }));
+  if (answer.tokens > 0) rows.push({ label: "this run", marks: [{ value: answer.tokens, index: 1, shape: "diamond", tip: `this run: ${f.count(answer.tokens)} tokens` }] });
   return card("Readings of the crossover", { note: "each published or measured value by itself" },
-    entries.length ? dotRows({ rows, label: rows.map((row) => row.marks[0].tip).join("; "), title: "tokens of the language", format: (v) => f.count(10 ** v, 2) }) : h("p", { class: "muted" }, "No single reading stands behind this."),
+    entries.length ? dotRows({ rows, label: rows.map((row) => row.marks[0].tip).join("; "), title: "tokens of the language", scale: "log", format: (v) => f.count(v) }) : h("p", { class: "muted" }, "No single reading stands behind this."),
     numbers("readings", [{ title: "reading", cell: (r) => r[0] }, { title: "tokens", right: true, cell: (r) => f.count(r[1], 2), value: (r) => r[1] }], entries));
 }
