@@ -11,6 +11,7 @@ MALLARD = """<?xml version="1.0"?>
 </page>"""
 
 DOCBOOK = """<html><head><title>1.3. Hur</title></head><body>
+<ul class="docnav top"><li><a><strong>Nästa</strong>1.4. Följ</a></li></ul>
 <h2 class="title"><a id="x"></a>1.3. Hur</h2><!-- no <p>text</p> -->
 <div class="para">\n\tDet finns <em>mycket</em>
  arbete. <div class="url">Se där</div></div><pre class="screen"># rm</pre></body></html>"""
@@ -28,7 +29,7 @@ def test_a_page_of_mallard_is_its_titles_and_paragraphs_without_credits_and_rema
     ]
 
 
-def test_a_page_of_docbook_is_its_titles_and_paragraphs_without_what_is_typed():
+def test_a_page_of_docbook_is_its_titles_and_paragraphs_without_links_around_and_what_is_typed():
     assert read(DOCBOOK) == [
         ("0/3", "1.3. Hur"),
         ("1/3", "Det finns mycket arbete."),

@@ -147,7 +147,6 @@ def test_premiums_are_missing_where_the_text_is_not_aligned(tmp_path, tokenizer)
 
 def test_premiums_are_there_for_the_languages_that_are_aligned(tmp_path, tokenizer):
     folder = write_texts(tmp_path / "text")
-    (folder / "eval").mkdir()
     for code, text in {"swe_Latn": "Jag läser.\n", "rus_Cyrl": "Я читаю.\n"}.items():
         (folder / "eval" / f"{code}.txt").write_text(text, "utf-8")
     swedish = (folder / "swe_Latn.txt").read_text("utf-8")

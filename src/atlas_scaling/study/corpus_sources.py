@@ -29,6 +29,7 @@ from atlas_scaling.study.debian import DEBIAN_SOURCES, SharedPackages
 from atlas_scaling.study.downloads import Wheel, wheel_path
 from atlas_scaling.study.locales import code_of_locale
 from atlas_scaling.study.pages import parse_page
+from atlas_scaling.units import counted
 
 ENGLISH: Final = "eng_Latn"
 
@@ -248,7 +249,7 @@ def _row(source: Source, cache: Path) -> SourceRow:
     if isinstance(wheel, Wheel):
         pin, n_bytes, there = wheel.pin, wheel.n_bytes, wheel_path(wheel, cache)
     else:
-        pin, n_bytes = f"{len(wheel.names)} Debian packages, for all languages", None
+        pin, n_bytes = f"{counted(len(wheel.names), 'Debian package')}, for all languages", None
         there = cache / "debian" / f"{source.name}.zip"
     return SourceRow(
         name=source.name,

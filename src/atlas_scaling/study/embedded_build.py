@@ -49,7 +49,7 @@ from atlas_scaling.study.say import Pace, Say
 MAX_EVAL_SHARE: Final = 0.25
 """At most this share of the language with the least text becomes evaluation text."""
 
-_STEP_SECONDS: Final = (70.0, 30.0)  # cleaning and writing, as measured: for the time left only
+_STEP_SECONDS: Final = (50.0, 50.0)  # cleaning and writing, about, as measured: for the time left
 
 TEST_MESSAGE: Final = "of_a_message_in_the_evaluation_text"
 """Why a good line is no training text: it says what an evaluation line says."""

@@ -23,7 +23,9 @@ def parse_help(data: bytes) -> Iterator[Message]:
 
 
 _UNREAD: Final = re.compile(
-    r"<(head|info|comment|script|style|pre|screen)\b.*?</\1\s*>|<!--.*?-->|<\?.*?\?>", re.S
+    r"<(head|info|comment|script|style|pre|screen)\b.*?</\1\s*>"
+    r'|<ul class="docnav.*?</ul>|<!--.*?-->|<\?.*?\?>',
+    re.S,
 )
 _BLOCK: Final = re.compile(
     r"</?(?:html|body|page|section|title|subtitle|desc|p|div|h[1-6]|hr|br|ul|ol|dl|li|dd|dt|list"

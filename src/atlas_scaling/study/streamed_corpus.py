@@ -69,7 +69,7 @@ STREAMING_VERSION: Final = 2
 
 T = TypeVar("T")
 
-_STEP_SECONDS: Final = (60.0, 5.0, 35.0)  # of a hundred, as measured: for the time left only
+_STEP_SECONDS: Final = (39.0, 2.0, 59.0)  # of a hundred, as measured: for the time left only
 _KEY_DIGITS: Final = 16
 _NAMED: Final = 12  # languages in a note
 _BREAK: Final = "\u2028"
