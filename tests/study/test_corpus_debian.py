@@ -15,7 +15,6 @@ from atlas_scaling.study.debian import (
     DebianText,
     SharedPackages,
     fetch_debian,
-    parse_help,
 )
 from tests.study.tiny_sources import mo, sentence
 
@@ -148,6 +147,52 @@ def test_a_damaged_package_is_named(tmp_path):
     assert "remove it" in caught.value.remedy
 
 
-def test_paragraphs_without_an_id_are_no_aligned_text():
-    page = b'<p class="x">a</p><p id="par_1" dir="auto">b <b>c</b></p><p id="h"> </p>'
-    assert [(one.key, one.text) for one in parse_help(page)] == [("par_1", "b <b>c</b>")]
+PAGES = {  # where each source has the page "one" of a language, and how a paragraph is written
+    "debian-handbook": (
+        "usr/share/doc/debian-handbook/html/{}/one.html",
+        {"eng_Latn": "en-US", "swe_Latn": "sv-SE", "zho_Hans": "zh-CN", "": "pt-BR"},
+        "<html><body>{}</body></html>",
+        '<div class="para">{}</div>',
+    ),
+    "gnome-user-docs": (
+        "usr/share/help/{}/gnome-help/one.page",
+        {"eng_Latn": "C", "swe_Latn": "sv", "zho_Hans": "zh_CN", "": "pt_BR"},
+        '<page id="one"><info><desc>x</desc></info>{}</page>',
+        "<p>{}</p>",
+    ),
+    "installation-guide": (
+        "usr/share/doc/installation-guide-amd64/{}/ch01s01.html",
+        {"eng_Latn": "en", "swe_Latn": "sv", "zho_Hans": "zh_CN"},
+        "<html><head><title>x</title></head><body>{}</body></html>",
+        "<p>{}</p>",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PAGES)
+def test_translated_pages_are_aligned_by_place(part, repository, tmp_path):
+    path, locales, page, paragraph = PAGES[part]
+    (package,) = SOURCES[part].wheel.names
+    chinese = [f"{a}{b}的系统设置可以更改" for a in "甲乙丙丁戊己" for b in "天地人山水火"]
+    texts = {
+        "eng_Latn": [sentence("en", i) for i in range(36)],
+        "swe_Latn": [sentence("sv", i) for i in range(36)],
+        "zho_Hans": chinese,
+        "": [sentence("da", i) for i in range(36)],  # a variety that is left out
+    }
+    root = repository / "build" / package
+    for code, locale in locales.items():
+        file = root / path.format(locale)
+        file.parent.mkdir(parents=True)
+        file.write_text(page.format("".join(map(paragraph.format, texts[code]))), "utf-8")
+    pack(repository, root, package)
+    corpus = build_corpus(
+        corpus_spec(parts=[part], eval_lines=9),
+        ["eng_Latn", "swe_Latn", "zho_Hans"],
+        cache=tmp_path / "cache",
+    )
+    for code in corpus.languages:
+        assert {*corpus.train_lines(code), *corpus.eval_lines(code)} == set(texts[code])
+    pairs = zip(corpus.eval_lines("swe_Latn"), corpus.eval_lines("zho_Hans"), strict=True)
+    assert all(texts["swe_Latn"].index(a) == chinese.index(b) for a, b in pairs)
+    assert corpus.manifest.sources[0].pin == f"{package} 4:7.4-1"

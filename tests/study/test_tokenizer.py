@@ -145,6 +145,27 @@ def test_premiums_are_missing_where_the_text_is_not_aligned(tmp_path, tokenizer)
         fertility_report(corpus, tokenizer, reference="fin_Latn")
 
 
+def test_premiums_are_there_for_the_languages_that_are_aligned(tmp_path, tokenizer):
+    folder = write_texts(tmp_path / "text")
+    for code, text in {"swe_Latn": "Jag läser.\n", "rus_Cyrl": "Я читаю.\n"}.items():
+        (folder / "eval" / f"{code}.txt").write_text(text, "utf-8")
+    swedish = (folder / "swe_Latn.txt").read_text("utf-8")
+    (folder / "dan_Latn.txt").write_text(swedish.translate(str.maketrans("aei", "øæy")), "utf-8")
+    spec = FolderSpec(source="folder", path=folder)
+    corpus = build_corpus(spec, ["dan_Latn", "rus_Cyrl", "swe_Latn"], cache=tmp_path / "cache")
+    report = fertility_report(corpus, tokenizer, reference="swe_Latn")
+    rows = {row.language: row for row in report.languages}
+    assert rows["rus_Cyrl"].byte_premium == len("Я читаю.".encode()) / len("Jag läser.".encode())
+    assert rows["dan_Latn"].byte_premium is rows["dan_Latn"].token_premium is None
+    assert rows["dan_Latn"].tokens_per_byte > 0
+    assert report.not_aligned == ("dan_Latn",)
+    assert not report.aligned
+    assert fertility_report(corpus, tokenizer).reference == "rus_Cyrl"  # not Danish
+    with pytest.raises(InputError, match="its evaluation text is its own") as caught:
+        fertility_report(corpus, tokenizer, reference="dan_Latn")
+    assert "rus_Cyrl, swe_Latn" in caught.value.remedy
+
+
 def test_a_vocabulary_may_be_of_one_language_alone(corpus, tokenizer, tmp_path):
     own = train_tokenizer(corpus, SPEC, languages=["swe_Latn"], cache=tmp_path)
     assert own.info.name == "unigram-400-swe"

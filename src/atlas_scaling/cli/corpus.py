@@ -236,6 +236,10 @@ def _fertility_text(report: FertilityReport) -> RenderableType:
             shown(row.byte_premium),
             shown(row.token_premium),
         )
-    if report.aligned:
-        table.caption = f"Premiums are over {report.reference}, for the same content."
+    without = report.not_aligned
+    if len(without) == len(report.languages):
+        return table
+    table.caption = f"Premiums are over {report.reference}, for the same content."
+    if without:
+        table.caption += f" None for {', '.join(without)}: their evaluation text is their own."
     return table

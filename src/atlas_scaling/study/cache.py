@@ -16,12 +16,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.errors import InputError, SourceError
+from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.lock import Lock
 from atlas_scaling.study.say import Say
 
@@ -58,13 +59,22 @@ def key_of(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:_KEY_LENGTH]
 
 
-def sha256_of(path: Path) -> str:
-    """The hex SHA-256 of a file."""
+def sha256_of(path: Path, on_read: Callable[[int], object] | None = None) -> str:
+    """The hex SHA-256 of a file; ``on_read`` is told how many bytes were read so far."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_READ_BYTES):
             digest.update(block)
+            if on_read is not None:
+                on_read(stream.tell())
     return digest.hexdigest()
+
+
+def noted(note: Path, make: Callable[[], str]) -> str:
+    """What ``make()`` gave, kept in the file ``note``: it is made once, also after a kill."""
+    if not note.exists():
+        replace_whole(note, make().encode())
+    return note.read_text("utf-8")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from atlas_scaling.errors import RunError
@@ -39,6 +40,7 @@ _WEIGHTS, _OPTIMIZER = "weights", "optimizer"
 _MEAN, _SQUARE = "exp_avg.", "exp_avg_sq."
 _UNFINISHED: Final = ".unfinished-"
 _NO_STEP: Final = -1
+_OS_ERROR: Final = re.compile(r"(?:code:|os error) (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +225,24 @@ def _write_parts(
     for kind, tensors in kinds.items():
         held = {name: rows[name.removeprefix(_MEAN).removeprefix(_SQUARE)] for name in tensors}
         metadata["rows"] = json.dumps({name: [r.begin, r.total] for name, r in held.items()})
-        with (folder / f"{kind}-{part}.safetensors").open("wb") as file:
-            file.write(save({name: t.contiguous() for name, t in tensors.items()}, metadata))
-            file.flush()
-            os.fsync(file.fileno())
+        path = folder / f"{kind}-{part}.safetensors"
+        _write_tensors(path, {name: t.contiguous() for name, t in tensors.items()}, metadata)
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """To the disk, from where they are in memory: no second copy of them is made."""
+    path.touch()
+    rights = path.stat().st_mode  # a new file's; ``save_file`` puts one in place for its owner only
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
+    path.chmod(rights)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _load_weights(path: Path, model: Transformer, world: World) -> Place:

@@ -18,7 +18,7 @@ from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.aligned_split import CleanText
 from atlas_scaling.study.cleaning import fault_of, plain_lines
 from atlas_scaling.study.corpus_sources import ENGLISH
-from atlas_scaling.study.say import Pace, Say
+from atlas_scaling.study.say import Pace
 
 SAME_AS_ENGLISH: Final = "same_as_english"
 """Why a line is none of its language: the English messages of the source have it too."""
@@ -78,7 +78,7 @@ class CleanedSource(Mapping[str, CleanText]):
 
 
 def clean_source(
-    folder: Path, source: SourceText, languages: Collection[str], say: Say
+    folder: Path, source: SourceText, languages: Collection[str], pace: Pace
 ) -> CleanedSource:
     """Clean a source in ``languages`` and in English, as far as ``folder`` does not have them yet.
 
@@ -86,10 +86,10 @@ def clean_source(
         folder: where to.
         source: what to clean.
         languages: codes.
-        say: is told how far it is.
+        pace: is told how far it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cleaned, pace = CleanedSource(folder), Pace(say)
+    cleaned = CleanedSource(folder)
     wanted = sorted({*languages, ENGLISH})
     left = [code for code in wanted if code not in cleaned]
     if not left:
@@ -97,7 +97,7 @@ def clean_source(
     in_english = source.messages(ENGLISH)
     english = frozenset(line for text in in_english.values() for line in plain_lines(text))
     for number, code in enumerate(left, len(wanted) - len(left)):
-        pace.offer(lambda: f"  {number} of {len(wanted)} languages")  # noqa: B023
+        pace.offer(lambda: f"  {number} of {len(wanted)} languages", number / len(wanted))  # noqa: B023
         if code == ENGLISH:
             cleaned.put(code, *cleaned_language(in_english, code, frozenset()))
         else:

@@ -180,7 +180,7 @@ def _streamed(
     """A corpus whose documents stream by."""
     match spec:
         case FolderSpec():
-            request, intake = folder_request(spec, codes, cache), folder_intake(spec)
+            request, intake = folder_request(spec, codes, cache, say), folder_intake(spec)
         case HubSpec():
             request, intake = hub_request(spec, codes), hub_intake(spec)
             if (found := _find(cache, request)) is not None:

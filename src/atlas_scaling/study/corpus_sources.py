@@ -28,6 +28,8 @@ from atlas_scaling.study.catalogues import (
 from atlas_scaling.study.debian import DEBIAN_SOURCES, SharedPackages
 from atlas_scaling.study.downloads import Wheel, wheel_path
 from atlas_scaling.study.locales import code_of_locale
+from atlas_scaling.study.pages import parse_page
+from atlas_scaling.units import counted
 
 ENGLISH: Final = "eng_Latn"
 
@@ -171,6 +173,31 @@ SOURCES: Final = {
             member=r"/locale/(?P<locale>[^/]+)/LC_MESSAGES/(?P<part>wesnoth-\w+)\.mo$",
             parse=parse_mo,
         ),
+        Source(
+            name="debian-handbook",
+            wheel=SharedPackages(("debian-handbook",)),
+            licence="GPL-2.0-or-later or CC-BY-SA-3.0",
+            homepage="https://debian-handbook.info/",
+            # sv-SE is Swedish, while zh-CN and zh-TW are two languages here, and pt-BR is none
+            member=r"/html/(?P<locale>zh-\w\w|(?!pt-BR)\w\w)[^/]*/(?P<part>[\w.-]+)\.html$",
+            parse=parse_page,
+        ),
+        Source(
+            name="gnome-user-docs",
+            wheel=SharedPackages(("gnome-user-docs",)),
+            licence="CC-BY-SA-3.0",
+            homepage="https://help.gnome.org/",
+            member=r"/help/(?P<locale>[^/]+)/(?P<part>(?:gnome-help|system-admin-guide)/[\w-]+)\.page$",
+            parse=parse_page,
+        ),
+        Source(
+            name="installation-guide",
+            wheel=SharedPackages(("installation-guide-amd64",)),
+            licence="GPL-2.0",
+            homepage="https://www.debian.org/releases/bookworm/installmanual",
+            member=r"/installation-guide-amd64/(?P<locale>\w+)/(?P<part>\w+)\.html$",
+            parse=parse_page,
+        ),
     )
 }
 
@@ -222,7 +249,7 @@ def _row(source: Source, cache: Path) -> SourceRow:
     if isinstance(wheel, Wheel):
         pin, n_bytes, there = wheel.pin, wheel.n_bytes, wheel_path(wheel, cache)
     else:
-        pin, n_bytes = f"{len(wheel.names)} Debian packages, for all languages", None
+        pin, n_bytes = f"{counted(len(wheel.names), 'Debian package')}, for all languages", None
         there = cache / "debian" / f"{source.name}.zip"
     return SourceRow(
         name=source.name,

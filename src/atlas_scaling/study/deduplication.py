@@ -61,7 +61,7 @@ def distinct_lines(
     for code in codes:
         for print_ in _firsts(lines(code), withheld, Counter()):
             prints.add(f"{print_}\t{code}".encode())
-    leave_copies(prints, codes, seed, folder)
+    leave_copies(prints.merged(), codes, seed, folder)
     for code in codes:
         firsts = _firsts(lines(code), withheld, dropped[code])
         left = set((folder / code).read_text("utf-8").split("\n")[:-1])
@@ -72,12 +72,12 @@ def distinct_lines(
 
 
 def leave_copies(
-    prints: LineSorter, languages: Sequence[str], seed: int, folder: Path
+    prints: Iterable[bytes], languages: Sequence[str], seed: int, folder: Path
 ) -> dict[str, int]:
     """Note, in a file a language, the fingerprints that another language keeps.
 
     Args:
-        prints: lines ``FINGERPRINT<tab>CODE``.
+        prints: lines ``FINGERPRINT<tab>CODE``, sorted.
         languages: codes.
         seed: picks the language that keeps what several have.
         folder: where the files are written.
@@ -88,7 +88,7 @@ def leave_copies(
     distinct = dict.fromkeys(languages, 0)
     with ExitStack() as stack:
         left = {code: stack.enter_context((folder / code).open("wb")) for code in languages}
-        for print_, same in groupby(prints.merged(), key=lambda line: line.partition(b"\t")[0]):
+        for print_, same in groupby(prints, key=lambda line: line.partition(b"\t")[0]):
             holders = sorted({line.partition(b"\t")[2].decode() for line in same})
             keeper = _keeper(print_.decode(), holders, seed)
             for code in holders:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.pace import RunPace, Snapshot, StudyPace
+from atlas_scaling.study.say import time_left
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -97,15 +98,8 @@ def _summary(snapshot: Snapshot) -> str:
     share = snapshot.tokens_done / snapshot.tokens_total
     return (
         f"{snapshot.n_done}/{snapshot.n_runs} runs, {share:.0%} of the tokens, "
-        f"{format_count(snapshot.tokens_per_second)} tokens/s, {_left(snapshot)}"
+        f"{format_count(snapshot.tokens_per_second)} tokens/s, {time_left(snapshot.seconds_left)}"
     )
-
-
-def _left(snapshot: Snapshot) -> str:
-    if snapshot.seconds_left is None:
-        return "time left: measuring"
-    minutes, seconds = divmod(round(snapshot.seconds_left), 60)
-    return f"about {minutes} min {seconds:02d} s left" if minutes else f"about {seconds} s left"
 
 
 def _panel(snapshot: Snapshot) -> RenderableType:

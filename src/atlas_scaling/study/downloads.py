@@ -92,7 +92,11 @@ def _download(wheel: Wheel, scratch: Path, target: Path, say: Say) -> None:
         try:
             while process.poll() is None:
                 time.sleep(_POLL_SECONDS)
-                pace.offer(lambda: _arrived(wheel, scratch))
+                share = _arrived(wheel, scratch)
+                pace.offer(
+                    lambda: f"fetching {wheel.pin}, {share:.0%} of {wheel.n_bytes / _MB:.0f} MB",  # noqa: B023
+                    share,
+                )
         except BaseException:
             process.terminate()
             process.wait()
@@ -133,15 +137,15 @@ def _pip_command(wheel: Wheel, destination: Path) -> Sequence[str]:
     ]
 
 
-def _arrived(wheel: Wheel, scratch: Path) -> str:
+def _arrived(wheel: Wheel, scratch: Path) -> float:
+    """The share of the file that is here."""
     arrived = 0
     for path in scratch.rglob("*"):
         try:
             arrived += path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:  # pip moved it meanwhile
             continue
-    share = min(arrived / wheel.n_bytes, 1.0)  # pip may hold two copies for a moment
-    return f"fetching {wheel.pin}, {share:.0%} of {wheel.n_bytes / _MB:.0f} MB"
+    return min(arrived / wheel.n_bytes, 1.0)  # pip may hold two copies for a moment
 
 
 def _pip_failed(wheel: Wheel, target: Path, log: str) -> SourceError:

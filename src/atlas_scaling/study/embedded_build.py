@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.errors import InputError, SourceError
-from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.aligned_split import (
     AlignedText,
     Evaluation,
     choose_evaluation,
     messages_to_withhold,
 )
-from atlas_scaling.study.cache import WHOLE
+from atlas_scaling.study.cache import WHOLE, noted
 from atlas_scaling.study.clean_sources import CleanedSource, clean_source
 from atlas_scaling.study.corpus_sources import ENGLISH, SOURCES, WheelText
 from atlas_scaling.study.corpus_store import (
@@ -49,6 +48,8 @@ from atlas_scaling.study.say import Pace, Say
 
 MAX_EVAL_SHARE: Final = 0.25
 """At most this share of the language with the least text becomes evaluation text."""
+
+_STEP_SECONDS: Final = (50.0, 50.0)  # cleaning and writing, about, as measured: for the time left
 
 TEST_MESSAGE: Final = "of_a_message_in_the_evaluation_text"
 """Why a good line is no training text: it says what an evaluation line says."""
@@ -84,9 +85,11 @@ def build_embedded(
         return
     for folder in (whole / TRAIN, whole / EVALUATION, work / "written"):
         folder.mkdir(parents=True, exist_ok=True)
+    cleaning, writing = Pace(say).parts(_STEP_SECONDS)
+    paces = cleaning.parts([_size(files) for files in fetched.values()])
     texts = {
-        part: _cleaned(work / "parts" / part, part, files, languages, say)
-        for part, files in fetched.items()
+        part: _cleaned(work / "parts" / part, part, files, languages, say, pace)
+        for (part, files), pace in zip(fetched.items(), paces, strict=True)
     }
     sizes = _sizes(texts, languages)
     _refuse_empty(texts, sizes, problems)
@@ -99,7 +102,7 @@ def build_embedded(
     )
     if not chosen.units:
         raise _nothing_shared(texts, languages, problems)
-    build = _Writing(whole, work, texts, languages, chosen, spec.seed, say)
+    build = _Writing(whole, work, texts, languages, chosen, spec.seed, writing)
     ids = build.evaluation_ids()
     records = build.languages_written()
     write_lines(whole / EVALUATION / IDS, ids)
@@ -114,7 +117,7 @@ def build_embedded(
 
 
 def _cleaned(
-    folder: Path, part: str, files: Fetched, languages: Sequence[str], say: Say
+    folder: Path, part: str, files: Fetched, languages: Sequence[str], say: Say, pace: Pace
 ) -> CleanedSource:
     say(f"reading and cleaning {part}")
     with (
@@ -122,7 +125,13 @@ def _cleaned(
         if isinstance(files, Path)
         else nullcontext(DebianText(DEBIAN_SOURCES[part], files))
     ) as text:
-        return clean_source(folder, text, languages, say)
+        return clean_source(folder, text, languages, pace)
+
+
+def _size(files: Fetched) -> int:
+    """Bytes of a part's files."""
+    paths = [files] if isinstance(files, Path) else files.values()
+    return sum(path.stat().st_size for path in paths)
 
 
 def _sizes(texts: AlignedText, languages: Sequence[str]) -> dict[str, int]:
@@ -149,7 +158,7 @@ class _Writing:
         languages: Sequence[str],
         chosen: Evaluation,
         seed: int,
-        say: Say,
+        pace: Pace,
     ) -> None:
         self.whole, self.work = whole, work
         self.texts, self.languages, self.chosen, self.seed = texts, languages, chosen, seed
@@ -158,7 +167,7 @@ class _Writing:
             part: messages_to_withhold(text, chosen.prints) for part, text in texts.items()
         }
         self.of_test_messages: dict[str, int] = {}
-        self.pace = Pace(say)
+        self.pace = pace
 
     def evaluation_ids(self) -> list[str]:
         """A name for each evaluation line."""
@@ -187,17 +196,21 @@ class _Writing:
         )
         records = {}
         for number, (code, train) in enumerate(in_turn, 1):
-            self.pace.offer(lambda: f"writing {code} ({number} of {len(self.languages)})")  # noqa: B023
-            done = self.work / "written" / f"{code}.json"
-            if not done.exists():
-                evaluation = self._evaluation(code)
-                _refuse_untrainable(code, train, len(evaluation))
-                if self.of_test_messages[code]:
-                    dropped[code][TEST_MESSAGE] += self.of_test_messages[code]
-                record = write_language(self.whole, code, train, evaluation, dropped[code])
-                replace_whole(done, record.model_dump_json().encode())
-            records[code] = LanguageRecord.model_validate_json(done.read_bytes())
+            n = len(self.languages)
+            self.pace.offer(lambda: f"writing {code} ({number} of {n})", (number - 1) / n)  # noqa: B023
+            record = noted(
+                self.work / "written" / f"{code}.json",
+                lambda: self._written(code, train, dropped[code]).model_dump_json(),  # noqa: B023
+            )
+            records[code] = LanguageRecord.model_validate_json(record)
         return records
+
+    def _written(self, code: str, train: Sequence[Line], dropped: Counter[str]) -> LanguageRecord:
+        evaluation = self._evaluation(code)
+        _refuse_untrainable(code, train, len(evaluation))
+        if self.of_test_messages[code]:
+            dropped[TEST_MESSAGE] += self.of_test_messages[code]
+        return write_language(self.whole, code, train, evaluation, dropped)
 
     def _evaluation(self, code: str) -> list[Line]:
         """The evaluation lines of a language, in order."""

@@ -21,7 +21,8 @@ from atlas_scaling.languages import languages
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cache import key_of, sha256_of
 from atlas_scaling.study.corpus_store import SourceRecord
-from atlas_scaling.study.documents import KINDS, kind_of, read_documents
+from atlas_scaling.study.documents import KINDS, about_bytes, kind_of, read_documents
+from atlas_scaling.study.say import Pace, Say
 from atlas_scaling.study.streamed_corpus import (
     STREAMING_VERSION,
     GivenLine,
@@ -58,7 +59,9 @@ class FolderSpec(Frozen):
     seed: int = 0
 
 
-def folder_request(spec: FolderSpec, languages: Sequence[str], cache: Path) -> dict[str, Any]:
+def folder_request(
+    spec: FolderSpec, languages: Sequence[str], cache: Path, say: Say
+) -> dict[str, Any]:
     """All that a corpus depends on: the hashes of the files, not where they lie.
 
     Raises:
@@ -66,10 +69,16 @@ def folder_request(spec: FolderSpec, languages: Sequence[str], cache: Path) -> d
     """
     if not spec.path.is_dir():
         raise InputError("there is no such folder", value=str(spec.path), where="corpus.path")
-    files: dict[str, str] = {}
-    for code in languages:
-        for path in [*_text_files(spec.path, code), *_evaluation_files(spec.path, code)]:
-            files[str(path.relative_to(spec.path))] = _remembered_sha256(path, cache)
+    paths = [
+        path
+        for code in languages
+        for path in [*_text_files(spec.path, code), *_evaluation_files(spec.path, code)]
+    ]
+    paces = Pace(say).parts([path.stat().st_size for path in paths])
+    files = {
+        str(path.relative_to(spec.path)): _remembered_sha256(path, cache, pace)
+        for path, pace in zip(paths, paces, strict=True)
+    }
     return {
         **spec.model_dump(mode="json", exclude={"path"}),
         "languages": list(languages),
@@ -99,6 +108,7 @@ def folder_intake(spec: FolderSpec) -> Intake:
         eval_lines=spec.eval_lines,
         seed=spec.seed,
         contamination=spec.contamination,
+        about_bytes=lambda code: sum(about_bytes(path) for path in _text_files(spec.path, code)),
         records=[SourceRecord(name=_SOURCE, licence="the user's own")],
     )
 
@@ -172,7 +182,7 @@ def _is_text(path: Path) -> bool:
     return kind_of(path) is not None or (path.is_dir() and path.name != "eval")
 
 
-def _remembered_sha256(path: Path, cache: Path) -> str:
+def _remembered_sha256(path: Path, cache: Path, pace: Pace) -> str:
     """The hash of a file, noted in the cache so that an unchanged file is not read again."""
     stat = path.stat()
     name = key_of({"path": str(path.resolve()), "size": stat.st_size, "at": stat.st_mtime_ns})
@@ -180,7 +190,10 @@ def _remembered_sha256(path: Path, cache: Path) -> str:
     try:
         return str(json.loads(note.read_text("utf-8"))["sha256"])
     except (OSError, ValueError, KeyError):
-        digest = sha256_of(path)
+        size = max(stat.st_size, 1)
+        digest = sha256_of(
+            path, lambda n: pace.offer(lambda: f"looking through {path.name}", n / size)
+        )
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"path": str(path), "sha256": digest}) + "\n", "utf-8")

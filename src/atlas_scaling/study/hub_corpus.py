@@ -181,6 +181,7 @@ def hub_intake(spec: HubSpec) -> Intake:
         eval_lines=spec.eval_lines,
         seed=spec.seed,
         contamination=spec.contamination,
+        about_bytes=lambda _: spec.max_bytes,
         has_ids=spec.evaluation is not None and spec.evaluation.known.identity is not None,
         records=[
             SourceRecord(
@@ -203,7 +204,8 @@ def check_hub(spec: HubSpec, languages: Sequence[str], say: Say) -> None:
     """
     pace = Pace(say)
     for number, code in enumerate(languages):
-        pace.offer(lambda: f"looking for files: {number} of {len(languages)} languages")  # noqa: B023
+        n = len(languages)
+        pace.offer(lambda: f"looking for files: {number} of {n} languages", number / n)  # noqa: B023
         if _found(spec, files_of(spec, code)) is None:
             raise _has_no_text(spec, code)
     test = spec.evaluation

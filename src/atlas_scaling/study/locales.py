@@ -19,6 +19,7 @@ CODE_OF_LOCALE: Final = {
     "bn": "ben_Beng",
     "br": "bre_Latn",
     "bs": "bos_Latn",
+    "c": "eng_Latn",
     "ca": "cat_Latn",
     "ckb": "ckb_Arab",
     "cs": "ces_Latn",

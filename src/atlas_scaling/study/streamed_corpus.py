@@ -28,16 +28,16 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.runs.record import Frozen
-from atlas_scaling.runs.writer import replace_whole
-from atlas_scaling.study.cache import WHOLE, discard
+from atlas_scaling.study.cache import WHOLE, discard, noted
 from atlas_scaling.study.cleaning import fingerprint, tidied
 from atlas_scaling.study.contamination import PassageIndex
 from atlas_scaling.study.corpus_store import (
@@ -67,6 +67,9 @@ SHARED_PASSAGE: Final = "has_a_passage_of_the_evaluation_text"
 STREAMING_VERSION: Final = 2
 """Raised with every change that alters a corpus which is built here."""
 
+T = TypeVar("T")
+
+_STEP_SECONDS: Final = (39.0, 2.0, 59.0)  # of a hundred, as measured: for the time left only
 _KEY_DIGITS: Final = 16
 _NAMED: Final = 12  # languages in a note
 _BREAK: Final = "\u2028"
@@ -95,6 +98,7 @@ class Intake:
         records: of the sources, for the manifest.
         has_ids: whether the identities of given evaluation text are the source's own, so that lines
             which a language lacks are left out of all; else they are line numbers.
+        about_bytes: how much text a language has, for the time left; None if that is not known.
         memory: bytes of text to hold at a time.
     """
 
@@ -107,6 +111,7 @@ class Intake:
     contamination: Literal["drop", "report"]
     records: Sequence[SourceRecord]
     has_ids: bool = False
+    about_bytes: Callable[[str], int | None] = lambda _: None
     memory: int = MEMORY_BYTES
 
 
@@ -135,7 +140,6 @@ class _Build:
         self.intake = intake
         self.languages = languages
         self.say = say
-        self.pace = Pace(say)
         self.given: set[str] = set()
         self.aligned: set[str] = set()
         # ids of a language's evaluation lines, in order; the lines themselves lie on disk
@@ -148,15 +152,20 @@ class _Build:
             (self.work / name).mkdir(parents=True, exist_ok=True)
         for name in (TRAIN, EVALUATION):
             (self.whole / name).mkdir(parents=True, exist_ok=True)
-        for number, code in enumerate(self.languages, 1):
-            self._read(code, f"{code} ({number} of {len(self.languages)})")
-        self._limit_evaluation(self._settle_copies())
+        n = len(self.languages)
+        names = {code: f"{code} ({k} of {n})" for k, code in enumerate(self.languages, 1)}
+        reading, settling, writing = Pace(self.say).parts(_STEP_SECONDS)
+        for (code, name), pace in zip(names.items(), reading.parts(self._sizes()), strict=True):
+            self._read(code, name, pace)
+        distinct = self._settle_copies(settling)
+        self._limit_evaluation(distinct)
         self._align()
         for code in self.languages:
             self.withheld.update(self._key(fingerprint(text)) for text in self._evaluation(code))
+        paces = writing.parts([distinct[code] for code in self.languages])
         records = {
-            code: self._write(code, f"{code} ({number} of {len(self.languages)})")
-            for number, code in enumerate(self.languages, 1)
+            code: self._write(code, name, distinct[code], pace)
+            for (code, name), pace in zip(names.items(), paces, strict=True)
         }
         aligned = self.aligned == set(self.languages)
         if self.aligned:
@@ -171,19 +180,25 @@ class _Build:
             notes=self._notes(),
         )
 
-    def _read(self, code: str, name: str) -> None:
+    def _sizes(self) -> list[float]:
+        """About how much text each language has, or equal shares where that is not known."""
+        sizes = [self.intake.about_bytes(code) for code in self.languages]
+        return [1.0 if None in sizes else float(size or 0) for size in sizes]
+
+    def _read(self, code: str, name: str, pace: Pace) -> None:
         """Step 1: sort a language's documents on disk, and keep those to evaluate on."""
-        done = self.work / "read" / f"{code}.json"
-        if not done.exists():
-            discard(self.work / "read" / code)  # half of it, of an earlier process
-            given = self._read_text(code, name)
-            replace_whole(done, _Read(given=given).model_dump_json().encode())
-        if _Read.model_validate_json(done.read_bytes()).given:
+        read = noted(
+            self.work / "read" / f"{code}.json",
+            lambda: _Read(given=self._read_text(code, name, pace)).model_dump_json(),
+        )
+        if _Read.model_validate_json(read).given:
             self.given.add(code)
         self.ids[code] = [identity for identity, _ in self._kept(code)]
 
-    def _read_text(self, code: str, name: str) -> bool:
+    def _read_text(self, code: str, name: str, pace: Pace) -> bool:
+        discard(self.work / "read" / code)  # half of it, of an earlier process
         given = self.intake.evaluation(code)
+        expected = self.intake.about_bytes(code) or math.inf
         sorter = LineSorter(self.work / "read" / code, memory=self.intake.memory)
         first = _FirstDocuments(self.intake.eval_lines if given is None else 0)
         n_documents = n_bytes = 0
@@ -200,8 +215,9 @@ class _Build:
                 first.offer(_hash(print_, f"{self.intake.seed} eval"), text)
                 n_documents += 1
                 n_bytes += len(data)
-                self.pace.offer(
-                    lambda: f"reading {name}: {n_documents:,} documents, {n_bytes / 1e6:.0f} MB"  # noqa: B023
+                pace.offer(
+                    lambda: f"reading {name}: {n_documents:,} documents, {n_bytes / 1e6:.0f} MB",  # noqa: B023
+                    n_bytes / expected,
                 )
         sorter.put_aside()
         self._put_aside(code, numbered_lines(first.texts()) if given is None else given)
@@ -224,25 +240,34 @@ class _Build:
         lines = dict(self._kept(code))
         return [lines[identity] for identity in self.ids[code]]
 
-    def _settle_copies(self) -> dict[str, int]:
+    def _settle_copies(self, pace: Pace) -> dict[str, int]:
         """Step 2: note what each language leaves to another; returns its distinct documents."""
-        done = self.work / "distinct.json"
-        if not done.exists():
-            discard(self.work / "hashes")
-            left = self.work / "left"
-            distinct = leave_copies(self._hashes(), self.languages, self.intake.seed, left)
-            discard(self.work / "hashes")
-            replace_whole(done, json.dumps(distinct).encode())
-        found: dict[str, int] = json.loads(done.read_bytes())
-        return found
+        found = noted(self.work / "distinct.json", lambda: json.dumps(self._left_to_others(pace)))
+        distinct: dict[str, int] = json.loads(found)
+        return distinct
 
-    def _hashes(self) -> LineSorter:
-        hashes = LineSorter(self.work / "hashes", memory=self.intake.memory)
-        for code in self.languages:
-            with (self.work / "read" / f"{code}.keys").open("rb") as keys:
-                for key in keys:
-                    hashes.add(key[:_KEY_DIGITS] + b"\t" + code.encode())
-        return hashes
+    def _left_to_others(self, pace: Pace) -> dict[str, int]:
+        folder = self.work / "hashes"
+        discard(folder)
+        hashes = LineSorter(folder, memory=self.intake.memory)
+        sorting, comparing = pace.parts([1, 1])
+        files = [(code, self.work / "read" / f"{code}.keys") for code in self.languages]
+        total = sum(path.stat().st_size for _, path in files) // (_KEY_DIGITS + 1)
+        lines = (
+            key[:_KEY_DIGITS] + b"\t" + code.encode()
+            for code, path in files
+            for key in _lines_of(path)
+        )
+        for line in _told(lines, total, sorting, "sorting hash"):
+            hashes.add(line)
+        distinct = leave_copies(
+            _told(hashes.merged(), total, comparing, "comparing languages: hash"),
+            self.languages,
+            self.intake.seed,
+            self.work / "left",
+        )
+        discard(folder)
+        return distinct
 
     def _limit_evaluation(self, distinct: Mapping[str, int]) -> None:
         for code in self.languages:
@@ -267,21 +292,22 @@ class _Build:
         self.ids |= dict.fromkeys(given, order)
         self.aligned = self.given
 
-    def _write(self, code: str, name: str) -> LanguageRecord:
+    def _write(self, code: str, name: str, n_distinct: int, pace: Pace) -> LanguageRecord:
         """Step 3: write a language."""
-        done = self.work / "written" / f"{code}.json"
-        if not done.exists():
-            record = self._write_texts(code, name)
-            replace_whole(done, record.model_dump_json().encode())
+        record = noted(
+            self.work / "written" / f"{code}.json",
+            lambda: self._write_texts(code, name, n_distinct, pace).model_dump_json(),
+        )
         discard(self.work / "read" / code)
-        return LanguageRecord.model_validate_json(done.read_bytes())
+        return LanguageRecord.model_validate_json(record)
 
-    def _write_texts(self, code: str, name: str) -> LanguageRecord:
+    def _write_texts(self, code: str, name: str, n_distinct: int, pace: Pace) -> LanguageRecord:
         lines = self._evaluation(code)
         index = PassageIndex(lines)
         hits = Counter[bool]()
         train = write_lines(
-            text_path(self.whole, TRAIN, code), self._clean(code, name, index, hits)
+            text_path(self.whole, TRAIN, code),
+            _told(self._clean(code, index, hits), n_distinct, pace, f"writing {name}: document"),
         )
         evaluation = write_lines(text_path(self.whole, EVALUATION, code), lines)
         self._refuse_too_little(code, train, evaluation)
@@ -308,11 +334,8 @@ class _Build:
             return EvaluationText.ALIGNED
         return EvaluationText.GIVEN if code in self.given else EvaluationText.SPLIT_OFF
 
-    def _clean(
-        self, code: str, name: str, index: PassageIndex, hits: Counter[bool]
-    ) -> Iterator[str]:
-        for n, (text, hit) in enumerate(index.found_in(self._distinct(code))):
-            self.pace.offer(lambda: f"writing {name}: {n:,} documents")  # noqa: B023
+    def _clean(self, code: str, index: PassageIndex, hits: Counter[bool]) -> Iterator[str]:
+        for text, hit in index.found_in(self._distinct(code)):
             hits[hit] += 1
             if hit and self.intake.contamination == "drop":
                 self.dropped[code][SHARED_PASSAGE] += 1
@@ -392,6 +415,18 @@ class _FirstDocuments:
 
     def texts(self) -> list[str]:
         return [text for _, text in sorted(self._heap, key=lambda one: -one[0])]
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as lines:
+        yield from lines
+
+
+def _told(items: Iterable[T], total: int, pace: Pace, doing: str) -> Iterator[T]:
+    """``items``, of which there are ``total``; how many went by is said."""
+    for n, item in enumerate(items):
+        pace.offer(lambda: f"{doing} {n:,} of {total:,}", n / max(total, 1))  # noqa: B023
+        yield item
 
 
 def tidy(document: str) -> str:

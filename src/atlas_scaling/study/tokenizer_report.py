@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.study.corpus_store import Corpus
+from atlas_scaling.errors import InputError
+from atlas_scaling.study.corpus_store import Corpus, EvaluationText
 from atlas_scaling.study.scripts import is_spaced, script_of
 from atlas_scaling.study.tokenizer import Tokenizer
 
@@ -23,7 +24,7 @@ class LanguageFertility(Answer):
     """One language's row. Tokens do not count the end of a line, bytes not its newline.
 
     ``tokens_per_word`` is None in scripts without spaces; the premiums are None where the
-    evaluation text is not aligned.
+    evaluation text is not aligned with the reference's.
     """
 
     language: str
@@ -38,12 +39,16 @@ class LanguageFertility(Answer):
 
 @dataclass(frozen=True, slots=True)
 class FertilityReport(Answer):
-    """All languages of a corpus under one tokenizer; ``reference`` has the premiums 1."""
+    """All languages of a corpus under one tokenizer; ``reference`` has the premiums 1.
+
+    ``aligned`` says whether all have premiums; ``not_aligned`` names those that have none.
+    """
 
     tokenizer: str
     corpus_sha256: str
     reference: str
     aligned: bool
+    not_aligned: tuple[str, ...]
     languages: tuple[LanguageFertility, ...]
 
 
@@ -55,21 +60,34 @@ def fertility_report(
     Args:
         corpus: the text.
         tokenizer: what cuts it.
-        reference: the language that premiums are over; English if it is there, else the first.
+        reference: the language that premiums are over; English if it is there, else the first, of
+            those whose evaluation text is aligned if some is.
 
     Raises:
-        InputError: ``reference`` is no language of the corpus.
+        InputError: ``reference`` is no language of the corpus, or its evaluation text is not
+            aligned while that of others is.
     """
+    kinds = corpus.evaluation_text
+    aligned = [code for code in corpus.languages if kinds.get(code) is EvaluationText.ALIGNED]
     if reference is None:
-        reference = ENGLISH if ENGLISH in corpus.languages else corpus.languages[0]
+        choice = aligned or corpus.languages
+        reference = ENGLISH if ENGLISH in choice else choice[0]
     corpus.record(reference)
+    if aligned and reference not in aligned:
+        raise InputError(
+            "nothing compares with this language: its evaluation text is its own",
+            value=reference,
+            where="reference",
+            remedy=f"choose one of {', '.join(aligned)}",
+        )
     counts = {code: _Counts.of(corpus, tokenizer, code) for code in corpus.languages}
-    base = counts[reference] if corpus.manifest.aligned else None
+    base = counts[reference]
     return FertilityReport(
         tokenizer=tokenizer.info.name,
         corpus_sha256=corpus.sha256,
         reference=reference,
-        aligned=corpus.manifest.aligned,
+        aligned=len(aligned) == len(corpus.languages),
+        not_aligned=tuple(code for code in corpus.languages if code not in aligned),
         languages=tuple(
             LanguageFertility(
                 language=code,
@@ -78,8 +96,8 @@ def fertility_report(
                 n_tokens=count.tokens,
                 tokens_per_byte=count.tokens / count.bytes,
                 tokens_per_word=count.tokens / count.words if is_spaced(script_of(code)) else None,
-                byte_premium=None if base is None else count.bytes / base.bytes,
-                token_premium=None if base is None else count.tokens / base.tokens,
+                byte_premium=count.bytes / base.bytes if code in aligned else None,
+                token_premium=count.tokens / base.tokens if code in aligned else None,
             )
             for code, count in counts.items()
         ),

@@ -209,19 +209,22 @@ def pack(
     if (found := _find(path)) is not None:
         return found
     say(f"cutting the text of {counted(len(codes), 'language')} into tokens")
-    pace = Pace(say)
+    files = [(split, code) for split in SPLITS for code in codes]
+    records = {code: corpus.record(code) for code in codes}
+    sizes = [
+        (records[code].train if split == TRAIN else records[code].evaluation).bytes
+        for split, code in files
+    ]
     dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
     with new_directory(path) as scratch:
         texts: dict[str, dict[str, PackedRecord]] = {split: {} for split in SPLITS}
         for split in SPLITS:
             (scratch / split).mkdir()
-            for language in codes:
-                lines = (
-                    corpus.train_lines(language) if split == TRAIN else corpus.eval_lines(language)
-                )
-                texts[split][language] = _write_ids(
-                    _ids_path(scratch, split, language), lines, tokenizer, np.dtype(dtype), pace
-                )
+        for (split, code), size, pace in zip(files, sizes, Pace(say).parts(sizes), strict=True):
+            lines = corpus.train_lines(code) if split == TRAIN else corpus.eval_lines(code)
+            texts[split][code] = _write_ids(
+                _ids_path(scratch, split, code), lines, size, tokenizer, np.dtype(dtype), pace
+            )
         card = StoreCard(
             corpus_sha256=corpus.sha256,
             tokenizer=tokenizer.info,
@@ -239,6 +242,7 @@ def pack(
 def _write_ids(
     path: Path,
     lines: Iterator[str],
+    size: int,
     tokenizer: Tokenizer,
     dtype: np.dtype[np.uint16] | np.dtype[np.uint32],
     pace: Pace,
@@ -251,7 +255,10 @@ def _write_ids(
             n_tokens += len(ids)
             n_lines += len(chunk)
             n_bytes += sum(len(line.encode()) + 1 for line in chunk)
-            pace.offer(lambda: f"cutting {path.stem}: {n_tokens / 1e6:.1f} M tokens")  # noqa: B023
+            pace.offer(
+                lambda: f"cutting {path.stem}: {n_tokens / 1e6:.1f} M tokens",  # noqa: B023
+                n_bytes / size,
+            )
     return PackedRecord(tokens=n_tokens, lines=n_lines, bytes=n_bytes)
 
 

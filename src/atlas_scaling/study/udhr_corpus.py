@@ -95,6 +95,7 @@ def udhr_intake(spec: UdhrSpec, languages: Sequence[str], cache: Path, say: Say)
         eval_lines=spec.eval_lines,
         seed=spec.seed,
         contamination="report",
+        about_bytes=lambda code: sum(len(text.encode()) for text in texts[code]),
         records=[
             SourceRecord(
                 name="udhr",
