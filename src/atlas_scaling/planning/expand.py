@@ -22,11 +22,10 @@ share goes from w to w' gets ``w'/w`` times the tokens at equal totals, so the t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,6 +46,9 @@ from atlas_scaling.planning.iso_loss import (
 )
 from atlas_scaling.planning.mixtures import checked_mixture, effective_languages
 from atlas_scaling.units import format_count
+
+MOST_LANGUAGES: Final = 10_000
+"""ISO 639-3 has some 8,000, those of the past included."""
 
 
 @dataclass(frozen=True)
@@ -342,8 +344,12 @@ def _case(
             remedy="give both numbers, or both mixtures",
         )
     for name, value in (("from_languages", from_languages), ("to_languages", to_languages)):
-        if not (math.isfinite(value) and value >= 1):
-            raise InputError("a number of languages is at least 1", value=value, where=name)
+        if not 1 <= value <= MOST_LANGUAGES:
+            raise InputError(
+                f"a number of languages lies between 1 and {MOST_LANGUAGES:,}",
+                value=value,
+                where=name,
+            )
     k, k_new = float(from_languages), float(to_languages)
     return Case(k, k_new, k_new / k, n_params, tokens, capacity_share)
 
