@@ -1,8 +1,8 @@
 import pytest
 
-from atlas_scaling.study.design import PlannedRun, PlannedStage
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.pace import StudyPace
+from atlas_scaling.study.planned_runs import PlannedRun, PlannedStage
 
 
 def planned(run_id: str, *, size: str = "s", tokens: int = 1000, n_params: int = 10) -> PlannedRun:

@@ -12,7 +12,7 @@ from atlas_scaling.cli.output import JsonFlag, emit
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from atlas_scaling.study.design import Design, GroupTotal, PlannedRun
+    from atlas_scaling.study.planned_runs import Design, GroupTotal, PlannedRun
 
 EXAMPLE: Final = "Examples: atlas study design demo; atlas study design paper --accelerator h100"
 

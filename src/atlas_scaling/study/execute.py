@@ -13,9 +13,9 @@ from atlas_scaling.errors import RunError
 from atlas_scaling.runs.provenance import code_info
 from atlas_scaling.runs.record import MixtureStage, RunRecord, RunStatus
 from atlas_scaling.study.companions import companions
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.options import noted_options
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.study.settings import TrainConfig
 from atlas_scaling.study.tokens import TokenStore
 from atlas_scaling.study.train import train

@@ -23,8 +23,9 @@ from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.runs.record import Frozen, RunState, RunStatus
 from atlas_scaling.runs.store import read_status
-from atlas_scaling.study.design import Design, PlannedRun, design_study
+from atlas_scaling.study.design import design_study
 from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.planned_runs import Design, PlannedRun
 from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 from atlas_scaling.study.tokens import TokenStore
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Event, EventKind
+from atlas_scaling.study.planned_runs import PlannedRun
 
 _RUNNING = (EventKind.STARTED, EventKind.PROGRESS)
 _ENDED = (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED)

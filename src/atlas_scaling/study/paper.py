@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from atlas_scaling.published.experiments import EXPERIMENTS, MISMATCHES
-from atlas_scaling.study.design import Design, GroupTotal
+from atlas_scaling.study.planned_runs import Design, GroupTotal
 
 NAME: Final = "paper"
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import AtlasError
 from atlas_scaling.runs.record import RunState, RunStatus
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Job, JobState
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Holder, Life, last_holder
+from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from atlas_scaling.runs.store import EVALS_NAME, RECORD_NAME, STATUS_NAME
 from atlas_scaling.web.engines import EngineWatch, StudyLine
 
 if TYPE_CHECKING:
-    from atlas_scaling.study.design import PlannedRun
+    from atlas_scaling.study.planned_runs import PlannedRun
 
 WAITING: Final = "waiting"
 LOOK_SECONDS: Final = 1.0

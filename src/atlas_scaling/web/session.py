@@ -16,7 +16,7 @@ from atlas_scaling.web.live import LiveRuns
 from atlas_scaling.web.workspace import Workspace
 
 if TYPE_CHECKING:
-    from atlas_scaling.study.design import PlannedRun
+    from atlas_scaling.study.planned_runs import PlannedRun
 
 MAX_UPLOAD_BYTES: Final = 200_000_000
 

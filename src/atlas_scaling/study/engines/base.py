@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.options import AnyOptions
+from atlas_scaling.study.planned_runs import PlannedRun
 
 
 class EventKind(StrEnum):

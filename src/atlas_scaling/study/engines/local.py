@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Event, EventKind, Job
 from atlas_scaling.study.engines.options import LocalOptions
 from atlas_scaling.study.lock import Life, last_holder
+from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.study.process import LOST_PROCESS_CODE, process_environment
 from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.worker import event_from_line

@@ -23,12 +23,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from atlas_scaling.errors import RunError
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Event, Job, JobState
 from atlas_scaling.study.engines.local import LocalEngine, places_here
 from atlas_scaling.study.engines.options import RayOptions
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.follow import follow
+from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.study.process import process_environment
 from atlas_scaling.study.worker import StopFlag, carry_out
 

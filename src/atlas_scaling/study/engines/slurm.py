@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from atlas_scaling.errors import RunError
-from atlas_scaling.study.design import PlannedRun
 from atlas_scaling.study.engines.base import Event, Job, JobState
 from atlas_scaling.study.engines.options import SlurmOptions, SlurmResources
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.planned_runs import PlannedRun
 
 FOLDER: Final = "slurm"
 JOBS_NAME: Final = "jobs.jsonl"
