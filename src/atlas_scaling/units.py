@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -91,6 +92,15 @@ def format_count(value: float, *, digits: int = 3) -> str:
         if abs(value) >= threshold:
             return f"{value / threshold:.{digits}g}{suffix}"
     return f"{value:.{digits}g}"
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """A number of which ``digits`` are known, as people write it: never with an exponent of ten.
+
+    >>> plain(0.57), plain(2_834.0), plain(99.7), plain(0.000012)
+    ('0.57', '2,800', '100', '0.000012')
+    """
+    return f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from atlas_scaling.fitting import fit
 from atlas_scaling.runs.store import by_language
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.spec import load_study, packaged_studies
+from atlas_scaling.units import parse_count
 
 
 def run(command, *more):
@@ -211,6 +213,8 @@ def test_allocate_pays_for_serving():
     [
         ("allocate --target ca", "flops"),
         ("allocate --flops 1e12 --target ca", "flops"),
+        ("allocate --flops 1e21", "targets"),
+        ("allocate --flops 1e21 --target ca --params 2B --size 1B", "n_params, sizes"),
         ("allocate --flops 1e21 --target ca --objective best", "objective"),
         ("allocate --flops 1e21 --target ca --unique ca", "--unique"),
         ("allocate --flops 1e21 --target ca --unique ca=many", "--unique ca"),
@@ -281,6 +285,10 @@ def test_next_decides_a_size_or_a_parameter(saved_fit):
         ok("next --allowance 1e16 --decide size --budget 1e18 --json --fit", saved_fit)
     )
     assert "lowest loss" in size["decision"]
+    # in words a size, not its logarithm
+    text = ok("next --allowance 1e16 --decide size --budget 1e18 --fit", saved_fit)
+    found = re.match(r"size of the lowest loss for 1e\+18 FLOPs: (\S+) \((\S+) to (\S+)\)", text)
+    assert parse_count(found[1]) == pytest.approx(np.exp(size["now"]["value"]), rel=5e-3)
     alpha = json.loads(ok("next --allowance 1e16 --decide alpha --json --fit", saved_fit))
     assert alpha["decision"] == "alpha"
 
@@ -289,6 +297,9 @@ def test_next_writes_a_study_that_can_be_run(saved_fit, tmp_path):
     study, output = packaged_studies()["demo"], tmp_path / "next.yaml"
     command = "next --allowance 1e15 --params 20M --tokens 2B --fit"
     ok(command, saved_fit, "--study", str(study), "-o", str(output))
+    missing = str(tmp_path / "none" / "next.yaml")
+    refused = error(command, saved_fit, "--study", str(study), "-o", missing)
+    assert "cannot be written" in refused.problem
     written = load_study(output)
     assert written.name == "demo-next"
     assert written.corpus == load_study(study).corpus
@@ -303,6 +314,8 @@ def test_next_writes_a_study_that_can_be_run(saved_fit, tmp_path):
         ("next --allowance 1e16", "--params, --tokens"),
         ("next --allowance 1e16 --decide size", "--budget"),
         ("next --allowance 1e16 --decide alfa", "decision"),
+        ("next --allowance 1e16 --decide size --budget 1e18 --params 2M", "--params"),
+        ("next --allowance 1e16 --decide alpha --budget 1e18", "--budget"),
         ("next --allowance 1 --params 20M --tokens 2B", "flops"),
         ("next --allowance 1e16 --params 20M --tokens 2B -o next.yaml", "--study"),
     ],
@@ -389,6 +402,7 @@ def test_a_small_chance_is_not_printed_as_none():
             "share",
         ),
         ("expand --from-languages 8 --to-languages 16 --to-languages 32 -o x.svg", "--output"),
+        ("expand --from-languages 8 --to-languages 1e300", "to_languages"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(command, where):

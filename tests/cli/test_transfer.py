@@ -37,7 +37,7 @@ def refused(*arguments) -> InputError:
     return caught.value
 
 
-def write_planted_run(folder: Path, mixture: dict[str, float], tau: float = 0.0) -> Path:
+def write_planted_run(folder: Path, mixture: dict[str, float], tau=0.0, run_id=None) -> Path:
     lines = [
         eval_line(
             step,
@@ -48,7 +48,7 @@ def write_planted_run(folder: Path, mixture: dict[str, float], tau: float = 0.0)
         )
         for step, tokens in enumerate(np.linspace(1e5, 6e6, 30), 1)
     ]
-    return write_run(folder, lines, run_id="-".join(mixture), mixture=mixture)
+    return write_run(folder, lines, run_id=run_id or "-".join(mixture), mixture=mixture)
 
 
 @pytest.fixture
@@ -93,6 +93,14 @@ def test_bts_gives_the_agreed_json(runs):
     assert {"tokens", "bts", "lower", "upper", "censored"} <= set(answer["curve"][0])
 
 
+def test_seeds_of_a_side_go_by_a_pattern(runs, tmp_path: Path):
+    for run_id in ("mono-1", "mono-2"):
+        write_planted_run(tmp_path, {"swe_Latn": 1.0}, run_id=run_id)
+    answer = answer_of("bts", tmp_path / "mono-*", runs[1], "--target", "sv")
+    assert "mono-1, mono-2" in answer["source"]
+    assert "nothing-*" in str(refused("bts", tmp_path / "nothing-*", runs[1], "--target", "sv"))
+
+
 def test_bts_in_words_has_the_value_and_the_curve(runs):
     text = run("bts", *runs, "--target", "sv").stdout
     assert "dan_Latn (Danish) to swe_Latn (Swedish): BTS +0.40" in text
@@ -110,6 +118,12 @@ def test_matrix_is_written_and_read_again(runs, tmp_path: Path):
     assert best[0]["interval"] is not None
 
 
+def test_an_ending_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path):
+    nothing = tmp_path / "no-runs"
+    for command in (["matrix", nothing], ["weights", nothing, "--target", "sv"], ["complete"]):
+        assert "no-runs" not in str(refused(*command, "-o", tmp_path / "answer.txt"))
+
+
 def test_matrix_in_words_is_a_table_with_its_problems(runs):
     text = run("matrix", runs[0].parent).stdout
     assert "BTS at d = 2M tokens, 365k parameters" in text
@@ -124,6 +138,8 @@ def test_text_is_counted_in_a_unit_of_ones_own(runs):
     assert answer["at"]["bts"] == pytest.approx(0.4, abs=5e-3)
     error = refused("bts", *runs, "--target", "sv", "--unit", "lines", "--per-token", "sv:0.1")
     assert error.where == "--per-token"
+    for given in (["--per-token", "sv=2"], ["--unit", "lines", "--per-token", "sv=nan"]):
+        assert refused("bts", *runs, "--target", "sv", *given).where == "--per-token"
 
 
 @pytest.mark.parametrize(
@@ -263,10 +279,16 @@ def test_other_forms_of_a_score_are_converted(arguments, bts):
     [
         (("0.02", "--from", "gain"), "the slope of the loss curve"),
         (("0", "--from", "gain", "--slope", "0"), "above zero"),
+        (("0.6", "--from", "ratio", "--slope", "0.3"), "are of a gain"),
     ],
 )
 def test_what_cannot_be_converted_is_refused(arguments, said):
     assert said in str(refused("convert", *arguments))
+
+
+def test_a_weight_below_minus_one_stays_what_it_is():
+    answer = answer_of("convert", "-5", "--from", "tau")
+    assert (answer["bts"], answer["tau"], answer["ratio"]) == (None, -5.0, 0.0)
 
 
 def test_content_needs_parallel_text(runs):

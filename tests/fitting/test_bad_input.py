@@ -68,6 +68,45 @@ def test_numbers_in_quotes_are_numbers():
     assert fit(text, bootstrap=0).n_rows == 40
 
 
+def test_a_run_that_counts_no_steps_is_told_apart_by_tokens():
+    table = two_power_table(40).with_columns(
+        pl.Series("run_id", ["a"] * 20 + ["b"] * 20),
+        pl.Series("step", [None] * 20 + list(range(20)), dtype=pl.Int64),
+    )
+    held = fit(table, bootstrap=0)
+    assert (held.n_rows, held.n_runs) == (40, 2)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("n_params,tokens,loss,loss\n1e8,1e9,3.0,9.0\n2e8,1e9,2.9,9.1\n")
+    with pytest.raises(InputError, match="two columns are called loss"):
+        fit(path)
+
+
+def test_losses_that_the_law_cannot_describe_are_said():
+    rising = two_power_table(40).with_columns(loss=3 + 0.1 * pl.col("tokens").log())
+    assert any("describes these losses poorly" in said for said in fit(rising).warnings)
+    assert not any("poorly" in said for said in fit(two_power_table(40), bootstrap=0).warnings)
+
+
+def test_refits_that_cannot_move_give_no_interval():
+    one_size = two_power_table(40, n_params=[1e8] * 40)
+    held = fit(one_size, bootstrap=20)
+    assert all(held.interval(name) is None for name in ("E", "A", "alpha"))
+    assert held.interval("beta") is not None
+    rising = two_power_table(40).with_columns(loss=3 + 0.1 * pl.col("tokens").log())
+    assert fit(rising, bootstrap=20).parameters["B"].interval is None  # at its bound in each
+
+
+@pytest.mark.parametrize("states", [{}, {"lr_state": pl.lit("unknown")}])
+def test_a_state_that_the_table_does_not_tell_cannot_be_chosen(states):
+    table = two_power_table(40).with_columns(**states)
+    with pytest.raises(InputError, match="does not say the learning-rate state"):
+        fit(table, lr_state="decayed", bootstrap=0)
+    assert fit(table, bootstrap=0).n_rows == 40
+
+
 def test_equal_rows_without_a_run_count_once():
     table = two_power_table(40)
     found = fit(pl.concat([table, table]), bootstrap=0)

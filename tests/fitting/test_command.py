@@ -45,6 +45,23 @@ def test_a_table_is_fitted_and_shown(table):
     assert "alpha" in text
 
 
+def test_a_name_that_is_no_fit_is_refused_before_the_work(tmp_path):
+    with pytest.raises(InputError, match="saved as JSON"):
+        run("fit", tmp_path / "no-such-table.csv", "-o", tmp_path / "fit.pkl")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fix", "alpha=0.3", "--fix", "alpha=0.4"], "given twice"),
+        (["--bound", "alpha=0.6:0.1"], "the lower one comes first"),
+    ],
+)
+def test_options_that_contradict_themselves_are_refused(table, options, said):
+    with pytest.raises(InputError, match=said):
+        run("fit", table, *options)
+
+
 def test_json_is_one_document(table):
     assert json.loads(run("fit", table, "--json", "--bootstrap", 20))["n_rows"] == 60
 

@@ -75,6 +75,11 @@ def test_scores_are_averaged_over_targets_and_kept_by_target(runs):
     assert found.targets == ("swe_Latn", "rus_Cyrl")
 
 
+def test_a_target_that_is_named_twice_counts_once(runs):
+    once = compare(runs, ["chinchilla"], targets=["swe_Latn"])
+    assert compare(runs, ["chinchilla"], targets=["swe_Latn", "sv"]).to_dict() == once.to_dict()
+
+
 def test_a_score_is_what_a_fit_on_the_rest_gives():
     table = two_power_table(60, noise=0.01)
     found = compare(table, ["chinchilla"])

@@ -7,7 +7,9 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
 from atlas_scaling.fitting.data import Selection, observe
 from atlas_scaling.laws import ATLAS, Law, Parameter
+from atlas_scaling.runs.store import read_runs
 from tests.fitting.planted import planted_runs, two_power_table
+from tests.run_files import eval_line, write_run
 
 
 def observed(table, law=None, **selection):
@@ -111,6 +113,17 @@ def test_a_state_that_no_row_has_names_those_there_are():
     with pytest.raises(InputError, match="learning-rate state") as caught:
         observed(planted_runs(), target="swe_Latn", lr_state="decayed")
     assert caught.value.remedy == "one of stable, or all"
+
+
+def test_decays_that_branch_off_are_runs_from_scratch(tmp_path):
+    for tokens in range(1000, 9000, 1000):
+        loss = 2 + 100 / tokens**0.5
+        line = [eval_line(tokens, tokens, "swe_Latn", loss, lr_state="decayed")]
+        write_run(
+            tmp_path, line, run_id=f"at{tokens}", base_run="trunk", branch_tokens=tokens - 100
+        )
+    o = observed(read_runs(tmp_path), target="swe_Latn", lr_state="decayed")
+    assert (o.n_rows, o.n_runs, o.dropped) == (8, 8, ())
 
 
 def test_runs_that_continue_another_stay_out_unless_asked():

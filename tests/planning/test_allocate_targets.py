@@ -7,6 +7,7 @@ import pytest
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.allocate_targets import _sources, allocate_targets
 from atlas_scaling.planning.allocation_budget import Budget
+from atlas_scaling.planning.allocation_warnings import said_of_laws
 from atlas_scaling.planning.language_laws import law_of_fit
 from atlas_scaling.transfer.reference import published_matrix
 from tests.planning.test_language_laws import MATRIX, atlas_fit  # noqa: F401
@@ -111,6 +112,52 @@ def test_a_fit_of_no_target_is_refused(atlas_fit):  # noqa: F811
     with pytest.raises(InputError) as caught:
         allocate_targets(["dan"], Budget(flops=1e19), fits=[fitted])
     assert caught.value.value == "swe_Latn"
+
+
+def test_without_targets_the_plan_is_for_what_the_fits_are_of_and_says_so(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    plan = allocate_targets([], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
+    named = allocate_targets(["swe"], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
+    assert plan.mixture == named.mixture
+    assert set(plan.warnings) - set(named.warnings) == {
+        "no target is named: the plan is for swe_Latn, which the fit is of"
+    }
+
+
+def test_what_is_said_of_one_of_several_fits_names_its_language(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    one = replace(law_of_fit(fitted), warnings=("E is weak", "lam of swe_Latn is weak"))
+    other = replace(one, language="dan_Latn", warnings=("E is weak", "B is weak"))
+    assert list(said_of_laws([one, other])) == [
+        "E is weak",
+        "lam of swe_Latn is weak",
+        "dan_Latn: B is weak",
+    ]
+    assert list(said_of_laws([one])) == list(one.warnings)
+
+
+def test_what_a_fit_makes_useless_is_said(atlas_fit):  # noqa: F811
+    _, fitted = atlas_fit
+    budget = Budget(flops=1e19)
+    said = "scores of a matrix are not used"
+    plan = allocate_targets(["swe"], budget, fits=[fitted], matrix=MATRIX)
+    assert any(said in warning for warning in plan.warnings)
+    plain = allocate_targets(["swe"], budget, fits=[fitted])
+    assert not any(said in warning for warning in plain.warnings)
+    with pytest.raises(InputError, match="has a fit of its own"):
+        allocate_targets(["swe"], budget, fits=[fitted], like={"sv": "da"})
+
+
+def test_a_language_that_is_no_target_borrows_no_law():
+    with pytest.raises(InputError, match="is no target") as caught:
+        allocate_targets(["cat"], Budget(flops=1e21), like={"gl": "es"})
+    assert caught.value.value == "glg_Latn"
+
+
+def test_weights_that_the_objective_does_not_look_at_are_said():
+    weights = {"cat": 1, "spa": 9}
+    plan = allocate_targets(["cat", "spa"], Budget(flops=1e21), weights=weights, objective="worst")
+    assert "weights are of the mean: the objective worst has none" in plan.warnings
 
 
 def test_an_own_matrix_is_used_for_transfer():

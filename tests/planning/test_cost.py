@@ -61,6 +61,12 @@ def test_an_own_accelerator_is_taken():
     assert option.accelerator_hours == pytest.approx(4.8e21 / 5e14 / 3600)
 
 
+def test_compute_far_from_that_of_parameters_and_tokens_is_doubted():
+    # 6 x 2e9 x 400e9 = 4.8e21
+    assert any("0.21 times 6 N D" in said for said in one(flops=1e21).warnings)
+    assert not any("6 N D" in said for said in one(flops=6e21).warnings)
+
+
 def test_flops_alone_are_enough():
     answer = cost(flops=1e21, accelerators=["mi300x"])
     assert answer.options[0].tokens_per_second is None

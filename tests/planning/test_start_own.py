@@ -93,6 +93,15 @@ def test_intervals_are_those_of_a_linear_regression():
     assert law.probability_below(4e9, high) == pytest.approx(0.95)
 
 
+def test_crossovers_on_a_line_to_the_digit_give_no_interval():
+    law = fit_crossovers({1e9: 130e9, 2e9: 260e9, 4e9: 520e9})
+    assert law.exponent.value == pytest.approx(2)
+    answer = start_from_sizes("vi", law, n_params=2e9, tokens=1e11)
+    assert answer.crossover_tokens.value == pytest.approx(260e9)
+    assert (answer.crossover_tokens.interval, answer.probability_scratch_better) == (None, None)
+    assert any("tells no error" in warning for warning in answer.warnings)
+
+
 def test_two_sizes_give_a_line_without_an_interval():
     law = fit_crossovers({1e8: 30e9, 1e9: 120e9})
     assert law.exponent.interval is None

@@ -55,6 +55,13 @@ def test_csv_files_decide_too(tmp_path):
     assert answer.crossover_tokens.value == pytest.approx(32.1e9, rel=0.05)
 
 
+def test_a_curve_does_not_cross_itself(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("tokens,loss\n" + "".join(f"{d},{3 - d / 1e9}\n" for d in (1e6, 2e6, 3e6)))
+    with pytest.raises(InputError, match="does not cross itself"):
+        advise_start("sv", tokens=1e9, n_params=1e9, scratch=path, continued=path)
+
+
 def test_runs_without_a_common_learning_rate_state_are_refused(tmp_path):
     scratch = write(tmp_path, "scratch", scratch_loss, states=("stable",) * 10)
     states = ("warmup",) * 5 + ("decay",) * 4 + ("decayed",)
@@ -68,6 +75,24 @@ def test_runs_of_two_sizes_are_refused(tmp_path):
     continued = write(tmp_path, "continued", continued_loss, n_params=9_000_000)
     with pytest.raises(InputError, match="differ in model size"):
         read_start_curves(scratch, continued, "sv")
+
+
+def test_curves_of_one_size_are_no_answer_for_another(runs):
+    scratch, continued = runs
+    same = advise_start("sv", tokens=3000, n_params=365e3, scratch=scratch, continued=continued)
+    assert same.recommendation == "continue"
+    with pytest.raises(InputError, match="the runs have 365k parameters") as caught:
+        advise_start("sv", tokens=3000, n_params=2e9, scratch=scratch, continued=continued)
+    assert (caught.value.value, caught.value.where) == (2e9, "n_params")
+
+
+def test_runs_in_each_others_place_or_in_both_are_refused(runs):
+    scratch, continued = runs
+    with pytest.raises(InputError, match="continues mix-all, so it is not from scratch"):
+        read_start_curves(continued, scratch, "sv")
+    with pytest.raises(InputError, match="on both sides") as caught:
+        read_start_curves(scratch, scratch, "sv")
+    assert caught.value.value == ["scratch"]
 
 
 def test_runs_never_evaluated_on_the_target_say_on_what_they_were(runs):

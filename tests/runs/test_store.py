@@ -52,6 +52,17 @@ def test_a_repeated_step_is_one_row_and_a_contradiction_is_noted(tmp_path):
     assert "already 6" in table.notes[0].problem
 
 
+def test_a_decay_that_branches_off_is_no_continued_run(tmp_path):
+    line = [eval_line(9, 4096, "swe_Latn", 3.0, lr_state="decayed")]
+    write_run(tmp_path, line, run_id="decay", base_run="trunk", branch_tokens=3000)
+    write_run(tmp_path, line, run_id="continued", base_run="trunk")
+    frame = read_runs(tmp_path).frame
+    assert dict(frame.select("run_id", "base_run").iter_rows()) == {
+        "decay": None,
+        "continued": "trunk",
+    }
+
+
 def test_folders_of_runs_are_read_at_any_depth(tmp_path):
     write_run(tmp_path / "a" / "b", [eval_line(1, 2048, "swe_Latn", 6.0)])
     write_run(tmp_path / "c", [eval_line(1, 2048, "swe_Latn", 6.1)], run_id="other")

@@ -93,6 +93,17 @@ def test_a_scheduler_knows_sooner_than_silence_that_a_run_is_lost(study):
     assert "its job ended: NODE_FAIL" in one.reason
 
 
+def test_of_a_lost_run_is_said_what_is_known_of_its_process(study):
+    say(study, RUN, "running", host=None, pid=None)
+    gone = "is gone, last heard of 2026-11-26T10:00:00+00:00; see logs/ of the study"
+    assert stand(study, RUN).reason == f"its process {gone}"
+    held(study, RUN, silent=3600)
+    owner = last_holder(study.run_dir(RUN)).owner
+    assert stand(study, RUN).reason == f"process {owner.pid} on {owner.host} {gone}"
+    say(study, OTHER, "running", pid=None)
+    assert stand(study, OTHER).reason == f"its process on node7 {gone}"
+
+
 def test_a_run_whose_job_ended_before_it_began_is_lost_unless_somebody_cancelled_it(study):
     one = stand(study, RUN, ENDED)
     assert (one.state, one.reason) == ("lost", "it never began; its job ended: NODE_FAIL")

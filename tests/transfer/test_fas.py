@@ -48,6 +48,22 @@ GAIN = {"swe_Latn": 0.4, "dan_Latn": 0.1, "rus_Cyrl": -0.3}
 RUNS = pl.concat([base(), continued("swe_Latn", GAIN)])
 
 
+def test_without_bits_per_byte_gains_are_in_nats_and_say_so() -> None:
+    unknown = RUNS.with_columns(pl.lit(None, dtype=pl.Float64).alias("bits_per_byte"))
+    answer = fas_from_runs(unknown)
+    (table,) = answer.tables
+    assert table.unit == "loss"
+    assert {s.target: s.fas for s in table.scores} == pytest.approx(GAIN)
+    assert any("nats per token" in said for said in answer.warnings)
+    assert not any("nats per token" in said for said in fas_from_runs(RUNS).warnings)
+
+
+def test_an_evaluation_without_a_loss_is_left_out() -> None:
+    hole = pl.when(pl.col("tokens") == 1e6).then(float("nan")).otherwise(pl.col("loss"))
+    (table,) = fas_from_runs(RUNS.with_columns(loss=hole), loss="loss").tables
+    assert {s.target: s.fas for s in table.scores} == pytest.approx(GAIN)
+
+
 def test_a_steady_gain_has_half_its_end_as_mean() -> None:
     # Gain 0.4 d on [0, 2]: mean 0.4, at the end 0.8. Losses in nats per token.
     (table,) = fas_from_runs(RUNS, loss="loss").tables

@@ -157,6 +157,16 @@ def test_a_missing_file_and_another_ending_are_refused(tmp_path: Path) -> None:
         load_matrix(broken)
 
 
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    matrix = TransferMatrix.from_cells([Cell("swe_Latn", "dan_Latn")])
+    with pytest.raises(InputError, match="cannot be written"):
+        save_matrix(matrix, tmp_path / "file" / "matrix.csv")
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        save_matrix(matrix, tmp_path / "folder.parquet")
+
+
 def test_an_interval_with_its_ends_crossed_is_refused(tmp_path):
     path = tmp_path / "matrix.csv"
     path.write_text("target,source,bts,lower,upper\nsv,da,0.1,0.5,0.2\n")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from atlas_scaling.cli.plan_text import closing_text, probability
-from atlas_scaling.units import format_count
+from atlas_scaling.units import format_count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def _mixture(answer: Allocation) -> Table:
             code,
             f"{share:.1%}",
             format_count(share * answer.tokens),
-            "" if epochs is None else f"{epochs:.2g}",
+            "" if epochs is None else plain(epochs),
             f"{answer.repeat_worth[code]:.0%}" if code in answer.repeat_worth else "",
             ", ".join(helped[:3]) + more,
         )

@@ -37,7 +37,7 @@ LrState = Annotated[
     str | None,
     typer.Option("--lr-state", help="Learning-rate state of the rows: stable, decayed, all."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of starting points and resamples.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of starting points and resamples.")]
 
 
 def fit_command(
@@ -120,6 +120,10 @@ def fit_command(
         _refuse(of_many or bool(output or plot) or estimator != "huber", "--sweep")
     if of_many:
         _check_folder(output)
+    elif output is not None:
+        from atlas_scaling.fitting.saved import check_fit_file
+
+        check_fit_file(output)
     if workers > 1 and (not of_many or ":" in law):
         raise InputError(
             "several processes share the fits of several targets, by a law that is packaged",

@@ -32,6 +32,7 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
 
     from atlas_scaling.answers import Estimate
     from atlas_scaling.fitting.show import interval, number
+    from atlas_scaling.units import counted
 
     shared = getattr(several, "shared", {})
     groups = dict.fromkeys(
@@ -53,7 +54,8 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
             f"sharing raises the objective from {pooled.separate_objective:.6g} to "
             f"{pooled.objective:.6g}"
         )
-    lines.append(f"- is a value that the data does not identify; {len(several.fits)} targets")
+    targets = counted(len(several.fits), "target")
+    lines.append(f"- is a value that the data does not identify; {targets}")
     return Group(table, Text("\n".join([*lines, *_said(several.fits)])))
 
 

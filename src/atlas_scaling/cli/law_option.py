@@ -50,14 +50,16 @@ def law_of(
 
 
 def pairs(given: Sequence[str] | None, option: str) -> list[tuple[str, str]]:
-    """``NAME=VALUE`` of an option that may be given several times."""
-    pairs = []
+    """``NAME=VALUE`` of an option that may be given several times, once a name."""
+    pairs: list[tuple[str, str]] = []
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise InputError(
                 f"{option} takes NAME=VALUE", value=text, where=option, remedy="like n_params=size"
             )
+        if any(name.strip() == known for known, _ in pairs):
+            raise InputError("this name is given twice", value=name.strip(), where=option)
         pairs.append((name.strip(), value.strip()))
     return pairs
 

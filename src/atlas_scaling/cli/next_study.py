@@ -35,6 +35,7 @@ def decision_of(
     )
     from atlas_scaling.planning.mixtures import checked_mixture
 
+    _check_asked_of(decide, {"--params": n_params, "--tokens": tokens, "--budget": budget})
     target = fit.observations.facts.target
     if mixture is not None and target is None:
         raise InputError(
@@ -58,6 +59,19 @@ def decision_of(
             raise InputError("the best size for which budget?", where="--budget")
         return size_decision(fit, budget, shares, unique)
     return parameter_decision(fit, decide)
+
+
+def _check_asked_of(decide: str, given: Mapping[str, float | None]) -> None:
+    """Refuse numbers that the decision does not ask for."""
+    asked = {"loss": ("--params", "--tokens"), "size": ("--budget",)}.get(decide, ())
+    unused = [name for name, value in given.items() if value is not None and name not in asked]
+    if unused:
+        raise InputError(
+            f"the decision {decide} does not ask for this",
+            value=[given[name] for name in unused],
+            where=", ".join(unused),
+            remedy="leave it out; --decide loss is of --params and --tokens, size of --budget",
+        )
 
 
 def candidates(
@@ -90,6 +104,7 @@ def write_study(answer: NextRuns, study: Path | None, output: Path) -> None:
         InputError: no study was given to take corpus, tokenizer and sizes from, or no run chosen.
     """
     from atlas_scaling.config import dump_config
+    from atlas_scaling.report.files import write_atomically
     from atlas_scaling.study.spec import load_study
 
     if study is None:
@@ -105,7 +120,7 @@ def write_study(answer: NextRuns, study: Path | None, output: Path) -> None:
         _group(spec, place, runs) for place, runs in enumerate(_kinds(answer.runs).values())
     )
     named = spec.model_copy(update={"name": f"{spec.name}-next", "groups": groups})
-    output.write_text(dump_config(named), encoding="utf-8")
+    write_atomically(output, dump_config(named).encode())
 
 
 def _kinds(runs: Sequence[ChosenRun]) -> dict[tuple[object, ...], list[ChosenRun]]:
@@ -140,6 +155,7 @@ def write_staged_study(runs: Sequence[StagedRun], study: Path | None, output: Pa
             the languages.
     """
     from atlas_scaling.config import dump_config
+    from atlas_scaling.report.files import write_atomically
     from atlas_scaling.study.mixture_spec import Stage
     from atlas_scaling.study.spec import MixtureGroup, load_study
 
@@ -176,4 +192,4 @@ def write_staged_study(runs: Sequence[StagedRun], study: Path | None, output: Pa
             )
         )
     named = spec.model_copy(update={"name": f"{spec.name}-stages", "groups": tuple(groups)})
-    output.write_text(dump_config(named), encoding="utf-8")
+    write_atomically(output, dump_config(named).encode())

@@ -34,7 +34,10 @@ EXPORT_EXAMPLE: Final = "Example: atlas plan export plan.json --to megatron --pa
 
 
 def allocate(
-    target: Annotated[list[str], typer.Option(help="A language the model is for; repeat it.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A language the model is for; repeat it. Those of the fits if left out."),
+    ] = None,
     flops: Annotated[
         str | None, typer.Option(help="Compute of training and of what is served: 1e21.")
     ] = None,
@@ -85,7 +88,7 @@ def allocate(
     from atlas_scaling.planning.allocation_budget import Budget
 
     answer = allocate_targets(
-        target,
+        target or (),
         Budget(
             flops=count(flops, "--flops"),
             n_params=count(params, "--params"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from atlas_scaling.units import format_count
+from atlas_scaling.units import format_count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,12 +160,12 @@ def cost_text(answer: CostAnswer) -> RenderableType:
     table = Table("accelerator", "hours", "wall-clock", "energy", *money, "MFU", box=None)
     for option in answer.options:
         mfu = "?" if option.mfu is None else f"{option.mfu:.0%}"
-        paid = [] if option.money is None else [f"{option.money:,.0f} {answer.currency}"]
+        paid = [] if option.money is None else [f"{_money(option.money)} {answer.currency}"]
         table.add_row(
             f"{option.devices} {option.accelerator}",
-            f"{option.accelerator_hours:,.4g}",
+            plain(option.accelerator_hours, 4),
             _duration(option.wall_clock_hours),
-            f"{option.energy_kwh:,.3g} kWh",
+            f"{plain(option.energy_kwh, 3)} kWh",
             *paid,
             mfu,
         )
@@ -173,12 +174,18 @@ def cost_text(answer: CostAnswer) -> RenderableType:
 
 def next_text(answer: NextRuns) -> RenderableType:
     """The runs in the order of their worth, and what each leaves of the interval."""
+    from atlas_scaling.planning.decisions import LOG_SIZE
+
     now = answer.now
     assert now.value is not None
     assert now.interval is not None
-    low, high = now.interval
+    what, numbers = answer.decision, [f"{x:.5g}" for x in (now.value, *now.interval)]
+    if what.startswith(LOG_SIZE):
+        what = "size" + what.removeprefix("log N")
+        numbers = [format_count(math.exp(x)) for x in (now.value, *now.interval)]
+    value, low, high = numbers
     head = (
-        f"{answer.decision}: {now.value:.5g} ({low:.5g} to {high:.5g}). "
+        f"{what}: {value} ({low} to {high}). "
         f"{len(answer.runs)} runs of {answer.flops:.3g} FLOPs should leave "
         f"{answer.interval_left:.0%} of that interval.\n"
     )
@@ -255,9 +262,15 @@ def _estimate(loss: Estimate) -> str:
     return f"{loss.value:.4f} ({loss.interval[0]:.4f} to {loss.interval[1]:.4f})"
 
 
+def _money(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 100 else plain(amount, 2)
+
+
 def _duration(hours: float) -> str:
     if hours >= 48:
-        return f"{hours / 24:,.3g} days"
+        return f"{plain(hours / 24, 3)} days"
+    if hours * 3600 < 1:
+        return "under 1 s"
     return f"{hours:.3g} h" if hours >= 1 else f"{hours * 60:.3g} min"
 
 

@@ -104,7 +104,9 @@ def _runs(runs: tuple[PlannedRun, ...]) -> RenderableType:
 
 def _epochs(run: PlannedRun) -> str:
     """The fewest and the most of any of its languages."""
-    fewest, most = (f"{f((run.epochs or {}).values()):.2g}" for f in (min, max))
+    from atlas_scaling.units import plain
+
+    fewest, most = (plain(f((run.epochs or {}).values())) for f in (min, max))
     return most if fewest == most else f"{fewest} to {most}"
 
 

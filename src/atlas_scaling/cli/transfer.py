@@ -16,6 +16,7 @@ from atlas_scaling.cli.transfer_options import (
     MatrixFile,
     MatrixOutput,
     MeasuredOnly,
+    Seed,
     Top,
     chosen_matrix,
     rows_of,
@@ -98,7 +99,7 @@ def analyze(
     ] = None,
     level: Level = 0.9,
     permutations: Annotated[int, typer.Option(min=99, help="Of each test.")] = 2000,
-    seed: int = 0,
+    seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """What a matrix says of script and family, symmetry, groups, and who gives most."""
@@ -142,7 +143,7 @@ def complete(
     ] = False,
     output: MatrixOutput = None,
     level: Level = 0.9,
-    seed: int = 0,
+    seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Estimate the pairs that nobody measured, from those that somebody did."""
@@ -151,8 +152,10 @@ def complete(
     from atlas_scaling.transfer.completion import MODELS
     from atlas_scaling.transfer.completion import complete as complete_matrix
     from atlas_scaling.transfer.fas import fas_from_runs
-    from atlas_scaling.transfer.matrix_files import save_matrix
+    from atlas_scaling.transfer.matrix_files import check_matrix_file, save_matrix
 
+    if output is not None:
+        check_matrix_file(output)
     with share_done("cross-validating") as tell:
         answer = complete_matrix(
             chosen_matrix(matrix),

@@ -16,6 +16,7 @@ from atlas_scaling.cli.transfer_options import (
     MatrixOutput,
     Measuring,
     Runs,
+    Seed,
     chosen_matrix,
     measuring,
     rows_of,
@@ -31,8 +32,14 @@ CONVERT_EXAMPLE: Final = "Example: atlas transfer convert 0.6 --from ratio"
 
 @measuring
 def bts(
-    mono: Annotated[Path, typer.Argument(help="Run, folder or table of runs on the target alone.")],
-    bi: Annotated[Path, typer.Argument(help="Run, folder or table of runs on both.")],
+    mono: Annotated[
+        Path,
+        typer.Argument(
+            help="Run, folder or table of runs on the target alone; of several seeds a pattern in "
+            "quotes: 'runs/mono-spa-*'."
+        ),
+    ],
+    bi: Annotated[Path, typer.Argument(help="Run, folder, table or pattern of runs on both.")],
     target: Annotated[str, typer.Option(metavar="LANG", help="The language that is scored.")],
     how: Measuring,
     as_json: JsonFlag = False,
@@ -67,10 +74,12 @@ def matrix(
 ) -> None:
     """The matrix of every pair in a folder of runs whose languages were also run alone."""
     from atlas_scaling.cli.transfer_text import matrix_text
-    from atlas_scaling.transfer.matrix_files import save_matrix
+    from atlas_scaling.transfer.matrix_files import check_matrix_file, save_matrix
     from atlas_scaling.transfer.pairs import matrices_from_runs
     from atlas_scaling.units import parse_count
 
+    if output is not None:
+        check_matrix_file(output)
     with share_done("scoring pairs") as tell:
         answer = matrices_from_runs(
             rows_of(runs),
@@ -129,7 +138,7 @@ def weights(
     at: At = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Refits for intervals.")] = 200,
     level: Level = 0.9,
-    seed: int = 0,
+    seed: Seed = 0,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Save the (last) fit here: JSON, .npz beside."),
@@ -138,9 +147,12 @@ def weights(
 ) -> None:
     """Transfer weights of an ATLAS fit beside those that scores of the same runs imply."""
     from atlas_scaling.cli.transfer_text import weights_text
+    from atlas_scaling.fitting.saved import check_fit_file
     from atlas_scaling.transfer.weights import weights_from_runs
     from atlas_scaling.units import parse_count
 
+    if output is not None:
+        check_fit_file(output)
     with share_done("scoring and fitting") as tell:
         answer = weights_from_runs(
             rows_of(runs),
@@ -228,6 +240,13 @@ def convert(
 
     if not math.isfinite(value):
         raise InputError("this is no finite number", value=value, where=form.value)
+    if form is not ScoreForm.GAIN and (slope is not None or irreducible or equal_total):
+        raise InputError(
+            "slope, irreducible share and equal totals are of a gain",
+            value=form.value,
+            where="--from",
+            remedy="leave them out, or --from gain",
+        )
     if form is ScoreForm.RATIO and value < 0:
         raise InputError("tokens over tokens are not below zero", value=value, where=form.value)
     if form is ScoreForm.RATIO:

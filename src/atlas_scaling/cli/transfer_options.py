@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -76,6 +77,7 @@ SeedSd = Annotated[
         "if not given.",
     ),
 ]
+Seed = Annotated[int, typer.Option(min=0, help="Of the draws.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")]
 
 
@@ -91,7 +93,7 @@ class Measuring:
     noise: Noise = None
     seed_sd: SeedSd = None
     level: Level = 0.9
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def d(self) -> float | None:
@@ -133,7 +135,7 @@ def measuring(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def rows_of(paths: Sequence[Path]) -> pl.DataFrame:
-    """Rows of the runs in folders and in run tables.
+    """Rows of the runs in folders and in run tables; ``runs/mono-*`` is all that is so named.
 
     Raises:
         InputError: no run there, a file that is no run table, or a run that is in two places.
@@ -144,6 +146,7 @@ def rows_of(paths: Sequence[Path]) -> pl.DataFrame:
     from atlas_scaling.runs.export import read_table
     from atlas_scaling.runs.store import read_runs
 
+    paths = [found for path in paths for found in _matching(path)]
     folders = [path for path in paths if not path.is_file()]
     parts = [read_table(path) for path in paths if path.is_file()]
     if folders:
@@ -153,6 +156,13 @@ def rows_of(paths: Sequence[Path]) -> pl.DataFrame:
     if twice:
         raise InputError("a run is in two of the places given", value=twice[:5], where="RUNS")
     return pl.concat(parts, how="diagonal")
+
+
+def _matching(path: Path) -> list[Path]:
+    """What is so named where the shell was told to leave a pattern alone; else the path."""
+    if path.exists() or not any(sign in path.name for sign in "*?["):
+        return [path]
+    return sorted(path.parent.glob(path.name)) or [path]
 
 
 def chosen_matrix(name: str) -> TransferMatrix:
@@ -174,7 +184,7 @@ def text_unit(name: str, per_token: list[str] | None, study: Path | None) -> Uni
     """
     from atlas_scaling.errors import InputError
     from atlas_scaling.languages import normalise
-    from atlas_scaling.transfer.sides import Unit
+    from atlas_scaling.transfer.sides import TOKENS, Unit
 
     if name == CONTENT and not per_token:
         if study is None:
@@ -187,6 +197,13 @@ def text_unit(name: str, per_token: list[str] | None, study: Path | None) -> Uni
         return Unit(name, _content_per_token(study))
     if not per_token:
         return Unit(name)
+    if name == TOKENS:
+        raise InputError(
+            "a token is one token: units per token are of another unit",
+            value=per_token,
+            where="--per-token",
+            remedy="name the unit: --unit bytes, or one of your own",
+        )
     known = {}
     for item in per_token:
         code, _, number = item.partition("=")
@@ -199,6 +216,10 @@ def text_unit(name: str, per_token: list[str] | None, study: Path | None) -> Uni
                 where="--per-token",
                 remedy="write it like swe_Latn=4.1",
             ) from None
+        if not 0 < units < math.inf:
+            raise InputError(
+                "units in a token are above zero and finite", value=item, where="--per-token"
+            )
         if normalise(code) in known:
             raise InputError("a language is given twice", value=code, where="--per-token")
         known[normalise(code)] = units

@@ -302,7 +302,8 @@ def fas_text(answer: FasAnswer) -> RenderableType:
     shown: list[RenderableType] = []
     for fas in answer.tables:
         size = "" if fas.n_params is None else f"{format_count(fas.n_params)} parameters, "
-        unit, d_max = fas.unit.replace("_", " "), format_count(fas.d_max)
+        unit = "nats per token" if fas.unit == "loss" else fas.unit.replace("_", " ")
+        d_max = format_count(fas.d_max)
         scores = {(score.source, score.target): score.fas for score in fas.scores}
         ends = {(score.source, score.target): score.deviation for score in fas.scores}
         shown += [

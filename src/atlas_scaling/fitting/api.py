@@ -21,7 +21,7 @@ from atlas_scaling.fitting.starts import Search, search
 from atlas_scaling.fitting.tables import read
 from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray, Law
-from atlas_scaling.units import LossUnit
+from atlas_scaling.units import LossUnit, counted
 
 DEFAULT_BOOTSTRAP: Final = 200
 
@@ -317,8 +317,8 @@ def enough_rows(observations: Observations, coordinates: Coordinates) -> None:
     """
     if observations.n_rows <= coordinates.n_free:
         raise InputError(
-            f"{observations.n_rows} rows cannot determine the {coordinates.n_free} parameters of "
-            f"{coordinates.law.name}",
+            f"{counted(observations.n_rows, 'row')} cannot determine the {coordinates.n_free} "
+            f"parameters of {coordinates.law.name}",
             value=[p.name for p in coordinates.free],
             where="data",
             remedy="add evaluations, or fix parameters: --fix E=1.7, law.with_fixed(E=1.7)",

@@ -176,6 +176,8 @@ def compare(
             target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
         )
         _, base = observe(frame, laws.get("chinchilla"), selection)
+        if (base.facts.target or "") in table[0]:  # named twice, by two codes perhaps
+            continue
         n_rows += base.n_rows
         notes += [note for note in base.notes if note not in notes]
         cuts = splits(base, seed)

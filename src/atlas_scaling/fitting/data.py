@@ -23,7 +23,7 @@ from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
-from atlas_scaling.units import LossUnit
+from atlas_scaling.units import LossUnit, plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -225,6 +225,12 @@ def with_numbers(frame: pl.DataFrame, needed: Sequence[str]) -> pl.DataFrame:
                 where="columns",
                 remedy=nearest(name, frame.columns) or f"say which it is: --column {name}=THEIRS",
             )
+        if f"{name}_duplicated_0" in frame.columns:  # how polars reads a second one
+            raise InputError(
+                f"two columns are called {name}",
+                where=f"columns, {name}",
+                remedy="give one of them another name in the file",
+            )
         column = frame[name]
         if column.dtype.is_numeric():
             continue
@@ -335,13 +341,21 @@ def _pick_schedule(sieve: _Sieve, selection: Selection) -> None:
             pl.col("base_run").is_not_null() & (pl.col("base_run").cast(pl.String) != ""),
             "of a run that continues another (their tokens count from zero)",
         )
-    if "lr_state" not in sieve.frame.columns or selection.lr_state == "all":
+    if selection.lr_state == "all":
         return
-    count = dict(sieve.frame.group_by("lr_state").len().iter_rows())
+    has_states = "lr_state" in sieve.frame.columns
+    count = dict(sieve.frame.group_by("lr_state").len().iter_rows()) if has_states else {}
     stated = {state: n for state, n in count.items() if state not in (None, "", "unknown")}
-    if not stated:
-        return
     state = selection.lr_state
+    if not stated:
+        if state is None:
+            return
+        raise InputError(
+            "the table does not say the learning-rate state of its rows",
+            value=state,
+            where="lr_state",
+            remedy="add a column lr_state, or leave it out",
+        )
     if state is None:
         settled = {s: stated.get(s, 0) for s in ("stable", "decayed")}
         state = max(settled, key=lambda s: settled[s]) if any(settled.values()) else None
@@ -384,7 +398,9 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
     for name in ("n_params", "tokens"):
         most = sieve.frame[name].max()
         if isinstance(most, int | float) and most < FEW:
-            sieve.notes.append(f"{name} goes up to {most:.3g}: counts, or thousands or millions?")
+            sieve.notes.append(
+                f"{name} goes up to {plain(most, 3)}: counts, or thousands or millions?"
+            )
 
 
 def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
@@ -414,7 +430,8 @@ def _drop_repeats(sieve: _Sieve) -> None:
             n = frame.height - sieve.frame.height
             sieve.dropped.append(Dropped(n, "equal to another row, and no column run_id"))
         return
-    key = ["run_id", "step" if "step" in frame.columns else "tokens"]
+    by_step = "step" in frame.columns and not frame["step"].has_nulls()
+    key = ["run_id", "step" if by_step else "tokens"]
     twice = frame.group_by(key).agg(
         pl.len().alias("n"), pl.col("_loss").n_unique().alias("losses"), pl.col("_row").first()
     )

@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 
 from atlas_scaling.fitting.objective import Problem
 from atlas_scaling.laws.base import FloatArray, Parameter
-from atlas_scaling.units import format_count
+from atlas_scaling.units import format_count, plain
 
+FLAT: Final = "not identified: other parameters can take its place"
 ENOUGH_SPREAD: Final = 30.0
 _WEAK: Final = 0.5
+_SMALL: Final = 0.5
+"""Below it an error of a logarithm and a share of the value read the same."""
+_MOST: Final = 100.0
+"""Times the value, or factor, beyond which an error says no more than that nothing is known."""
 _LETTER: Final = {"n_params": "N", "tokens": "D", "target_tokens": "D_t", "n_languages": "K"}
 _MAD_TO_SD: Final = 1.4826
 _FLAT: Final = 1e-11
@@ -272,15 +277,33 @@ def verdicts(
 
 def _verdict(parameter: Parameter, value: float, error: float) -> str:
     if math.isinf(error):
-        return "not identified: other parameters can take its place"
+        return FLAT
     relative = parameter.transform == "identity" and parameter.bounds[0] >= 0
     size = error / max(abs(value), 1e-300) if relative else error
     if size <= _WEAK * parameter.tolerance:
         return "identified"
-    of_value = relative or parameter.transform == "log"
-    how_much = f"standard error {100 * size:.2g} %" if of_value else f"standard error {size:.2g}"
     words = "weak" if size <= parameter.tolerance else "not identified"
-    return f"{words}: {how_much}"
+    if parameter.transform == "log":
+        return f"{words}: standard error {_of_logarithm(size)}"
+    return f"{words}: standard error {_of_value(size) if relative else plain(size)}"
+
+
+def _of_value(share: float) -> str:
+    """A standard error as a share of the value."""
+    if share < 1:
+        return f"{plain(100 * share)} %"
+    return f"{_up_to_most(share)} times the value"
+
+
+def _of_logarithm(error: float) -> str:
+    """A standard error of the logarithm of a value: of its share while small, else a factor."""
+    if error < _SMALL:
+        return f"{plain(100 * error)} %"
+    return f"a factor of {_up_to_most(math.exp(min(error, 700.0)))}"
+
+
+def _up_to_most(times: float) -> str:
+    return plain(times) if times <= _MOST else f"over {_MOST:g}"
 
 
 def _reason(parameter: Parameter, evidence: dict[str, str], spread: dict[str, float]) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ from atlas_scaling import laws
 from atlas_scaling._version import __version__
 from atlas_scaling.answers import Answer, Estimate, jsonable
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.identify import Diagnostics
+from atlas_scaling.fitting.identify import FLAT, Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.fitting.saved import read_saved, write_saved
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 FEW_RUNS: Final = 10
 """Resampling fewer runs than this hardly varies them."""
+
+POOR_R2: Final = 0.5
+"""A law that explains less of the variance of the losses does not describe them."""
 
 
 class FitStatus(StrEnum):
@@ -127,11 +131,17 @@ class Fit(Answer):
         return _warnings(self)
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """Percentile interval of a parameter at ``level``; None where the data gives none."""
-        if self.draws is None or self.verdicts[name].startswith(("given", "not seen")):
+        """Percentile interval of a parameter at ``level``; None where the data gives none.
+
+        Refits stay where they began along a direction that the data leaves open, and at a bound
+        that holds: a width of theirs, or none, says nothing there.
+        """
+        verdict = self.verdicts[name]
+        if self.draws is None or verdict.startswith(("given", "not seen", FLAT)):
             return None
-        column = self.draws[:, list(self.values).index(name)]
-        return _percentiles(column, self.level)
+        found = _percentiles(self.draws[:, list(self.values).index(name)], self.level)
+        stuck = found is not None and math.isclose(*found, rel_tol=1e-6)
+        return None if stuck and not identified(verdict) else found
 
     def predict(self, **inputs: Any) -> FloatArray:
         """Loss at inputs given by name, for example ``fit.predict(n_params=2e9, tokens=1e11)``."""
@@ -274,6 +284,8 @@ def _warnings(fit: Fit) -> list[str]:
             f"only {d.share_at_optimum:.0%} of the starts found this optimum; more starts may "
             "find a better one"
         )
+    if d.r2 is not None and d.r2 < POOR_R2:
+        said.append(f"R² {d.r2:.2f}: the law describes these losses poorly")
     for name, verdict in fit.verdicts.items():
         if not identified(verdict):
             said.append(f"{name} is {verdict}")

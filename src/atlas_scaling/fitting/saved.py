@@ -30,8 +30,7 @@ def write_saved(path: Path, document: Mapping[str, Any], arrays: dict[str, Float
     Raises:
         InputError: ``path`` does not end in ``.json``, or cannot be written.
     """
-    if path.suffix != ".json":
-        raise InputError("a fit is saved as JSON", value=str(path), where="path", remedy="fit.json")
+    check_fit_file(path)
     beside = path.with_suffix(".npz")
     text = json.dumps({**document, "format": FORMAT, "arrays": beside.name}, indent=1,
                       ensure_ascii=False, allow_nan=False)  # fmt: skip
@@ -42,6 +41,16 @@ def write_saved(path: Path, document: Mapping[str, Any], arrays: dict[str, Float
     except OSError as error:
         raise InputError(f"this file cannot be written: {error}", value=str(path)) from None
     return path
+
+
+def check_fit_file(path: Path) -> None:
+    """Refuse a file whose ending is not ``.json``, before the work is done.
+
+    Raises:
+        InputError: it is not.
+    """
+    if path.suffix != ".json":
+        raise InputError("a fit is saved as JSON", value=str(path), where="path", remedy="fit.json")
 
 
 def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, FloatArray]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atlas_scaling.answers import Estimate
+from atlas_scaling.units import plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,7 +59,7 @@ def _notes(fit: Fit) -> list[str]:
     share = (
         ""
         if d.mean_error_reducible_percent is None
-        else f" ({d.mean_error_reducible_percent:.2g} % of the reducible loss)"
+        else f" ({plain(d.mean_error_reducible_percent)} % of the reducible loss)"
     )
     lines = [
         f"objective {fit.objective:.8g} ({fit.estimator.name}){r2}, mean error "

@@ -275,6 +275,13 @@ class Law:
 
 def _limited(parameter: Parameter, low: float, high: float) -> Parameter:
     """``parameter`` with other bounds; its start range is what is left of it inside them."""
+    if not low < high:
+        raise InputError(
+            f"limits of {parameter.name}: the lower one comes first",
+            value=(low, high),
+            where=parameter.name,
+            remedy=f"{high:g}:{low:g}",
+        )
     first, last = max(parameter.start[0], low), min(parameter.start[1], high)
     start = (first, last) if first < last else (low, high)
     return dataclasses.replace(parameter, bounds=(low, high), start=start)

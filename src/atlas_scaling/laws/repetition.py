@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from atlas_scaling.units import plain
+
 ENOUGH_EPOCHS: Final = 4.0
 """Fewer epochs than this say little about how repetition loses its worth."""
 
@@ -70,7 +72,7 @@ def too_few_epochs(D: Any, U: Any) -> str | None:
     most = float(np.max(np.where(np.asarray(D) > 0, D / U, 0.0), initial=0.0))
     if most >= ENOUGH_EPOCHS:
         return None
-    return f"at most {most:.2g} epochs were seen, aim for {ENOUGH_EPOCHS:g}"
+    return f"at most {plain(most)} epochs were seen, aim for {ENOUGH_EPOCHS:g}"
 
 
 def _is_data(*arrays: Any) -> bool:

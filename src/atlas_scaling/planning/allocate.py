@@ -91,7 +91,9 @@ def allocate(
     solver = Solver(setup, _kind(objective), _other_budgets(setup))
     plan = solver.plan
     is_target = np.arange(len(setup.languages)) < setup.n_targets
-    mixtures, left_out = usual_mixtures(setup.unique, is_target)
+    mixtures, said = usual_mixtures(setup.unique, is_target)
+    if weights and solver.kind is not ObjectiveKind.MEAN:
+        said = (*said, f"weights are of the mean: the objective {solver.kind} has none")
     alternatives = {name: solver.best_plan_with(mixture) for name, mixture in mixtures.items()}
     return Allocation(
         n_params=plan.n_params,
@@ -118,7 +120,7 @@ def allocate(
         level=level,
         source="; ".join(dict.fromkeys(law.basis for law in laws)),
         law=LAW,
-        warnings=tuple(dict.fromkeys([*allocation_warnings(solver, alternatives), *left_out])),
+        warnings=tuple(dict.fromkeys([*allocation_warnings(solver, alternatives), *said])),
     )
 
 

@@ -59,7 +59,7 @@ def allocate_targets(
     """The best plan for some languages.
 
     Args:
-        targets: languages the model is for.
+        targets: languages the model is for; those of the fits if none is named.
         budget: compute, sizes, tokens, serving.
         fits: of targets, ATLAS or Chinchilla, those of a pooled fit too; a target without one
             borrows that of a relative.
@@ -83,13 +83,21 @@ def allocate_targets(
         InputError: no targets, unknown languages, fits of other languages or of two units, or a
             question that no plan meets.
     """
-    codes = [normalise(code) for code in targets]
+    own = [law_of_fit(fit) for fit in fits]
+    codes = [normalise(code) for code in targets] or list(dict.fromkeys(x.language for x in own))
+    if not codes:
+        raise InputError(
+            "which languages is the model for?",
+            where="targets",
+            remedy="name one: --target ca; or give a fit of it: --fit FIT",
+        )
+    own_matrix = matrix is not None
     if matrix is None:
         from atlas_scaling.transfer.reference import published_matrix
 
         matrix = published_matrix()
-    fitted = _fitted(fits, codes)
-    borrowed = {normalise(code): other for code, other in (like or {}).items()}
+    fitted = _fitted(own, codes)
+    borrowed = _borrowed(like or {}, codes, fitted)
     laws = [
         fitted[code] if code in fitted else _stand_in(code, fitted, borrowed.get(code))
         for code in codes
@@ -97,6 +105,10 @@ def allocate_targets(
     chosen, passed_over = _sources(sources, laws, matrix)
     languages = list(dict.fromkeys([*codes, *chosen]))
     without = [law for law in laws if not law.knows_transfer]
+    if not without and (own_matrix or interference):
+        passed_over.append(
+            "the fits know what languages are worth to each other: scores of a matrix are not used"
+        )
     laws = [
         law
         if law.knows_transfer
@@ -119,6 +131,7 @@ def allocate_targets(
     return replace(
         answer,
         warnings=(
+            *([] if targets else [_whose(codes)]),
             *_published_warnings(laws),
             *answer.warnings,
             *passed_over,
@@ -126,6 +139,22 @@ def allocate_targets(
             *transfer_warnings(without, matrix, languages),
         ),
     )
+
+
+def _borrowed(
+    like: Mapping[str, str], targets: Sequence[str], fitted: Mapping[str, LanguageLaw]
+) -> dict[str, str]:
+    """Whose law each target borrows.
+
+    Raises:
+        InputError: one that is no target borrows, or one that has a law of its own.
+    """
+    borrowed = {normalise(code): other for code, other in like.items()}
+    for code in borrowed:
+        if code not in targets or code in fitted:
+            reason = "has a fit of its own" if code in fitted else "is no target"
+            raise InputError(f"a language that {reason} borrows none", value=code, where="like")
+    return borrowed
 
 
 def _stand_in(code: str, fitted: Mapping[str, LanguageLaw], like: str | None) -> LanguageLaw:
@@ -144,10 +173,9 @@ def _stand_in(code: str, fitted: Mapping[str, LanguageLaw], like: str | None) ->
     return borrowed_law(fitted[kin[0]], code)
 
 
-def _fitted(fits: Sequence[Fit], targets: Sequence[str]) -> dict[str, LanguageLaw]:
+def _fitted(own: Sequence[LanguageLaw], targets: Sequence[str]) -> dict[str, LanguageLaw]:
     laws: dict[str, LanguageLaw] = {}
-    for fit in fits:
-        law = law_of_fit(fit)
+    for law in own:
         if law.language not in targets:
             raise InputError(
                 "this fit is of a language that is no target",
@@ -180,6 +208,11 @@ def _sources(
         f"no fit identifies what {', '.join(unsure)} are worth: they are left out; name them as "
         "sources to plan with the fitted values all the same"
     ]
+
+
+def _whose(targets: Sequence[str]) -> str:
+    fits = "the fit is" if len(targets) == 1 else "the fits are"
+    return f"no target is named: the plan is for {', '.join(targets)}, which {fits} of"
 
 
 def _published_warnings(laws: Sequence[LanguageLaw]) -> list[str]:

@@ -62,6 +62,13 @@ class Budget:
                 where="flops, n_params, tokens",
                 remedy="leave one out",
             )
+        if self.n_params is not None and self.sizes is not None:
+            raise InputError(
+                "a fixed size and sizes to choose from are two questions",
+                value={"n_params": self.n_params, "sizes": list(self.sizes)},
+                where="n_params, sizes",
+                remedy="leave one out",
+            )
         if self.flops is None and (self.n_params is None or self.tokens is None):
             raise InputError(
                 "how much may be spent?",

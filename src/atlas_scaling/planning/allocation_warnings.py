@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.planning.allocation_solver import Plan, Solver
+from atlas_scaling.planning.language_laws import LanguageLaw
 from atlas_scaling.units import format_count
 
 GOOD_EPOCHS: Final = 4.0
@@ -30,7 +31,7 @@ def allocation_warnings(solver: Solver, alternatives: Mapping[str, Plan]) -> lis
     """All of them; ``alternatives`` are the usual mixtures at their best sizes."""
     laws = solver.setup.laws
     return [
-        *(warning for law in laws for warning in law.warnings),
+        *said_of_laws(laws),
         *_outside_the_laws(solver),
         *_bound_of_search(solver, alternatives),
         *_all_text(solver),
@@ -39,6 +40,17 @@ def allocation_warnings(solver: Solver, alternatives: Mapping[str, Plan]) -> lis
         *_no_transfer(solver),
         *_draws(solver),
     ]
+
+
+def said_of_laws(laws: Sequence[LanguageLaw]) -> Iterator[str]:
+    """What the laws warn of, each once; with the languages that it is of, unless it is of all."""
+    of: dict[str, list[str]] = {}
+    for law in laws:
+        for warning in dict.fromkeys(law.warnings):
+            of.setdefault(warning, []).append(law.language)
+    for warning, languages in of.items():
+        plain = len(languages) == len(laws) or languages[0] in warning
+        yield warning if plain else f"{', '.join(languages)}: {warning}"
 
 
 def _outside_the_laws(solver: Solver) -> Iterator[str]:

@@ -17,11 +17,14 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.checks import check_above_zero
-from atlas_scaling.units import format_count
+from atlas_scaling.units import format_count, plain
 
 PUE: Final = 1.56
 """Power of the data centre over that of the machines: the mean of the Uptime Institute's Global
 Data Center Survey 2024. Host processors and network are not in it."""
+
+FAR_FROM_6ND: Final = 2.0
+"""Attention over long contexts or recomputed activations seldom add more than this factor."""
 
 TRAINING_BYTES_PER_PARAMETER: Final = 16.0
 """bf16 weights and gradients, fp32 weights and two Adam moments (Rajbhandari et al. 2020, ZeRO);
@@ -180,7 +183,10 @@ def cost(
         law="C = 6 N D; hours = C / (peak x MFU)"
         if tokens_per_second is None
         else "hours = tokens / measured tokens per second",
-        warnings=tuple(_warnings(options, mfu, tokens_per_second)),
+        warnings=(
+            *_of_compute(flops, n_params, tokens),
+            *_warnings(options, mfu, tokens_per_second),
+        ),
     )
 
 
@@ -248,6 +254,19 @@ def _check_shares(mfu: float | None, overhead: float, pue: float) -> None:
         raise InputError(
             "a data centre draws at least what its machines do", value=pue, where="pue"
         )
+
+
+def _of_compute(flops: float, n_params: float | None, tokens: float | None) -> list[str]:
+    """A count of one's own may be better than 6 N D; one far from it is worth a second look."""
+    if n_params is None or tokens is None:
+        return []
+    ratio = flops / training_flops(n_params, tokens)
+    if 1 / FAR_FROM_6ND <= ratio <= FAR_FROM_6ND:
+        return []
+    return [
+        f"the compute given is {plain(ratio)} times 6 N D of the parameters and tokens given: the "
+        "hours are those of the compute"
+    ]
 
 
 def _warnings(

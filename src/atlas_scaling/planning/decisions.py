@@ -27,6 +27,8 @@ TOKENS_PER_PARAMETER: Final = (5.0, 20.0, 80.0, 320.0)
 SIZES: Final = 6
 SIZE_REACH: Final = 4.0
 FEWEST_TOKENS: Final = 1e6
+LOG_SIZE: Final = "log N of the lowest loss"
+"""What names of decisions about a size begin with."""
 _STEP: Final = 0.12
 """Of log N, where the best size is looked for."""
 
@@ -77,7 +79,7 @@ def loss_decision(
     losses = np.exp(log_losses(fit, [run], unique))[:, 0]
     value = float(np.exp(log_losses(fit, [run], unique, draws=False))[0, 0])
     return Decision(
-        f"loss of {run.n_params:.3g} parameters on {run.tokens:.3g} tokens",
+        f"loss of {format_count(run.n_params)} parameters on {format_count(run.tokens)} tokens",
         value,
         losses,
         lambda values: np.exp(log_losses(replace(fit, draws=values), [run], unique))[:, 0],
@@ -100,7 +102,7 @@ def size_decision(
     value = _lowest(v, log_losses(fit, runs, unique, draws=False))
     drawn = _lowest(v, log_losses(fit, runs, unique))
     return Decision(
-        f"log N of the lowest loss for {flops:.3g} FLOPs",
+        f"{LOG_SIZE} for {flops:.3g} FLOPs",
         float(value[0]),
         drawn,
         lambda values: _lowest(v, log_losses(replace(fit, draws=values), runs, unique)),

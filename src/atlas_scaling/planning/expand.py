@@ -49,7 +49,7 @@ from atlas_scaling.units import format_count
 
 LEAST_SHARE: Final = 1e-9
 MOST_LANGUAGES: Final = 10_000
-"""More than are alive."""
+"""ISO 639-3 has some 8,000, those of the past included."""
 
 
 @dataclass(frozen=True)
@@ -348,7 +348,7 @@ def _case(
     for name, value in (("from_languages", from_languages), ("to_languages", to_languages)):
         if not 1 <= value <= MOST_LANGUAGES:
             raise InputError(
-                f"a number of languages is at least 1 and at most {MOST_LANGUAGES:,}",
+                f"a number of languages lies between 1 and {MOST_LANGUAGES:,}",
                 value=value,
                 where=name,
             )

@@ -266,8 +266,8 @@ def _direction(gradient: FloatArray, matrix: FloatArray, curvature: FloatArray) 
     """Newton direction along ``sum dw = 0``, the matrix lifted where it would lead uphill.
 
     Lifted by a share of the Lagrangian's own ``curvature``: what constraints add to the matrix is
-    vast near them, and would leave no step along them.
-    Rows that no lift mends, because a number in them is none, are NaN: no step is taken there.
+    vast near them, and would leave no step along them. Rows that no lift mends, because a number in
+    them is none, are NaN: no step is taken there.
     """
     along = np.zeros(gradient.shape[1])
     along[1:-1] = 1.0

@@ -35,7 +35,7 @@ from atlas_scaling.published import crossover
 from atlas_scaling.published.mixtures import unimax_mixture
 from atlas_scaling.published.regime_laws import regime_laws
 from atlas_scaling.published.tables import PAPER
-from atlas_scaling.units import format_count
+from atlas_scaling.units import format_count, plain
 
 BASE_TOKENS: Final = 1e12
 EPOCHS_WORTH_A_WARNING: Final = 4.0
@@ -211,8 +211,8 @@ def _for_another_base(
         )
     ratio = tokens / base.language_tokens
     said = (
-        f"your checkpoint saw {ratio:.2g} times the target tokens of the published one: the range "
-        "reaches from a crossover that this does not move to one that moves in proportion"
+        f"your checkpoint saw {plain(ratio)} times the target tokens of the published one: the "
+        "range reaches from a crossover that this does not move to one that moves in proportion"
     )
     return low * min(ratio, 1.0), high * max(ratio, 1.0), [said]
 

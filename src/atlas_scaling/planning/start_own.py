@@ -29,6 +29,9 @@ from atlas_scaling.planning.start import (
 from atlas_scaling.transfer.curves import LossPoints
 from atlas_scaling.units import format_count
 
+ROUNDING = 1e-9
+"""Of log C: crossovers that miss a line by no more were computed, not measured."""
+
 OWN_BASE = BaseCheckpoint("the checkpoint that your continued runs start from")
 
 
@@ -93,7 +96,8 @@ class CrossoverFit(Answer):
     Attributes:
         coefficient, exponent: ``a`` and ``b``; intervals need three sizes.
         n_params: range of the sizes.
-        residual: standard deviation of ``log C`` about the line; None with two sizes.
+        residual: standard deviation of ``log C`` about the line; None where it cannot be told,
+            with two sizes or with points that lie on a line to the digit.
         level: of the intervals.
         points: model size -> tokens at the crossover, as given.
     """
@@ -166,11 +170,11 @@ def fit_crossovers(
     b = float(dx @ y / (dx @ dx))
     log_a = float(y.mean() - b * x.mean())
     sizes = (min(tokens_by_size), max(tokens_by_size))
-    if n == 2:
+    residual = math.sqrt(float(np.square(y - log_a - b * x).sum()) / max(n - 2, 1))
+    if n == 2 or residual < ROUNDING:
         return CrossoverFit(
             Estimate(math.exp(log_a)), Estimate(b), sizes, None, level, dict(tokens_by_size)
         )
-    residual = math.sqrt(float(np.square(y - log_a - b * x).sum()) / (n - 2))
     t = _t_quantile(n - 2, level)
     reach_b = t * residual / math.sqrt(float(dx @ dx))
     reach_a = t * residual * math.sqrt(1 / n + float(x.mean() ** 2 / (dx @ dx)))
@@ -208,7 +212,11 @@ def start_from_sizes(
             f"{format_count(low)}-{format_count(high)}"
         )
     if law.residual is None:
-        said.append("two sizes give a line without an interval; measure a third")
+        said.append(
+            "two sizes give a line without an interval; measure a third"
+            if len(law.points) == 2
+            else "your crossovers lie on a line to the digit, which tells no error: no interval"
+        )
     return StartAdvice(
         language=code,
         n_params=n_params,
@@ -217,7 +225,9 @@ def start_from_sizes(
         crossover_tokens=at,
         crossover_flops=_flops(n_params, at.value, at.interval),
         likely_range=at.interval,
-        range_basis=f"{law.level:.0%} prediction interval of the regression",
+        range_basis="the line alone"
+        if at.interval is None
+        else f"{law.level:.0%} prediction interval of the regression",
         probability_scratch_better=probability,
         evidence=Evidence.FITTED,
         readings={format_count(size): d for size, d in law.points.items()},

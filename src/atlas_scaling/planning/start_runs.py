@@ -33,6 +33,7 @@ from atlas_scaling.planning.start_own import (
 )
 from atlas_scaling.runs.record import LrState
 from atlas_scaling.transfer.curves import MIN_POINTS, LossPoints
+from atlas_scaling.transfer.sides import SIZE_TOLERANCE
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -86,8 +87,12 @@ def advise_start(
     _check_one_evidence(scratch, crossovers, base_language_tokens)
     curves = None
     if scratch is not None and continued is not None:
+        if scratch.resolve() == continued.resolve():
+            raise InputError(
+                "one curve does not cross itself", value=str(scratch), where="scratch, continued"
+            )
         curves = read_start_curves(scratch, continued, target)
-        n_params = curves.n_params if n_params is None else n_params
+        n_params = _size_of(curves, n_params)
     if n_params is None:
         raise InputError(
             "for how many parameters?", where="n_params", remedy="give --params, such as 2B"
@@ -115,6 +120,26 @@ def advise_start(
         unique_tokens=unique_tokens,
         base_language_tokens=base_language_tokens,
     )
+
+
+def _size_of(curves: StartCurves, asked: float | None) -> float | None:
+    """Model size of the answer.
+
+    Raises:
+        InputError: it is asked for another size than the curves are of.
+    """
+    if asked is None or curves.n_params is None:
+        return curves.n_params if asked is None else asked
+    if abs(asked / curves.n_params - 1) > SIZE_TOLERANCE:
+        raise InputError(
+            f"the runs have {format_count(curves.n_params)} parameters, and a crossover moves with "
+            "the size",
+            value=asked,
+            where="n_params",
+            remedy="leave the size out; for another one give crossovers at several sizes: "
+            "--crossover 100M=30B --crossover 1B=130B",
+        )
+    return asked
 
 
 def _check_one_evidence(
@@ -168,6 +193,7 @@ def read_start_curves(scratch: Path, continued: Path, target: str) -> StartCurve
     if scratch.is_file() or continued.is_file():
         return StartCurves(_from_csv(scratch), _from_csv(continued), None, OWN_BASE)
     frames = [_rows(path, code) for path in (scratch, continued)]
+    _check_roles(*frames)
     n_params = _common(frames, "n_params", "model size")
     if n_params is None:
         raise InputError(
@@ -200,6 +226,21 @@ def _rows(path: Path, code: str) -> pl.DataFrame:
             remedy=f"evaluated were {', '.join(sorted(frame['language'].unique()))}",
         )
     return rows
+
+
+def _check_roles(scratch: pl.DataFrame, continued: pl.DataFrame) -> None:
+    """Refuse the two in the wrong places, or one run in both."""
+    bases = scratch["base_run"].drop_nulls()
+    if len(bases):
+        raise InputError(
+            f"this run continues {bases[0]}, so it is not from scratch",
+            value=scratch.filter(scratch["base_run"].is_not_null())["run_id"][0],
+            where="scratch",
+            remedy="give the run from nothing as scratch, the one from a checkpoint as continued",
+        )
+    both = set(scratch["run_id"]) & set(continued["run_id"])
+    if both:
+        raise InputError("a run is on both sides", value=sorted(both), where="scratch, continued")
 
 
 def _common(frames: list[pl.DataFrame], column: str, what: str) -> float | None:

@@ -26,7 +26,7 @@ from atlas_scaling.report.words import (
 )
 from atlas_scaling.transfer.matrix import Provenance, TransferMatrix
 from atlas_scaling.transfer.scores import tau_from_bts
-from atlas_scaling.units import counted
+from atlas_scaling.units import counted, plain
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison
@@ -59,7 +59,7 @@ def fit_table(fits: Sequence[Fit]) -> Table:
                 f"{fit.n_runs:,}",
                 r_squared(d.r2),
                 number(d.mean_error, 2),
-                MISSING if share is None else f"{share:.2g} %",
+                MISSING if share is None else f"{plain(share)} %",
                 _STATUS[fit.status.value],
             )
         )
@@ -124,7 +124,7 @@ def compare_table(comparison: Comparison) -> Table:
                 MISSING if row.n_parameters is None else str(row.n_parameters),
                 *(r_squared(getattr(row, cut)) for cut in CUTS),
                 number(row.errors["r2"], 2),
-                MISSING if percent is None else f"{percent:.2g} %",
+                MISSING if percent is None else f"{plain(percent)} %",
                 *(["; ".join(row.failures)] if failed else []),
             )
         )

@@ -26,7 +26,7 @@ from atlas_scaling.report.words import (
     r_squared,
 )
 from atlas_scaling.transfer.matrix import MEASUREMENTS, Cell, Provenance, TransferMatrix
-from atlas_scaling.units import counted
+from atlas_scaling.units import counted, plain
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison
@@ -145,7 +145,7 @@ def _description(law: str, fits: list[Fit], ask: bool) -> Iterator[Verdict]:
         Tone.UNTOLD: "does not describe these losses",
     }[tone]
     where = "" if len(fits) == 1 else f" (lowest of {counted(len(fits), 'language')})"
-    share = f", mean error up to {max(shares):.2g} % of the reducible loss" if shares else ""
+    share = f", mean error up to {plain(max(shares))} % of the reducible loss" if shares else ""
     yield Verdict(
         tone,
         f"{law} {words}: R² {r_squared(known[worst])}{where}{share}.",

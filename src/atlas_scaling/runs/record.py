@@ -105,6 +105,14 @@ class RunRecord(Frozen):
     created_at: str
 
     @property
+    def continues(self) -> str | None:
+        """The run that this one continues without counting its tokens.
+
+        None for a decay that branches off: with the run it leaves it is one run from scratch.
+        """
+        return self.base_run if self.branch_tokens is None else None
+
+    @property
     def schedule(self) -> tuple[MixtureStage, ...]:
         """The stages; the one of a run whose mixture stays as it is."""
         return self.stages or (MixtureStage(fraction=1.0, mixture=self.mixture),)

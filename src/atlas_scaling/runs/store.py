@@ -78,7 +78,8 @@ class RunTable:
 
     ``tokens``, ``flops`` and counts are float64: N·D overflows int64. The columns by language are
     lists of ``{language, value}`` and hold only languages with a share; ``early_tokens`` are those
-    of the stages before the present one.
+    of the stages before the present one. ``base_run`` is the run that a run continues; a decay that
+    branches off counts its trunk's tokens and continues none.
     """
 
     frame: pl.DataFrame
@@ -209,7 +210,7 @@ def _frame_of(record: RunRecord, rows: Sequence[EvalRow]) -> pl.DataFrame:
             "study": record.study,
             "group": record.group,
             "seed": record.seed,
-            "base_run": record.base_run,
+            "base_run": record.continues,
             "n_params": float(record.n_params),
             "n_params_non_embedding": float(record.n_params_non_embedding),
             "tokenizer": record.tokenizer.sha256,

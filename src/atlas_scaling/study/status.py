@@ -195,8 +195,7 @@ def _state(
     if status is not None and status.state is RunState.STOPPED:
         return Standing.STOPPED, _with_job(status.reason, job)
     if status is not None:
-        where = f"process {status.pid} on {status.host} is gone; see logs/ of the study"
-        return Standing.LOST, _with_job(where, job)
+        return Standing.LOST, _with_job(_gone(status, holder), job)
     if run.base_run is not None and (base is None or base.state is not RunState.DONE):
         return Standing.WAITING, f"for {run.base_run}"
     if job is not None:
@@ -204,6 +203,16 @@ def _state(
         state = Standing.STOPPED if cancelled else Standing.LOST
         return state, _with_job("it never began", job)
     return Standing.WAITING, None
+
+
+def _gone(status: RunStatus, holder: Holder | None) -> str:
+    """Which process is gone, as far as the run or its directory's lock noted one."""
+    pid, host = status.pid, status.host
+    if (pid is None or host is None) and holder is not None and holder.owner.pid:
+        pid, host = holder.owner.pid, holder.owner.host
+    which = "its process" if pid is None else f"process {pid}"
+    where = "" if host is None else f" on {host}"
+    return f"{which}{where} is gone, last heard of {status.updated_at}; see logs/ of the study"
 
 
 def _job_ended(holder: Holder, job: Job | None) -> bool:

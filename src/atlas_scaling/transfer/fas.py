@@ -29,6 +29,9 @@ from atlas_scaling.transfer.sides import trained_on
 from atlas_scaling.units import format_count
 
 Floats = NDArray[np.float64]
+_PER_TOKEN: Final = (
+    "bits per byte are not recorded: gains are in nats per token, which does not compare targets"
+)
 LossColumn = Literal["bits_per_byte", "loss"]
 
 FAS_DEFINITION: Final = (
@@ -114,7 +117,7 @@ def fas_from_runs(
     frame: pl.DataFrame,
     *,
     d_max: float | None = None,
-    loss: LossColumn = "bits_per_byte",
+    loss: LossColumn | None = None,
     level: float = DEFAULT_LEVEL,
     name: str = "runs",
 ) -> FasAnswer:
@@ -124,7 +127,8 @@ def fas_from_runs(
         frame: rows of a run table; the continued runs and, unless they were evaluated before their
             first step, the runs that they continue.
         d_max: tokens to go; the shortest continued run of a table if None.
-        loss: unit of the losses; bits per byte make targets comparable.
+        loss: unit of the losses; bits per byte, which make targets comparable, where the runs have
+            them.
         level: of the intervals over seeds.
         name: what the answer calls the runs.
 
@@ -133,6 +137,11 @@ def fas_from_runs(
     """
     problems: list[str] = []
     warnings: dict[str, None] = {}
+    if loss is None:
+        loss = "bits_per_byte" if frame["bits_per_byte"].is_not_null().any() else "loss"
+        if loss == "loss":
+            warnings[_PER_TOKEN] = None
+    frame = frame.filter(pl.col(loss).is_finite())
     groups: dict[tuple[float | None, tuple[str, ...]], list[_Continued]] = {}
     for run in _continued_runs(frame, loss, problems, warnings):
         groups.setdefault((run.n_params, run.base), []).append(run)

@@ -67,14 +67,21 @@ def matrix_from_frame(frame: pl.DataFrame, *, name: str) -> TransferMatrix:
 
 
 def save_matrix(matrix: TransferMatrix, path: Path) -> None:
-    """Write ``matrix`` to ``path``, as its ending says: ``.parquet`` or ``.csv``."""
+    """Write ``matrix`` to ``path``, as its ending says: ``.parquet`` or ``.csv``.
+
+    Raises:
+        InputError: another ending, or the file cannot be written.
+    """
     frame = matrix_frame(matrix)
-    _check_ending(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        frame.write_parquet(path)
-    else:
-        frame.write_csv(path)
+    check_matrix_file(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".parquet":
+            frame.write_parquet(path)
+        else:
+            frame.write_csv(path)
+    except OSError as error:
+        raise InputError(f"this file cannot be written: {error}", value=str(path)) from None
 
 
 def load_matrix(path: Path) -> TransferMatrix:
@@ -85,7 +92,7 @@ def load_matrix(path: Path) -> TransferMatrix:
     """
     import polars as pl
 
-    _check_ending(path)
+    check_matrix_file(path)
     if not path.is_file():
         raise InputError("there is no such file", value=str(path))
     try:
@@ -224,7 +231,12 @@ def _with_types(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return frame
 
 
-def _check_ending(path: Path) -> None:
+def check_matrix_file(path: Path) -> None:
+    """Refuse a file whose ending says no form of a matrix.
+
+    Raises:
+        InputError: the ending is neither ``.parquet`` nor ``.csv``.
+    """
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(
             "a matrix is a .parquet or a .csv file", value=str(path), remedy="name it so"

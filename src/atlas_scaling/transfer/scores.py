@@ -164,7 +164,7 @@ class Converted(Answer):
         form: what it was.
         bts: the signed surplus; None at minus infinity (tau <= -1), where no run is long enough.
         tau: the transfer weight.
-        ratio: ``d / sigma``.
+        ratio: ``d / sigma``; 0 where the loss is never reached.
     """
 
     given: float
@@ -178,13 +178,13 @@ def converted(bts: float, form: str, given: float) -> Converted:
     """``bts`` and the other forms of it."""
     if bts >= MAX_BTS:
         raise InputError("a BTS is below 2 by definition", value=given, where=form)
-    tau = tau_from_bts(bts)
+    tau = given if form == "tau" else tau_from_bts(bts)
     return Converted(
         given=given,
         form=form,
         bts=bts if np.isfinite(bts) else None,
         tau=tau,
-        ratio=ratio_from_tau(tau),
+        ratio=max(ratio_from_tau(tau), 0.0),
     )
 
 

@@ -106,8 +106,9 @@ def test_options_add_to_a_map_and_win_over_it():
     columns = with_options(
         base,
         column=["tokens=train/a=b", "loss=loss/{language}"],
-        facts=["n_params=2B", "mixture={no: 0.5, en: 0.5}", "lr_state=stable"],
+        facts=["n_params=2B", "mixture={no: 0.5, en: 0.5}", "loss_unit=perplexity"],
     )
+    assert columns.loss_unit is ImportUnit.PERPLEXITY
     assert columns.columns == {"tokens": "train/a=b", "loss": "loss/{language}"}
     assert (columns.set.seed, columns.set.n_params) == (1, 2e9)
     assert columns.set.mixture == {"no": 0.5, "en": 0.5}
@@ -122,6 +123,7 @@ def test_options_add_to_a_map_and_win_over_it():
         ({"facts": ["n_params=-2"]}, "--set.n_params", "above zero"),
         ({"facts": ["n_params=many"]}, "--set.n_params", "not a number"),
         ({"facts": ["size=2"]}, "--set", "'size'"),
+        ({"facts": ["loss_unit=bits"]}, "--set", "nats_per_token"),
         ({"facts": ["mixture={a"]}, "--set", "no mapping"),
     ],
 )

@@ -20,7 +20,7 @@ from atlas_scaling.report.words import (
     parameter_name,
     short_names,
 )
-from atlas_scaling.units import LossUnit, counted
+from atlas_scaling.units import LossUnit, counted, plain
 
 if TYPE_CHECKING:
     import altair as alt
@@ -319,5 +319,5 @@ def _residual_alt(points: pl.DataFrame) -> str:
     spread = points.group_by("law", maintain_order=True).agg(
         pl.col("residual_percent").abs().median()
     )
-    said = ", ".join(f"{law} {percent:.2g} %" for law, percent in spread.iter_rows())
+    said = ", ".join(f"{law} {plain(percent)} %" for law, percent in spread.iter_rows())
     return f"Median distance of measured from predicted loss: {said}."

@@ -137,7 +137,8 @@ def refuse_unnamed_unit(loss: pl.Series, unit: ImportUnit | None) -> None:
             "no unit is named, and this is too high for a loss in nats per token",
             value=high[0],
             where=f"loss ({high.len()} of {loss.len()} rows)",
-            remedy=f"name it in the map, loss_unit: {' | '.join(ImportUnit)}",
+            remedy=f"name it, --set loss_unit={ImportUnit.PERPLEXITY} or in the map: "
+            + " | ".join(ImportUnit),
         )
 
 

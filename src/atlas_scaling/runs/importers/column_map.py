@@ -217,20 +217,23 @@ def with_options(
     Args:
         columns: what to start from.
         column: ``ours=theirs``, as in ``tokens=train/tokens_seen``.
-        facts: ``field=value``, as in ``n_params=2B`` or ``mixture={eng_Latn: 0.5, deu_Latn: 0.5}``.
+        facts: ``field=value``, as in ``n_params=2B`` or ``mixture={eng_Latn: 0.5, deu_Latn: 0.5}``;
+            the map's ``loss_unit`` too.
 
     Raises:
         InputError: no such field, or a value that does not fit it.
     """
     data = columns.model_dump(exclude_defaults=True)
     data["columns"] = {**columns.columns, **_pairs(column, "--column", FIELDS)}
-    stated = _pairs(facts, "--set", tuple(Facts.model_fields))
+    stated = _pairs(facts, "--set", (*Facts.model_fields, "loss_unit"))
+    if "loss_unit" in stated:
+        data["loss_unit"] = stated.pop("loss_unit")
     data["set"] = {**columns.set.given(), **{k: _value(v) for k, v in stated.items()}}
     try:
         return ColumnMap.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--set" if first["loc"][:1] == ("set",) else "--column"
+        option = "--set" if first["loc"][:1] in (("set",), ("loss_unit",)) else "--column"
         raise InputError(
             first["msg"].removeprefix("Value error, "),
             value=first["input"],

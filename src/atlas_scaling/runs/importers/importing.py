@@ -238,6 +238,7 @@ _REMEDIES: Final = {
     _NO_SHARES: "weights of another scale: mixture_unit: relative in the map; columns that are no "
     "mixture: name the one that is, --column mixture=THEIRS",
     assembly.NO_TOKENS: "say how many a step takes: --set tokens_per_step=524288",
+    "loss is NaN or no number": "is this the loss column? decimals have a point: 2.43, not 2,43",
     "no loss on the row": "is this the loss column? --column loss=THEIRS",
 }
 

@@ -56,7 +56,7 @@ def allocate(question: requests.AllocateQuestion, here: Here) -> dict[str, Any]:
             inference_tokens=question.served_tokens or 0.0,
         ),
         fits=fits,
-        matrix=here.files.matrix(question.matrix),
+        matrix=None if question.matrix is None else here.files.matrix(question.matrix),
         sources=question.sources,
         like=question.like or None,
         interference=question.interference,

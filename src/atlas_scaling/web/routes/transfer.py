@@ -207,7 +207,7 @@ def _curve(cell: Cell, here: Session) -> BtsAnswer:
     size = None if cell.origin is None else cell.origin.n_params
     mono, pair = [], []
     for path, record in here.runs.records():
-        if record.base_run is not None or (size is not None and record.n_params != size):
+        if record.continues is not None or (size is not None and record.n_params != size):
             continue
         shares = {code: share for code, share in record.mixture.items() if share > 0}
         if set(shares) == {cell.target}:
