@@ -19,6 +19,9 @@ NATS_PER_BIT: Final = math.log(2.0)
 MOST: Final = 1e40
 """No number is larger, or smaller than its inverse: products and powers of a few stay finite."""
 
+NO_FIT: Final = -100
+"""An R² below this says no more than that a law does not hold there."""
+
 _SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _COUNT = re.compile(r"^\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt]?)\s*$", re.I)
 

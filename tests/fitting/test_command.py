@@ -228,8 +228,15 @@ def test_two_processes_share_the_fits_of_several_targets(tmp_path):
     assert run("fit", runs, *options, "--workers", 2) == run("fit", runs, *options)
 
 
-@pytest.mark.parametrize("more", [(), ("--target", "all", "--law", "my.py:Mine")])
-def test_more_processes_than_there_is_work_for_are_refused(table, more):
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("fit", "--workers", 2),
+        ("fit", "--workers", 2, "--target", "all", "--law", "my.py:Mine"),
+        ("compare", "--workers", 2, "--law", "my.py:Mine"),
+    ],
+)
+def test_processes_that_cannot_share_the_work_are_refused(table, command):
     with pytest.raises(InputError, match="several processes") as caught:
-        run("fit", table, "--workers", 2, *more)
+        run(command[0], table, *command[1:])
     assert caught.value.where == "--workers"

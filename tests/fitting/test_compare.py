@@ -1,8 +1,13 @@
+import io
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from atlas_scaling import laws
+from atlas_scaling.cli.compare_text import comparison_text
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.comparison import compare, default_laws
 from atlas_scaling.fitting.data import Selection, observe
@@ -78,6 +83,40 @@ def test_scores_are_averaged_over_targets_and_kept_by_target(runs):
 def test_a_target_that_is_named_twice_counts_once(runs):
     once = compare(runs, ["chinchilla"], targets=["swe_Latn"])
     assert compare(runs, ["chinchilla"], targets=["swe_Latn", "sv"]).to_dict() == once.to_dict()
+
+
+def test_two_processes_score_as_one_does(runs):
+    asked = {"candidates": ["chinchilla", "kaplan"], "targets": ["swe_Latn", "spa_Latn"]}
+    told = []
+    together = compare(runs, workers=2, done=told.append, **asked)
+    assert together.to_dict() == compare(runs, **asked).to_dict()
+    assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_losses_that_do_not_compare_are_refused_before_anything_is_fitted(runs):
+    mixed = runs.with_columns(
+        pl.when(pl.col("language") == "spa_Latn")
+        .then(pl.lit("b"))
+        .otherwise(pl.lit("a"))
+        .alias("tokenizer")
+    )
+    mixed = pl.concat(
+        [mixed, mixed.filter(pl.col("tokenizer") == "b").with_columns(tokenizer=pl.lit("c"))]
+    )
+    told = []
+    with pytest.raises(InputError, match="never mixes units"):
+        compare(mixed, ["chinchilla"], targets=["swe_Latn", "spa_Latn"], done=told.append)
+    assert told == []
+
+
+def test_an_absurd_score_is_told_as_a_bound(runs):
+    found = compare(runs, ["chinchilla"], targets=["swe_Latn"])
+    absurd = replace(found, rows=(replace(found.rows[0], r2_m=-1.7e13),))
+    console = Console(width=100, file=io.StringIO())
+    console.print(comparison_text(absurd))
+    printed = console.file.getvalue()
+    assert "<-100" in printed
+    assert "17000" not in printed
 
 
 def test_a_score_is_what_a_fit_on_the_rest_gives():

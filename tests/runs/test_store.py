@@ -1,3 +1,5 @@
+import json
+
 import polars as pl
 import pytest
 
@@ -22,6 +24,16 @@ def test_a_language_without_a_share_counts_as_zero(tmp_path):
     assert value_of(frame, "tokens_by_language", "swe_Latn").to_list() == [2048.0]
     assert value_of(frame, "tokens_by_language", "spa_Latn").to_list() == [0.0]
     assert value_of(frame, "mixture", "swe_Latn").to_list() == [1.0]
+
+
+def test_rows_of_one_step_keep_the_counts_they_were_written_with(tmp_path):
+    first = eval_line(1, 2048, "spa_Latn", 7.0)
+    second = json.loads(eval_line(1, 2048, "swe_Latn", 6.0))
+    second["tokens_by_language"] = {"swe_Latn": 2000}
+    write_run(tmp_path, [first, json.dumps(second), eval_line(2, 4096, "swe_Latn", 5.0)])
+    frame = read_runs(tmp_path).frame
+    assert frame["language"].to_list() == ["spa_Latn", "swe_Latn", "swe_Latn"]
+    assert value_of(frame, "tokens_by_language", "swe_Latn").to_list() == [2048.0, 2000.0, 4096.0]
 
 
 def test_a_torn_last_line_is_dropped_with_a_note_and_nothing_else_is_lost(tmp_path):

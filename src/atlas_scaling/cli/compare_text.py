@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from atlas_scaling.units import NO_FIT
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -27,7 +29,7 @@ def comparison_text(comparison: Comparison) -> RenderableType:
         table.add_row(
             Text(name),
             "-" if row.n_parameters is None else str(row.n_parameters),
-            *("-" if v is None else f"{v:.3f}" for v in scores),
+            *map(_r_squared, scores),
             "-" if row.errors["r2"] is None else f"{row.errors['r2']:.4f}",
             "-" if share is None else f"{share:.2f}",
         )
@@ -43,6 +45,12 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     ]
     by_language = _by_language(comparison)
     return Group(table, *([] if by_language is None else [by_language]), Text("\n".join(lines)))
+
+
+def _r_squared(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value >= NO_FIT else f"<{NO_FIT}"
 
 
 def _by_language(comparison: Comparison) -> Table | None:
@@ -64,6 +72,6 @@ def _by_language(comparison: Comparison) -> Table | None:
             score = row.by_target[target]["r2"]
             share = score.error_reducible_percent
             error = "" if share is None else f" ({share:.1f})"
-            cells.append("-" if score.r2 is None else f"{score.r2:.3f}{error}")
+            cells.append(_r_squared(score.r2) + error)
         table.add_row(Text(f"{row.law} ({row.variant})" if row.variant else row.law), *cells)
     return table

@@ -124,13 +124,14 @@ def fit_command(
         from atlas_scaling.fitting.saved import check_fit_file
 
         check_fit_file(output)
-    if workers > 1 and (not of_many or ":" in law):
+    if workers > 1 and not of_many:
         raise InputError(
-            "several processes share the fits of several targets, by a law that is packaged",
-            value=f"{workers} processes, {'law ' + law if of_many else 'one fit'}",
+            "several processes share the fits of several targets",
+            value=f"{workers} processes, one fit",
             where="--workers",
             remedy="leave it out, or name more targets (--target all)",
         )
+    _refuse_own_law(workers, [law])
     made = law_of(law, variant, sources, tie, fix, bound)
     table = _table(runs, column, where)
     options: dict[str, Any] = {
@@ -158,6 +159,17 @@ def fit_command(
         _several(table, made, named, shared, options | {"workers": workers}, output, plot, as_json)
     else:
         _one(table, made, _only(target), options, output, plot, as_json)
+
+
+def _refuse_own_law(workers: int, named: Sequence[str]) -> None:
+    own = [law for law in named if ":" in law]
+    if workers > 1 and own:
+        raise InputError(
+            "only laws that are packaged go to several processes",
+            value=f"{workers} processes, law {own[0]}",
+            where="--workers",
+            remedy="leave it out",
+        )
 
 
 def _only(target: Sequence[str] | None) -> str | None:
@@ -272,6 +284,9 @@ def compare_command(
     continued: Annotated[
         bool, typer.Option("--continued", help="Let in runs that continue another.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that share the fits.")
+    ] = 1,
     column: Column = None,
     where: Where = None,
     output: Annotated[
@@ -288,6 +303,7 @@ def compare_command(
         from atlas_scaling.report.fit_pages import check_page_or_figure, write_comparison
 
         check_page_or_figure(output)
+    _refuse_own_law(workers, law or ())
     table = _table(runs, column, where)
     with share_done("fitting every law to every cut") as done:
         result = compare(
@@ -300,6 +316,7 @@ def compare_command(
             unit=unit,
             lr_state=lr_state,
             continued=continued,
+            workers=workers,
             done=done,
         )
     if output is not None:

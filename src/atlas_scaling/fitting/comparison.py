@@ -19,7 +19,7 @@ from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.splits import SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
 from atlas_scaling.fitting.tables import read
-from atlas_scaling.fitting.workers import one_thread
+from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -140,6 +140,7 @@ def compare(
     unit: LossUnit | str = LossUnit.NATS_PER_TOKEN,
     lr_state: str | None = None,
     continued: bool = False,
+    workers: int = 1,
     done: Callable[[float], None] | None = None,
 ) -> Comparison:
     """Fit laws on part of the data and score them on the rest, for each held-out cut.
@@ -156,6 +157,7 @@ def compare(
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.
+        workers: processes to share the work; more than one pays from some seconds of work on.
         done: is told the share of the work that is done, now and then.
 
     Raises:
@@ -166,28 +168,33 @@ def compare(
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]
     measured = Estimator.named(estimator, delta)
-    table: list[dict[str, dict[str, Score]]] = [{} for _ in chosen]
-    n_parameters: list[int | None] = [None] * len(chosen)
     notes: list[str] = []
-    made: list[list[Split]] = []
+    asked_of: dict[str, tuple[Selection, list[Split]]] = {}
     n_rows = 0
-    for t, target in enumerate(named):
+    for target in named:
         selection = Selection(
             target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
         )
         _, base = observe(frame, laws.get("chinchilla"), selection)
-        if (base.facts.target or "") in table[0]:  # named twice, by two codes perhaps
+        if (base.facts.target or "") in asked_of:  # named twice, by two codes perhaps
             continue
         n_rows += base.n_rows
         notes += [note for note in base.notes if note not in notes]
-        cuts = splits(base, seed)
-        made.append(cuts)
-        for i, law in enumerate(chosen):
-            scores, n_free = _scores(frame, law, selection, cuts, measured, seed, asked=asked)
-            table[i][base.facts.target or ""] = scores
-            n_parameters[i] = n_parameters[i] or n_free
-            if done is not None:
-                done((t * len(chosen) + i + 1) / (len(named) * len(chosen)))
+        asked_of[base.facts.target or ""] = selection, splits(base, seed)
+    calls = [(target, i) for target in asked_of for i in range(len(chosen))]
+    scored = spread_over(
+        _scores,
+        ((chosen[i], *asked_of[target]) for target, i in calls),
+        workers=workers,
+        common=(frame, measured, seed, asked),
+        done=done,
+        n=len(calls),
+    )
+    table: list[dict[str, dict[str, Score]]] = [{} for _ in chosen]
+    n_parameters: list[int | None] = [None] * len(chosen)
+    for (target, i), (scores, n_free) in zip(calls, scored, strict=True):
+        table[i][target] = scores
+        n_parameters[i] = n_parameters[i] or n_free
     rows = [_row(*parts) for parts in zip(chosen, table, n_parameters, strict=True)]
     return Comparison(
         rows=tuple(rows),
@@ -195,7 +202,7 @@ def compare(
         loss_unit=loss_unit(unit).value,
         n_rows=n_rows,
         seed=seed,
-        cuts=_described(made),
+        cuts=_described([cuts for _, cuts in asked_of.values()]),
         notes=tuple(notes),
         warnings=tuple(_warnings(rows)),
     )
@@ -203,13 +210,12 @@ def compare(
 
 def _scores(
     frame: Any,
+    estimator: Estimator,
+    seed: int,
+    asked: bool,
     law: Law,
     selection: Selection,
     cuts: list[Split],
-    estimator: Estimator,
-    seed: int,
-    *,
-    asked: bool,
 ) -> tuple[dict[str, Score], int | None]:
     """Scores of one law for one target by cut, and its number of free parameters."""
     try:

@@ -111,6 +111,7 @@ class Solution:
         )
 
 
+@np.errstate(invalid="ignore", over="ignore")  # a step to where nothing is finite is not taken
 def minimise(
     problem: Descendable,
     theta: FloatArray,

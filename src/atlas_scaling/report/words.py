@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import language
-from atlas_scaling.units import LossUnit, format_count
+from atlas_scaling.units import NO_FIT, LossUnit, format_count
 
 MISSING = "–"
 
@@ -101,11 +101,13 @@ def signed(value: float | None) -> str:
 def r_squared(value: float | None) -> str:
     """Four decimals, cut and not rounded: 1 is for a law without error.
 
-    >>> r_squared(0.99996), r_squared(1.0), r_squared(-0.51234)
-    ('0.9999', '1.0000', '−0.5124')
+    >>> r_squared(0.99996), r_squared(1.0), r_squared(-0.51234), r_squared(-2e13)
+    ('0.9999', '1.0000', '−0.5124', 'below −100')
     """
     if value is None or not math.isfinite(value):
         return MISSING
+    if value < NO_FIT:
+        return f"below −{-NO_FIT}"
     return f"{math.floor(value * 1e4) / 1e4:.4f}".replace("-", "−")
 
 
