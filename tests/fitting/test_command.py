@@ -1,6 +1,12 @@
 """The commands ``atlas fit`` and ``atlas compare`` on files and folders."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -226,6 +232,26 @@ def test_two_processes_share_the_fits_of_several_targets(tmp_path):
     write_table(planted_runs(), runs)
     options = ("--target", "all", "--bootstrap", 8, "--json")
     assert run("fit", runs, *options, "--workers", 2) == run("fit", runs, *options)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the processes in /proc")
+def test_ctrl_c_ends_all_processes_without_a_traceback(tmp_path):
+    runs = tmp_path / "runs.parquet"
+    write_table(planted_runs(), runs)
+    command = [sys.executable, "-m", "atlas_scaling", "compare", str(runs), "--workers", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while len(children.read_text().split()) < 3:  # the tracker of multiprocessing is one
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said and "stopped" in said
 
 
 @pytest.mark.parametrize(

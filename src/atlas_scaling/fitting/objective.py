@@ -376,9 +376,9 @@ class Problem:
             second = np.nan_to_num((ahead - 2.0 * predicted + behind) / (h * h))
             size = np.abs(self.targets_of(rows) - predicted)
             weight = (size <= delta) + mu[:, None] * np.divide(delta, np.maximum(size, delta))
-        weights = self.weights_of(rows)
-        pull = second * weight if weights is None else second * weight * weights
-        return np.asarray(np.matmul(J, pull[:, :, None])[:, :, 0])
+            weights = self.weights_of(rows)
+            pull = second * weight if weights is None else second * weight * weights
+            return np.asarray(np.matmul(J, pull[:, :, None])[:, :, 0])
 
     @staticmethod
     def _local(

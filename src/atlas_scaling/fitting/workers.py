@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -69,13 +70,19 @@ def spread_over(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         max_workers=workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_remember,
         initargs=(common,),
     ) as pool:
-        return list(_told(_in_order(pool, function, calls, ahead=2 * workers), done, n))
+        try:
+            return list(_told(_in_order(pool, function, calls, ahead=2 * workers), done, n))
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # what they are at is of no use to anyone
+            raise
 
 
 _COMMON: Final[list[Any]] = []
@@ -83,6 +90,7 @@ _COMMON: Final[list[Any]] = []
 
 
 def _remember(common: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
     _COMMON[:] = common
 
 
