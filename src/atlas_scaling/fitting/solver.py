@@ -111,7 +111,6 @@ class Solution:
         )
 
 
-@np.errstate(invalid="ignore", over="ignore")  # a step to where nothing is finite is not taken
 def minimise(
     problem: Descendable,
     theta: FloatArray,
@@ -229,6 +228,8 @@ def values_at(
     return np.concatenate(parts)
 
 
+# a step to where nothing is finite is not taken
+@np.errstate(invalid="ignore", over="ignore")
 def damped_step(
     at: Local,
     theta: FloatArray,
@@ -257,6 +258,7 @@ def damped_step(
     return step, -(at.gradient * step).sum(axis=1) - 0.5 * bend
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def solved(M: FloatArray, gradient: FloatArray, moves: NDArray[np.bool_]) -> FloatArray:
     """``-M^-1 g`` over the coordinates that move, 0 for the others."""
     M = M * (moves[:, :, None] & moves[:, None, :])

@@ -85,12 +85,24 @@ def spread_over(
             raise
 
 
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C comes after; in processes that begin meanwhile, never: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _COMMON: Final[list[Any]] = []
 """Of a worker process: what all of its calls begin with."""
 
 
 def _remember(common: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends its workers
     _COMMON[:] = common
 
 
@@ -104,7 +116,8 @@ def _in_order(
     """Results as they come; no more than ``ahead`` calls are made before they are needed."""
     waiting: deque[Future[R]] = deque()
     for call in calls:
-        waiting.append(pool.submit(_with_common, function, call))
+        with _ctrl_c_waits():  # a call may begin a process
+            waiting.append(pool.submit(_with_common, function, call))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
