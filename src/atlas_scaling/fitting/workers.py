@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -87,15 +88,27 @@ def spread_over(
 
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C comes after; in processes that begin meanwhile, never: their parent ends them."""
+    """Ctrl-C comes after; in processes that begin meanwhile, never: their parent ends them.
+
+    New processes inherit what this thread blocks. The signal may reach another thread of ours, and
+    Python would then raise here all the same, between a process's beginning and our knowing of it:
+    hence the handler.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if main else None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 _COMMON: Final[list[Any]] = []
