@@ -596,7 +596,7 @@ def test_a_mixture_that_few_would_try_is_found_where_interference_leaves_no_othe
 
 def test_limits_on_text_that_bend_the_path_do_not_keep_from_an_optimum():
     """No plan was found here: the text of three languages runs out at once, hardly repeated."""
-    cat = LanguageLaw(
+    cat = law(
         "cat_Latn",
         E=0.38941343464483513,
         A=1108.8338004566535,
@@ -610,7 +610,7 @@ def test_limits_on_text_that_bend_the_path_do_not_keep_from_an_optimum():
             "fra_Latn": 0.5285949340812827,
         },
     )
-    spa = LanguageLaw(
+    spa = law(
         "spa_Latn",
         E=0.1679807099396518,
         A=485.2792276623514,
@@ -631,7 +631,7 @@ def test_limits_on_text_that_bend_the_path_do_not_keep_from_an_optimum():
         "fra_Latn": 957250612.273664,
     }
     epochs = 1.0001000050001667
-    answer = allocate(
+    answer = plan(
         (cat, spa),
         Budget(flops=2.02430304746214e19),
         sources=("por_Latn", "fra_Latn"),

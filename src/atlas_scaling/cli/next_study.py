@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from atlas_scaling.planning.decisions import CandidateRun, Decision
     from atlas_scaling.planning.next_runs import ChosenRun, NextRuns
     from atlas_scaling.planning.two_stage_runs import StagedRun
-    from atlas_scaling.study.spec import MixtureGroup, StudySpec
+    from atlas_scaling.study.spec import AnyGroup, MixtureGroup, StudySpec
 
 
 def decision_of(
@@ -103,8 +103,6 @@ def write_study(answer: NextRuns, study: Path | None, output: Path) -> None:
     Raises:
         InputError: no study was given to take corpus, tokenizer and sizes from, or no run chosen.
     """
-    from atlas_scaling.config import dump_config
-    from atlas_scaling.report.files import write_atomically
     from atlas_scaling.study.spec import load_study
 
     if study is None:
@@ -119,8 +117,7 @@ def write_study(answer: NextRuns, study: Path | None, output: Path) -> None:
     groups = tuple(
         _group(spec, place, runs) for place, runs in enumerate(_kinds(answer.runs).values())
     )
-    named = spec.model_copy(update={"name": f"{spec.name}-next", "groups": groups})
-    write_atomically(output, dump_config(named).encode())
+    _write(spec, "next", groups, output)
 
 
 def _kinds(runs: Sequence[ChosenRun]) -> dict[tuple[object, ...], list[ChosenRun]]:
@@ -154,8 +151,6 @@ def write_staged_study(runs: Sequence[StagedRun], study: Path | None, output: Pa
         InputError: no study was given to take corpus, tokenizer and sizes from, or it lacks one of
             the languages.
     """
-    from atlas_scaling.config import dump_config
-    from atlas_scaling.report.files import write_atomically
     from atlas_scaling.study.mixture_spec import Stage
     from atlas_scaling.study.spec import MixtureGroup, load_study
 
@@ -191,5 +186,13 @@ def write_staged_study(runs: Sequence[StagedRun], study: Path | None, output: Pa
                 }
             )
         )
-    named = spec.model_copy(update={"name": f"{spec.name}-stages", "groups": tuple(groups)})
+    _write(spec, "stages", tuple(groups), output)
+
+
+def _write(spec: StudySpec, suffix: str, groups: tuple[AnyGroup, ...], output: Path) -> None:
+    """``spec`` with other groups, named after what they are for."""
+    from atlas_scaling.config import dump_config
+    from atlas_scaling.report.files import write_atomically
+
+    named = spec.model_copy(update={"name": f"{spec.name}-{suffix}", "groups": groups})
     write_atomically(output, dump_config(named).encode())

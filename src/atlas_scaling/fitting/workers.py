@@ -98,14 +98,16 @@ def _ctrl_c_waits() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda *_: came.append(1)) if main else None
+    handler = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and handler is not None
+    if ours:  # only the main thread may, and one that a C library set could not be put back
+        signal.signal(signal.SIGINT, lambda *_: came.append(1))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if main:
+        if ours:
             signal.signal(signal.SIGINT, handler)
     if came:
         raise KeyboardInterrupt

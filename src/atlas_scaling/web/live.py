@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -212,10 +213,10 @@ class LiveRuns:
             and wanted in line.run_id.casefold()
         ]
         if sort:
-            known = [line for line in left if _sort_key(line, sort) is not None]
-            unknown = [line for line in left if _sort_key(line, sort) is None]
-            known.sort(key=lambda line: _sort_key(line, sort), reverse=descending)
-            left = known + unknown
+            keyed = [(_sort_key(line, sort), line) for line in left]
+            known = [one for one in keyed if one[0] is not None]
+            known.sort(key=itemgetter(0), reverse=descending)
+            left = [line for _, line in known] + [line for key, line in keyed if key is None]
         speed = sum(x.tokens_per_second or 0.0 for x in left if x.state == RunState.RUNNING)
         tokens = float(sum(min(x.tokens, x.tokens_planned) for x in left))
         planned = float(sum(x.tokens_planned for x in left))
