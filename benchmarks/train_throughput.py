@@ -46,6 +46,7 @@ from atlas_scaling.study.sampling import Sampler
 from atlas_scaling.study.settings import Hardware, ModelConfig, TrainConfig
 from atlas_scaling.study.tokens import PackedText
 from atlas_scaling.study.train import train
+from atlas_scaling.study.training_run import Assignment
 
 VOCABULARY, LENGTH, BATCH = 4096, 128, 16
 SHAPES = ["64x2", "128x4", "256x4"]
@@ -242,7 +243,7 @@ def measure_runs(shape: str) -> dict[str, Any]:
         begin = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             evals = {"l0": PackedText("l0", ids[:4096], 4096)}
-            status = train(Path(folder), record, model, training, texts=texts, evals=evals)
+            status = train(Assignment(Path(folder), record, model, training, texts, evals))
         Learner.step = step  # type: ignore[method-assign]
         starts.append(first_step[0] - begin)
         memory = status.peak_memory_bytes or 0

@@ -28,6 +28,7 @@ from atlas_scaling.study.parallel import World  # noqa: E402
 from atlas_scaling.study.settings import Hardware  # noqa: E402
 from atlas_scaling.study.spec import load_study  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
+from atlas_scaling.study.training_run import Assignment  # noqa: E402
 from tests.study.small_study import write_small_study  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
 
@@ -43,12 +44,7 @@ def carry_out(run_dir: Path, hardware: Hardware | None = None, stop_at: int | No
     """A run of this process, or its part of one; ``stop_at`` counts the times it is asked."""
     asked = iter(range(1, 1 << 30))
     return train(
-        run_dir,
-        record(),
-        MODEL,
-        FOUR,
-        texts=TEXTS,
-        evals=EVALS,
+        Assignment(run_dir, record(), MODEL, FOUR, TEXTS, EVALS),
         hardware=hardware,
         world=World.of_environment(),
         should_stop=lambda: next(asked) == stop_at,

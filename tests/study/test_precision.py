@@ -18,6 +18,7 @@ from atlas_scaling.study.loss import linear_cross_entropy, summed_cross_entropy 
 from atlas_scaling.study.parallel import World  # noqa: E402
 from atlas_scaling.study.settings import Hardware  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
+from atlas_scaling.study.training_run import Assignment  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
 
 FLOAT32 = Hardware(device="cpu", precision="float32")
@@ -45,8 +46,8 @@ def bfloat16(request, monkeypatch):
 
 def carry_out(run_dir, hardware, **options):
     config = CONFIG.model_copy(update={"batch_size": 4, "z_loss": 1e-4})
-    options = {"texts": TEXTS, "evals": EVALS, "hardware": hardware, **options}
-    return train(run_dir, record(), MODEL, config, **options)
+    run = Assignment(run_dir, record(), MODEL, config, TEXTS, EVALS)
+    return train(run, hardware=hardware, **options)
 
 
 def losses(run_dir):

@@ -21,12 +21,17 @@ from atlas_scaling.study.model import Transformer  # noqa: E402
 from atlas_scaling.study.schedule import Schedule  # noqa: E402
 from atlas_scaling.study.settings import Hardware  # noqa: E402
 from atlas_scaling.study.train import train  # noqa: E402
+from atlas_scaling.study.training_run import Assignment  # noqa: E402
 from tests.study.tiny import CONFIG, EVALS, MODEL, TEXTS, eval_lines, record  # noqa: E402
 
 
-def carry_out(run_dir: Path, *, config=CONFIG, run=None, **options):
-    run = run or record()
-    return train(run_dir, run, MODEL, config, texts=TEXTS, evals=EVALS, **options)
+def assignment(run_dir: Path, *, config=CONFIG, run=None, **fields) -> Assignment:
+    return Assignment(run_dir, run or record(), MODEL, config, TEXTS, EVALS, **fields)
+
+
+def carry_out(run_dir: Path, *, config=CONFIG, run=None, init_from=None, keep_steps=(), **options):
+    given = assignment(run_dir, config=config, run=run, init_from=init_from, keep_steps=keep_steps)
+    return train(given, **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -270,7 +275,9 @@ def test_a_run_too_short_for_its_schedule_leaves_nothing_behind(tmp_path):
 def test_an_evaluation_is_the_mean_over_all_tokens_of_the_text():
     model = Transformer(MODEL, seed=0)
     with torch.no_grad():
-        score = Evaluator(EVALS, sequence_length=16).scores(lambda *xy: model(*xy)[0])["swe_Latn"]
+        evaluator = Evaluator(EVALS, sequence_length=16)
+        nats = evaluator.sums(lambda *xy: model(*xy)[0])["swe_Latn"]
+        score = evaluator.score("swe_Latn", float(nats))
     ids = torch.tensor(EVALS["swe_Latn"].tokens.astype("int64"))
     context = torch.cat([ids[-1:], ids[:-1]])  # the text ends with EOS
     nats = 0.0

@@ -7,6 +7,7 @@ units for it (AMX, AVX512-BF16) oneDNN does it inside each product.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -24,6 +25,7 @@ from atlas_scaling.study.settings import Hardware
 
 _GEMM_SIZE: Final = {"cpu": 512, "mps": 2048, "cuda": 4096}
 _GEMM_TIMES: Final = 5
+_FILLS: Final = "fill_uninitialized_memory"  # to find bugs, at the price of one more pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,27 @@ class Device:
             yield
         finally:
             torch.set_float32_matmul_precision(before)
+
+    @contextmanager
+    def repeatable(self) -> Iterator[None]:
+        """Inside, the same work gives the same bits; on CPUs it always does.
+
+        On NVIDIA's accelerators attention and the sums into an embedding are added up by threads
+        that race, unless PyTorch is told to take its slower ways.
+        """
+        if self.where.type != "cuda":
+            yield
+            return
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch insists on it
+        before, debugging = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+        fills = getattr(debugging, _FILLS)
+        torch.use_deterministic_algorithms(True)
+        setattr(debugging, _FILLS, False)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            setattr(debugging, _FILLS, fills)
 
     def peak_flops(self) -> tuple[float, str]:
         """FLOP/s at most, and where that is from: a data sheet, else a matrix product just now."""

@@ -3,87 +3,106 @@
 ``torch.func`` maps the one model over the stack, so the members are the runs they would be alone:
 same weights, data, schedule, clipping; sums may be added in another order. On an accelerator a
 small model alone cannot keep it busy. On CPU cores a process a run is faster
-(``benchmarks/ensemble.py``), and is what engines do.
+(``benchmarks/ensemble.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from atlas_scaling.study.learner import adamw
+from atlas_scaling.study.learner import Learner, adamw
 from atlas_scaling.study.model import Transformer
-from atlas_scaling.study.settings import ModelConfig, TrainConfig
 
-_ATTENTION: Final = [
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-]
+MEMORY_FOR_LOGITS: Final = 1 / 8
+"""Of an accelerator's memory. With their gradients they take about twice as much."""
+
+_MAPPED_ATTENTION: Final = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+"""PyTorch's other kernels fail under ``vmap``: on CPUs, and in float32 on accelerators."""
 
 
 class Ensemble:
-    """``n`` models of one shape that are trained together, each on batches of its own.
+    """Models of one shape that are trained together, each on batches of its own.
+
+    Weights and optimizer state become slices of a stack, also where the learners see them: these
+    evaluate and write checkpoints as they would alone.
 
     Args:
-        model_config: shape of each.
-        config: how each is trained.
-        seeds: of the first weights, one a member.
-        device: where; a CPU unless given.
+        learners: one a member, with one configuration on one device, not compiled.
+        step: that all of them have come to.
     """
 
-    def __init__(
-        self,
-        model_config: ModelConfig,
-        config: TrainConfig,
-        *,
-        seeds: Sequence[int],
-        device: torch.device | None = None,
-    ) -> None:
-        self.config = config
-        on_cpu = device is None or device.type == "cpu"  # whose own kernel cannot be mapped
-        self._attention = [SDPBackend.MATH] if on_cpu else _ATTENTION
-        alone = [_Minimised(Transformer(model_config, seed=s), config.z_loss) for s in seeds]
-        self._one = alone[0].to(device)
-        weights, buffers = stack_module_state([one.to(device) for one in alone])
-        self._weights: dict[str, Tensor] = weights
-        self._buffers: dict[str, Tensor] = buffers
-        self.optimizer = adamw(weights.values(), config, stacked=True)
+    def __init__(self, learners: Sequence[Learner], *, step: int = 0) -> None:
+        first = learners[0]
+        self.config, self.device = first.config, first.device
+        on_cpu = self.device.where.type == "cpu"
+        self._attention = [SDPBackend.MATH] if on_cpu else _MAPPED_ATTENTION
+        self._weights = _stacked(learners)
+        self.optimizer = adamw(self._weights.values(), self.config, stacked=True)
+        self._stack_optimizers(learners, step)
+        self._one = _Sums(first.model)
+        self._fit = _sequences_that_fit(first, len(learners))
 
     def step(self, batches: Tensor, *, lr: float) -> Tensor:
         """Train on one batch a member, (n, B, T + 1).
 
         Returns losses in nats per token and norms of the gradients before clipping, (2, n).
         """
-        with sdpa_kernel(self._attention):
-            minimised, losses = torch.vmap(self._of_one)(
-                self._weights, self._buffers, batches[..., :-1], batches[..., 1:]
-            )
-        torch.autograd.backward(minimised.sum())
+        batches = batches.to(self.device.where, non_blocking=True)
+        n, size, length = batches.shape
+        tokens = size * (length - 1)
+        nats = torch.zeros(n, device=self.device.where)
+        with self._mapping():
+            for part in torch.split(batches, self._fit, dim=1):
+                minimised, part_nats = torch.vmap(self._minimised)(
+                    self._weights, part[..., :-1], part[..., 1:]
+                )
+                torch.autograd.backward(minimised.sum() / tokens)
+                nats += part_nats.detach()
         norms = self._clip()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return torch.stack([losses.detach(), norms])
+        return torch.stack([nats / tokens, norms])
 
     @torch.no_grad()
-    def copy_member(self, number: int, model: Transformer) -> None:
-        """Give ``model`` the weights of one member."""
-        for name, parameter in model.named_parameters():
-            parameter.copy_(self._weights[f"model.{name}"][number])
+    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Summed loss of ``targets`` (B, T) by each member, (n,), on the device."""
+        where = self.device.where
+        parts = zip(
+            torch.split(ids.to(where), self._fit),
+            torch.split(targets.to(where), self._fit),
+            strict=True,
+        )
+        with self._mapping():
+            sums = [
+                torch.vmap(self._nats, in_dims=(0, None, None))(self._weights, *part)
+                for part in parts
+            ]
+        return torch.stack(sums).sum(0)
 
-    def _of_one(
-        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], ids: Tensor, targets: Tensor
+    @contextmanager
+    def _mapping(self) -> Iterator[None]:
+        with sdpa_kernel(self._attention), self.device.multiplying():
+            yield
+
+    def _minimised(
+        self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
-        both: tuple[Tensor, Tensor] = functional_call(self._one, (weights, buffers), (ids, targets))
-        return both
+        nats, punished = functional_call(self._one, weights, (ids, targets, self.config.z_loss))
+        return nats.sum() + punished, nats.sum()
+
+    def _nats(self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor) -> Tensor:
+        nats: Tensor = functional_call(self._one, weights, (ids, targets, 0.0))[0]
+        return nats.sum(dtype=torch.float64)
 
     def _clip(self) -> Tensor:
         """Clip each member's gradient as it would be alone; returns their norms, (n,)."""
@@ -94,17 +113,56 @@ class Ensemble:
             gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
         return norms
 
+    def _stack_optimizers(self, learners: Sequence[Learner], step: int) -> None:
+        taken = torch.tensor(float(step), device=self.device.where)
+        members = [dict(learner.model.named_parameters()) for learner in learners]
+        for name, stacked in self._weights.items():
+            own = name.removeprefix(_Sums.PREFIX)
+            state = {"step": taken.clone()}
+            for moment in ("exp_avg", "exp_avg_sq"):
+                state[moment] = torch.zeros_like(stacked)
+                for number, (learner, member) in enumerate(zip(learners, members, strict=True)):
+                    before = learner.optimizer.state[member[own]]
+                    if moment in before:
+                        state[moment][number].copy_(before[moment])
+                    before[moment] = state[moment][number]
+            self.optimizer.state[stacked] = state
 
-class _Minimised(nn.Module):
-    """What a model's training minimises, and its loss, a token; in terms that can be mapped."""
 
-    def __init__(self, model: Transformer, z_loss: float) -> None:
+class _Sums(nn.Module):
+    """A model's nats of each token, and the punishment; in terms that can be mapped."""
+
+    PREFIX: Final = "model."
+
+    def __init__(self, model: Transformer) -> None:
         super().__init__()
-        self.model, self.z_loss = model, z_loss
+        self.model = model
 
-    def forward(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.logits(ids).flatten(0, 1)
-        loss = F.cross_entropy(logits, targets.flatten())
-        if not self.z_loss:
-            return loss, loss
-        return loss + self.z_loss * logits.logsumexp(1).square().mean(), loss
+    def forward(self, ids: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
+        logits = self.model.logits(ids).flatten(0, 1).float()
+        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        if not z_loss:
+            return nats, nats.new_zeros(())
+        return nats, z_loss * logits.logsumexp(1).square().sum()
+
+
+def _stacked(learners: Sequence[Learner]) -> dict[str, Tensor]:
+    """The weights, (n, …) each; the learners' own become slices of them."""
+    members = [dict(learner.model.named_parameters()) for learner in learners]
+    weights = {}
+    for name in members[0]:
+        stacked = torch.stack([member[name].detach() for member in members])
+        for number, member in enumerate(members):
+            member[name].data = stacked[number]
+        weights[_Sums.PREFIX + name] = stacked.requires_grad_()
+    return weights
+
+
+def _sequences_that_fit(learner: Learner, n_members: int) -> int:
+    """Of each member at a time, so that all logits fit into memory; gradients are summed."""
+    where, config = learner.device.where, learner.model.config
+    if where.type != "cuda":
+        return learner.config.batch_size
+    memory = torch.cuda.get_device_properties(where).total_memory
+    logits = 4 * n_members * config.sequence_length * config.vocab_size
+    return max(1, int(MEMORY_FOR_LOGITS * memory / logits))

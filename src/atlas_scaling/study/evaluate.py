@@ -24,7 +24,7 @@ TOKENS_AT_A_TIME: Final = {"cpu": 2048}
 TOKENS_ON_ACCELERATORS: Final = 32_768
 
 SummedLoss = Callable[[Tensor, Tensor], Tensor]
-"""Of ids and targets, both (B, T): nats over all targets, a scalar."""
+"""Of ids and targets, both (B, T): nats over all targets, a scalar, or one of each model, (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,17 @@ class Evaluator:
             for code, text in self._texts.items()
         }
 
-    def scores(self, loss: SummedLoss) -> dict[str, Score]:
-        """The loss on every text."""
-        return {code: self._score(loss, code) for code in self._texts}
+    def sums(self, loss: SummedLoss) -> dict[str, Tensor]:
+        """Nats over every text, of whatever shape ``loss`` has."""
+        return {code: self._sum(loss, code) for code in self._windows}
 
-    def _score(self, loss: SummedLoss, code: str) -> Score:
+    def score(self, code: str, nats: float) -> Score:
+        """What ``nats`` over the text of a language are per token and per byte."""
+        text = self._texts[code]
+        mean = nats / text.n_tokens
+        return Score(mean, bits_per_byte(mean, n_tokens=text.n_tokens, n_bytes=text.n_bytes))
+
+    def _sum(self, loss: SummedLoss, code: str) -> Tensor:
         windows, size = self._windows[code], self._world.size
         wide = torch.float32 if self._device.type == "mps" else torch.float64
         nats = torch.zeros((), dtype=wide, device=self._device)
@@ -75,10 +81,8 @@ class Evaluator:
             # FSDP wants every process in every call: one without windows left repeats the last
             summed = loss(*windows[min(mine, len(windows) - 1)])
             if mine < len(windows):
-                nats += summed
-        text = self._texts[code]
-        mean = float(self._world.sum(nats)) / text.n_tokens
-        return Score(mean, bits_per_byte(mean, n_tokens=text.n_tokens, n_bytes=text.n_bytes))
+                nats = nats + summed
+        return self._world.sum(nats)
 
 
 def _windows(text: PackedText, length: int, at_a_time: int) -> list[tuple[Tensor, Tensor]]:

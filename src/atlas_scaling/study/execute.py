@@ -1,9 +1,9 @@
-"""Carries out one planned run of a study: text in, run directory out."""
+"""Carries out planned runs of a study: text in, run directories out."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.study.settings import TrainConfig
 from atlas_scaling.study.tokens import TokenStore
-from atlas_scaling.study.train import train
+from atlas_scaling.study.train import train, train_together
+from atlas_scaling.study.training_run import Assignment
 
 
 def execute_run(
@@ -40,32 +41,58 @@ def execute_run(
         RunError: its text is gone, its base has no checkpoint, or nothing can be written.
     """
     planned = study.planned(run_id)
+    hardware = noted_options(study.path).hardware_of(planned.size)
+    with companions(study.path, run_id, processes=hardware.processes) as world:
+        return train(
+            _assignment(study, planned),
+            hardware=hardware,
+            world=world,
+            on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
+            should_stop=should_stop,
+        )
+
+
+def execute_together(
+    study: StudyFolder,
+    run_ids: Sequence[str],
+    *,
+    on_progress: Callable[[str, int, float | None], None],
+    should_stop: Callable[[], bool],
+) -> dict[str, RunStatus]:
+    """Train runs that ``together.alike`` finds alike in one program; how each ended, by its id.
+
+    Arguments and errors are those of ``execute_run``, an error being that of one of them.
+    """
+    planned = [study.planned(run_id) for run_id in run_ids]
+    if not planned:
+        return {}
+    return train_together(
+        [_assignment(study, one) for one in planned],
+        hardware=noted_options(study.path).hardware_of(planned[0].size),
+        on_progress=lambda run_id, p: on_progress(run_id, p.tokens, p.tokens_per_second),
+        should_stop=should_stop,
+    )
+
+
+def _assignment(study: StudyFolder, planned: PlannedRun) -> Assignment:
     inputs = study.read_inputs()
     if inputs is None:
         raise RunError("the study has no text yet", where=str(study.path))
     store = TokenStore.open(Path(inputs.tokens_of(planned.vocabulary)))
     planned = planned.resolved(store.unique)
-    base = None if planned.base_run is None else study.run_dir(planned.base_run)
     config = training_of(study, planned)
     tokens_per_step = config.batch_size * study.spec.sequence_length
-    hardware = noted_options(study.path).hardware_of(planned.size)
-    with companions(study.path, run_id, processes=hardware.processes) as world:
-        return train(
-            study.run_dir(run_id),
-            make_record(study, planned, store, inputs.evaluation_text),
-            study.spec.model_of(planned.size),
-            config,
-            texts={code: store.train(code) for code in planned.languages},
-            evals={
-                code: store.evaluation(code) for code in study.spec.evaluated_in(planned.vocabulary)
-            },
-            init_from=base,
-            hardware=hardware,
-            world=world,
-            keep_steps={tokens // tokens_per_step for tokens in planned.keep_tokens},
-            on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
-            should_stop=should_stop,
-        )
+    evaluated = study.spec.evaluated_in(planned.vocabulary)
+    return Assignment(
+        study.run_dir(planned.run_id),
+        make_record(study, planned, store, inputs.evaluation_text),
+        study.spec.model_of(planned.size),
+        config,
+        texts={code: store.train(code) for code in planned.languages},
+        evals={code: store.evaluation(code) for code in evaluated},
+        init_from=None if planned.base_run is None else study.run_dir(planned.base_run),
+        keep_steps={tokens // tokens_per_step for tokens in planned.keep_tokens},
+    )
 
 
 def training_of(study: StudyFolder, planned: PlannedRun) -> TrainConfig:

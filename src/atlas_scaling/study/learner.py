@@ -44,6 +44,7 @@ class Learner:
         if hardware.compile:
             for block in self.model.blocks:
                 block.compile()
+            self.model.compiles_loss = True
         shards = world.size > 1 and hardware.sharding == "shard"
         self.network: nn.Module = sharded(self.model) if shards else replicated(self.model, world)
         self.optimizer = adamw(self.model.parameters(), config)

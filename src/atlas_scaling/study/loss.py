@@ -16,7 +16,8 @@ at 262,144 pieces a chunk is 128 MiB of float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -32,14 +33,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, z_loss: float
+        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, z_loss: float, compiled: bool
     ) -> tuple[Tensor, Tensor]:
         x_Md, weight_Vd = _as_multiplied(x), _as_multiplied(weight)
         grad_x = torch.empty_like(x_Md)
         grad_weight = torch.zeros_like(weight)
         wide = torch.promote_types(x.dtype, torch.float32)
         nats, punished = x.new_zeros(2, dtype=wide)
-        for rows, exp_mV, sum_m1, log_m1 in _softmax_chunks(x_Md, weight_Vd):
+        for rows, exp_mV, sum_m1, log_m1 in _softmax_chunks(x_Md, weight_Vd, compiled):
             nats += log_m1.sum()
             scale_m1 = 1.0 / sum_m1
             if z_loss:
@@ -61,14 +62,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return nats + punished, nats
 
     @staticmethod
-    def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         grad_x, grad_weight = ctx.saved_tensors
         # in place: the gradients of a large vocabulary are had once, not twice
-        return grad_x.mul_(grad_output[0]), grad_weight.mul_(grad_output[0]), None, None
+        return grad_x.mul_(grad_output[0]), grad_weight.mul_(grad_output[0]), None, None, None
 
 
 def linear_cross_entropy(
-    x: Tensor, weight: Tensor, targets: Tensor, *, z_loss: float = 0.0
+    x: Tensor, weight: Tensor, targets: Tensor, *, z_loss: float = 0.0, compiled: bool = False
 ) -> tuple[Tensor, Tensor]:
     """What to minimise, and the nats in it: cross-entropies of logits ``x weight'``, summed.
 
@@ -80,17 +81,20 @@ def linear_cross_entropy(
         weight: output embedding, (V, d).
         targets: ids, (M,), int64.
         z_loss: weight of the squared log-normaliser.
+        compiled: whether to compile what is done to the logits (``torch.compile``).
     """
-    minimised, nats = _LinearCrossEntropy.apply(x, weight, targets, z_loss)  # type: ignore[no-untyped-call]
+    minimised, nats = _LinearCrossEntropy.apply(x, weight, targets, z_loss, compiled)  # type: ignore[no-untyped-call]
     return minimised, nats
 
 
-def summed_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def summed_cross_entropy(
+    x: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False
+) -> Tensor:
     """The sum over rows, for evaluation, in float64 where the device has it; no gradient."""
     wide = torch.float32 if x.device.type == "mps" else torch.float64
     x, weight = _as_multiplied(x), _as_multiplied(weight)
     total = -(x * weight[targets]).sum(dtype=wide)
-    for _, _, _, log_m1 in _softmax_chunks(x, weight):
+    for _, _, _, log_m1 in _softmax_chunks(x, weight, compiled):
         total += log_m1.to(wide).sum()
     return total
 
@@ -101,10 +105,12 @@ def _as_multiplied(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
-def _softmax_chunks(x: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+def _softmax_chunks(
+    x: Tensor, weight: Tensor, compiled: bool
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """For each chunk of m rows: the rows, ``e`` (m, V), ``sum e`` and ``log sum e + max`` (m, 1).
 
-    The last three are float32 at least. ``e`` is one buffer for all chunks: the next overwrites it.
+    The last two are float32 at least. ``e`` is one buffer for all chunks: the next overwrites it.
     """
     on_cpu = x.device.type == "cpu"
     elements = CHUNK_ELEMENTS if on_cpu else CHUNK_ELEMENTS_ON_ACCELERATORS
@@ -114,8 +120,25 @@ def _softmax_chunks(x: Tensor, weight: Tensor) -> Iterator[tuple[slice, Tensor, 
         rows = slice(begin, begin + size)
         chunk = x[rows]
         exp_mV = torch.mm(chunk, weight.T, out=buffer[: len(chunk)])
+        if compiled:
+            yield rows, *_compiled_exponentials()(exp_mV)
+            continue
         if exp_mV.dtype in (torch.bfloat16, torch.float16):
             exp_mV = exp_mV.float()
         max_m1 = exp_mV.amax(1, keepdim=True)
         sum_m1 = exp_mV.sub_(max_m1).exp_().sum(1, keepdim=True)
         yield rows, exp_mV, sum_m1, sum_m1.log() + max_m1
+
+
+def _exponentials(logits_mV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What is above in passes over memory, for a compiler to do in two."""
+    wide_mV = logits_mV.to(torch.promote_types(logits_mV.dtype, torch.float32))
+    max_m1 = wide_mV.amax(1, keepdim=True)
+    exp_mV = (wide_mV - max_m1).exp()
+    sum_m1 = exp_mV.sum(1, keepdim=True)
+    return exp_mV.to(logits_mV.dtype), sum_m1, sum_m1.log() + max_m1
+
+
+@cache
+def _compiled_exponentials() -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
+    return torch.compile(_exponentials)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.units import parse_count
@@ -151,11 +151,17 @@ class Hardware(Frozen):
         device: ``cpu``, ``cuda``, ``mps``, or ``auto``, an accelerator where there is one.
         precision: of matrix products. ``auto`` is bfloat16 on accelerators and float32 on CPUs.
             With bfloat16 weights, sums, losses and the optimizer stay in float32.
-        compile: whether to compile the blocks (``torch.compile``); the first step then takes long.
+        compile: whether to compile blocks and loss (``torch.compile``); the first step then takes
+            long.
         micro_batch_size: sequences that a process takes at a time; gradients are summed over a
             step's. All of its share at once unless given.
         checkpoint_activations: whether to keep no activations inside blocks but compute them anew
             when gradients need them: less memory for about a third more compute.
+        deterministic: whether a run gives the same bits each time on one kind of accelerator, at
+            some cost in speed (docs/training.md); on CPUs it does in any case.
+        together: how many runs of one size and length are trained in one program, their weights
+            stacked. ``auto`` is what was measured to be fast for small models on accelerators
+            (``study/together.py``), and one elsewhere.
         processes: that train one run together, one a device.
         sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds
             a part of weights, gradients and optimizer state (FSDP2).
@@ -169,6 +175,8 @@ class Hardware(Frozen):
     compile: bool = False
     micro_batch_size: int | None = Field(default=None, gt=0)
     checkpoint_activations: bool = False
+    deterministic: bool = True
+    together: Literal["auto"] | PositiveInt = "auto"
     processes: int = Field(default=1, gt=0)
     sharding: Literal["replicate", "shard"] = "replicate"
     patience_seconds: float = Field(default=1800.0, gt=0)

@@ -1,9 +1,9 @@
 """The process that trains: ``python -m atlas_scaling.study.worker STUDY_DIR [JOB]``.
 
-It reads one run id a line on stdin and answers with events, one JSON object a line, on stdout;
-everything else that is printed goes to stderr. It lives for many runs, so that PyTorch is imported
-once. Ctrl-C, SIGTERM, the signals schedulers send before a time limit, or the death of its parent
-make the run in hand write a checkpoint and stop.
+It reads a run id a line on stdin, or several that it is to train together, and answers with events,
+one JSON object a line, on stdout; everything else that is printed goes to stderr. It lives for many
+runs, so that PyTorch is imported once. Ctrl-C, SIGTERM, the signals schedulers send before a time
+limit, or the death of its parent make the run in hand write a checkpoint and stop.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -90,22 +90,83 @@ def carry_out(
         job: the scheduler's job this process belongs to.
     """
     tell(Event(run_id, EventKind.STARTED))
-    directory = study.run_dir(run_id)
     try:
-        _require_base(study, run_id)
-        _make(directory)
-        with Lock(
-            directory,
-            what="run",
-            job=job,
-            patience_seconds=ORPHAN_SECONDS,
-            give_up=should_stop,
-        ) as lock:
+        with _lock_of(study, run_id, should_stop, job) as lock:
             if study.is_done(run_id):
                 return Event(run_id, EventKind.DONE)
             return _train(study, run_id, lock, tell, should_stop)
     except AtlasError as error:
         return Event(run_id, EventKind.FAILED, reason=str(error))
+
+
+def carry_out_together(
+    study: StudyFolder,
+    run_ids: Sequence[str],
+    *,
+    tell: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    job: str | None = None,
+) -> list[Event]:
+    """Carry out several runs of one kind in one program; returns how they ended.
+
+    If that fails (one of them has another owner, all together need too much memory), each is
+    carried out alone, in which it is seen whose fault it was.
+    """
+    for run_id in run_ids:
+        tell(Event(run_id, EventKind.STARTED))
+    try:
+        return _train_together(study, run_ids, tell, should_stop, job)
+    except Exception as error:  # the edge of the process, as in ``_train``
+        sys.stderr.write(f"not together, {', '.join(run_ids)}:\n")
+        traceback.print_exception(error)
+    return [
+        carry_out(study, run_id, tell=tell, should_stop=should_stop, job=job) for run_id in run_ids
+    ]
+
+
+def _train_together(
+    study: StudyFolder,
+    run_ids: Sequence[str],
+    tell: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    job: str | None,
+) -> list[Event]:
+    from atlas_scaling.study.execute import execute_together
+
+    with ExitStack() as stack:
+        locks = [
+            stack.enter_context(_lock_of(study, run_id, should_stop, job)) for run_id in run_ids
+        ]
+
+        def must_stop() -> bool:
+            for lock in locks:
+                lock.require()
+            return should_stop()
+
+        done = [run_id for run_id in run_ids if study.is_done(run_id)]
+        rest = [run_id for run_id in run_ids if run_id not in done]
+        statuses = execute_together(
+            study,
+            rest,
+            on_progress=lambda run_id, tokens, speed: tell(
+                Event(run_id, EventKind.PROGRESS, tokens, speed)
+            ),
+            should_stop=must_stop,
+        )
+    ended = [_end_of(run_id, status) for run_id, status in statuses.items()]
+    return [*(Event(run_id, EventKind.DONE) for run_id in done), *ended]
+
+
+def _lock_of(
+    study: StudyFolder, run_id: str, should_stop: Callable[[], bool], job: str | None
+) -> Lock:
+    """What makes a run this process's own, in its directory; its base must be done."""
+    _require_base(study, run_id)
+    directory = study.run_dir(run_id)
+    _make(directory)
+    return Lock(
+        directory, what="run", job=job, patience_seconds=ORPHAN_SECONDS, give_up=should_stop
+    )
 
 
 def _train(
@@ -137,6 +198,10 @@ def _train(
         lock.require()
         reason = str(error) if isinstance(error, AtlasError) else f"{type(error).__name__}: {error}"
         return _failed(study, run_id, reason)
+    return _end_of(run_id, status)
+
+
+def _end_of(run_id: str, status: RunStatus) -> Event:
     return Event(
         run_id, _ENDS[status.state], status.tokens, status.tokens_per_second, status.reason
     )
@@ -176,12 +241,20 @@ def serve(
     study = StudyFolder.open(study_dir)
     with StopFlag() as should_stop:
         while not should_stop():
-            run_id = requests.readline().strip()
-            if not run_id:
+            run_ids = requests.readline().split()
+            if not run_ids:
                 return
-            event = carry_out(study, run_id, tell=answer, should_stop=should_stop, job=job)
-            answer(event)
-            if event.kind is EventKind.FAILED:
+            if len(run_ids) == 1:
+                events = [
+                    carry_out(study, run_ids[0], tell=answer, should_stop=should_stop, job=job)
+                ]
+            else:
+                events = carry_out_together(
+                    study, run_ids, tell=answer, should_stop=should_stop, job=job
+                )
+            for event in events:
+                answer(event)
+            if any(event.kind is EventKind.FAILED for event in events):
                 return
 
 

@@ -1,8 +1,9 @@
 """Runs on this machine: one long-lived worker process an accelerator, or one a core.
 
 On cores each has one thread. Many small runs on a CPU are fastest so: no thread of one run waits
-for another, and PyTorch is imported once a worker. A worker that dies is replaced, and its run goes
-on from its checkpoint.
+for another, and PyTorch is imported once a worker. On an accelerator a worker trains several small
+runs of one kind together (``study/together.py``). A worker that dies is replaced, and its runs go
+on from their checkpoints, each alone: what killed it may have been their number.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,13 @@ from typing import IO, Final
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.engines.base import Event, EventKind, Job
-from atlas_scaling.study.engines.options import LocalOptions
+from atlas_scaling.study.engines.options import LocalOptions, noted_options
+from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Life, last_holder
 from atlas_scaling.study.planned_runs import PlannedRun
 from atlas_scaling.study.process import LOST_PROCESS_CODE, process_environment
 from atlas_scaling.study.settings import Hardware
+from atlas_scaling.study.together import kind_of, most_together
 from atlas_scaling.study.worker import event_from_line
 
 MAX_LOSSES_PER_RUN: Final = 2
@@ -135,9 +138,18 @@ class LocalEngine:
     ) -> None:
         """Carry out ``runs``; see ``Engine.run``."""
         board = self._board = _Board(list(runs), on_event)
+        n_workers = min(self.n_workers, len(runs))
+        study, options = StudyFolder.open(study_dir), noted_options(study_dir)
+
+        def most_of(run: PlannedRun, place: Place) -> int:
+            hardware = options.hardware_of(run.size)
+            on_accelerator = place.accelerator is not None and hardware.device != "cpu"
+            most = most_together(run, study.spec, hardware, on_accelerator=on_accelerator)
+            return min(most, -(-board.waiting_of_kind(run) // n_workers))
+
         self._workers = [
-            _Worker(study_dir, board, number, self.places[number % len(self.places)], self._job)
-            for number in range(min(self.n_workers, len(runs)))
+            _Worker(study_dir, board, most_of, n, self.places[n % len(self.places)], self._job)
+            for n in range(n_workers)
         ]
         try:
             for worker in self._workers:
@@ -198,20 +210,35 @@ class _Board:
         self.out: set[str] = set()
         self._bases = {run.run_id for run in self.waiting}
 
-    def take(self) -> PlannedRun | None:
-        """The next run whose base has ended; waits for one; None when there is nothing left."""
+    def take(self, most_of: Callable[[PlannedRun], int]) -> list[PlannedRun]:
+        """The next run whose base has ended, with others of its kind; none when there are none.
+
+        Waits for one. A run that was lost before comes alone.
+        """
         with self.changed:
             while not self.stopping:
                 self._fail_orphans()
-                for run in self.waiting:
-                    if run.base_run not in self._bases or run.base_run in self.ended:
+                ready = [run for run in self.waiting if self._is_ready(run)]
+                if ready:
+                    alike = [run for run in ready if kind_of(run) == kind_of(ready[0])]
+                    fit = [run for run in alike if run.run_id not in self.losses]
+                    most = most_of(ready[0])
+                    taken = fit[:most] if fit and fit[0] is ready[0] else ready[:1]
+                    for run in taken:
                         self.waiting.remove(run)
                         self.out.add(run.run_id)
-                        return run
+                    return taken
                 if not self.waiting:
-                    return None
+                    return []
                 self.changed.wait()
-            return None
+            return []
+
+    def waiting_of_kind(self, run: PlannedRun) -> int:
+        """How many runs of its kind wait and could begin, itself counted."""
+        return sum(self._is_ready(one) and kind_of(one) == kind_of(run) for one in self.waiting)
+
+    def _is_ready(self, run: PlannedRun) -> bool:
+        return run.base_run not in self._bases or run.base_run in self.ended
 
     def tell(self, event: Event) -> None:
         """Pass news on, and note an end."""
@@ -252,12 +279,19 @@ class _Worker(threading.Thread):
     """Keeps one worker process busy, and replaces it when it dies."""
 
     def __init__(
-        self, study_dir: Path, board: _Board, number: int, place: Place, job: str | None
+        self,
+        study_dir: Path,
+        board: _Board,
+        most_of: Callable[[PlannedRun, Place], int],
+        number: int,
+        place: Place,
+        job: str | None,
     ) -> None:
         super().__init__(name=f"worker-{number}", daemon=True)
         self._study_dir = study_dir
         self._board = board
         self._place = place
+        self._most_of = most_of
         self._job = job
         name = f"worker-{number}" if job is None else f"job-{job}-worker-{number}"
         self._log = study_dir / "logs" / f"{name}.log"
@@ -265,8 +299,8 @@ class _Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            while (run := self._board.take()) is not None:
-                self._carry_out(run)
+            while runs := self._board.take(lambda run: self._most_of(run, self._place)):
+                self._carry_out(runs)
         except BaseException as error:
             self._board.crash = error
             self._board.stop()
@@ -278,28 +312,33 @@ class _Worker(threading.Thread):
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
-    def _carry_out(self, run: PlannedRun) -> None:
+    def _carry_out(self, runs: list[PlannedRun]) -> None:
         process = self._living_process()
         assert process.stdin is not None
         assert process.stdout is not None
+        in_hand = {run.run_id: run for run in runs}
         try:
-            process.stdin.write(run.run_id + "\n")
+            process.stdin.write(" ".join(in_hand) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
-            self._lost(run)
+            self._lost(in_hand.values())
             return
+        has_failed = False
         for line in process.stdout:
             if not line.endswith("\n"):  # torn by a kill
                 break
             event = event_from_line(line)
             self._board.tell(event)
-            if event.kind is EventKind.FAILED:
-                self._close()
+            has_failed |= event.kind is EventKind.FAILED
             if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED):
+                del in_hand[event.run_id]
+            if not in_hand:
+                if has_failed:
+                    self._close()
                 return
-        self._lost(run)
+        self._lost(in_hand.values())
 
-    def _lost(self, run: PlannedRun) -> None:
+    def _lost(self, runs: Iterable[PlannedRun]) -> None:
         assert self._process is not None
         code = self._process.wait()
         self._close()
@@ -308,7 +347,8 @@ class _Worker(threading.Thread):
         how = f"its worker process ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
         if code == LOST_PROCESS_CODE:
             how = "one of the processes that train it died or hung"
-        self._board.lose(run, f"{how}; see {self._log}")
+        for run in runs:
+            self._board.lose(run, f"{how}; see {self._log}")
 
     def _living_process(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
