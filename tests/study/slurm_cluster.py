@@ -1,9 +1,11 @@
-"""A real SLURM of one node on this machine, for the time of some tests.
+"""A real SLURM on this machine, of one node or two, for the time of some tests.
 
-munged, slurmctld and slurmd run as root from a temporary folder, on loopback and free ports, with a
-configuration of their own; a cluster that this machine may belong to is not touched. There is no
-accounting, as on many small clusters, and no cgroups, as in a container. Jobs of the partition
-``urgent`` pre-empt those of ``main``, the default.
+munged, slurmctld and a slurmd for each node run as root from a temporary folder, on loopback and
+free ports, with a configuration of their own; a cluster that this machine may belong to is not
+touched. There is no accounting, as on many small clusters, and no cgroups, as in a container. Jobs
+of the partition
+``urgent`` pre-empt those of ``main``, the default. Nodes are ``atlas1``, ``atlas2``; what they do
+not have of their own is the machine, its name and its network.
 
 A watcher outlives whoever started it, even by a ``kill -9``: it then kills all that is left.
 """
@@ -29,13 +31,12 @@ CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
-SrunPortRange={ports[2]}-{ports[3]}
+SrunPortRange={ports[1]}-{ports[2]}
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-SlurmdSpoolDir={folder}/spool
+SlurmdLogFile={folder}/%n.log
+SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -51,12 +52,16 @@ SwitchType=switch/none
 JobRequeue=1
 ReturnToService=0
 KillWait=20
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+{nodes}
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime={grace}
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
+)
+CPUS = 2
 GRACE_SECONDS = 30
 """What a pre-empted job has for its checkpoints."""
 
@@ -87,14 +92,29 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def slurm_cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """Start it; gives the environment in which its commands find it, and stops it at the end."""
-    for name in ("spool", "state"):
+def slurm_cluster(folder: Path, *, n_nodes: int = 1) -> Iterator[dict[str, str]]:
+    """Start it; gives the environment in which its commands find it, and stops it at the end.
+
+    The machine's two cores are dealt out to its nodes.
+    """
+    names = [f"atlas{number + 1}" for number in range(n_nodes)]
+    for name in ("state", *(f"spool-{name}" for name in names)):
         (folder / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
+    first, *ports = _free_ports(40)
+    nodes = [
+        NODE.format(name=name, host=host, port=port, cpus=CPUS // n_nodes)
+        for name, port in zip(names, ports, strict=False)
+    ]
     configuration = folder / "slurm.conf"
     configuration.write_text(
-        CONFIGURATION.format(folder=folder, host=host, ports=_free_ports(30), grace=GRACE_SECONDS)
+        CONFIGURATION.format(
+            folder=folder,
+            host=host,
+            ports=(first, ports[n_nodes], ports[-1]),
+            nodes="\n".join(nodes),
+            grace=GRACE_SECONDS,
+        )
     )
     environment = {
         **os.environ,
@@ -109,9 +129,13 @@ def slurm_cluster(folder: Path) -> Iterator[dict[str, str]]:
     )
     try:
         _munge(folder, environment, daemons)
-        for command in (["slurmctld", "-D", "-c"], ["slurmd", "-D"]):
+        for command in (
+            ["slurmctld", "-D", "-c"],
+            *(["slurmd", "-D", "-N", name] for name in names),
+        ):
             daemons.append(_start(command, folder, environment))
-        _wait_until(lambda: "idle" in _ask(["sinfo", "-h", "-o", "%T"], environment), folder)
+        idle = ["sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N"]
+        _wait_until(lambda: _ask(idle, environment).split() == names, folder)
         yield environment
     finally:
         subprocess.run(
@@ -145,7 +169,7 @@ def _munge(folder: Path, environment: dict[str, str], daemons: list[subprocess.P
 
 
 def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen:
-    with (folder / f"{command[0]}.out").open("w") as out:
+    with (folder / f"{command[0]}.out").open("a") as out:
         return subprocess.Popen(
             command, env=environment, stdout=out, stderr=out, start_new_session=True
         )
@@ -172,7 +196,7 @@ def _free_ports(n: int) -> list[int]:
     """``n`` ports in a row that are free now."""
     for first in range(21_000, 60_000, n):
         if all(_is_free(port) for port in range(first, first + n)):
-            return [first, first + 1, first + 2, first + n - 1]
+            return list(range(first, first + n))
     raise OSError("no free ports")
 
 

@@ -48,8 +48,9 @@ def execute_run(
     base = None if planned.base_run is None else study.run_dir(planned.base_run)
     config = training_of(study, planned)
     tokens_per_step = config.batch_size * study.spec.sequence_length
-    hardware = noted_options(study.path).hardware_of(planned.size)
-    with companions(study.path, run_id, processes=hardware.processes) as world:
+    options = noted_options(study.path)
+    hardware, nodes = options.hardware_of(planned.size), options.nodes_of(planned.size)
+    with companions(study.path, run_id, processes=hardware.processes, nodes=nodes) as world:
         return train(
             study.run_dir(run_id),
             make_record(study, planned, store, inputs.evaluation_text),

@@ -5,7 +5,9 @@
     STUDY/slurm/jobs.jsonl     one job a line: its id, its runs, when it was submitted
     STUDY/slurm/JOB_0_log.err  what a job printed, and submitit's own files
 
-A job works through its runs in its allocation as ``LocalEngine`` does on a machine. Runs that
+A job works through its runs in its allocation as ``LocalEngine`` does on a machine. Where it has
+several nodes it does so on the first, and the first process of a run has ``srun`` start those on
+the others (``study/companions.py``): what they do is the same on one machine and on many. Runs that
 continue others are submitted after them, to begin when the jobs of their bases have ended. The
 study's folder must be on a disk that the nodes see; the program that submitted is not needed
 again: squeue (and sacct, where accounting is kept) tell any later process what became of its jobs.
@@ -202,7 +204,7 @@ def _parameters(
         "qos": resources.qos,
         "constraint": resources.constraint,
         "time": resources.time,
-        "nodes": 1,
+        "nodes": resources.nodes,
         "ntasks_per_node": 1,
         "cpus_per_task": resources.cpus,
         "gpus_per_node": resources.gpus or None,
@@ -211,7 +213,7 @@ def _parameters(
         "array_parallelism": options.max_jobs,
         "setup": list(options.setup) or None,
         # Since SLURM 22.05 a step does not take its job's cpus by itself.
-        "srun_args": [f"--cpus-per-task={resources.cpus}"],
+        "srun_args": [f"--cpus-per-task={resources.cpus}", "--nodes=1", "--ntasks=1"],
         "additional_parameters": {"requeue": True, **resources.extra},
         # "any", not "ok": a job with ten runs of which one failed did end well for the others.
         # The run itself looks whether its base is done.

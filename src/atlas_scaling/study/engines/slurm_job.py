@@ -94,14 +94,17 @@ class Drain:
 
 
 def _places(resources: SlurmResources) -> list[Place]:
-    """One a GPU of the job, else one a CPU.
+    """One a GPU of the node, else one a CPU; one only for a run that has several nodes.
 
     Workers are pinned only where SLURM has bound the job to cores: else all jobs of a node would
     pin theirs to the first ones.
     """
-    processes = resources.hardware.processes
+    processes = resources.processes_a_node
     if resources.gpus:
-        return places_on(accelerators(), processes) or [Place()]
+        places = places_on(accelerators(), processes) or [Place()]
+        return places if resources.nodes == 1 else places[:1]
+    if resources.nodes > 1:
+        return [Place()]
     cores = usable_cores()
     if processes > 1:
         return [Place()] * max(1, resources.cpus // processes)
