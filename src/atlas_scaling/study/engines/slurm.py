@@ -16,6 +16,7 @@ again: squeue (and sacct, where accounting is kept) tell any later process what 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -50,6 +51,8 @@ _Said: TypeAlias = tuple[JobState, str | None]
 _FORGOTTEN: Final = (JobState.ENDED, "squeue no longer knows it")
 _PREEMPTED: Final = re.compile(r"PreemptTime=\d")
 _ASK_SECONDS: Final = 60
+_MAX_RESTARTS: Final = 20
+"""Of a job that we put back because of its nodes: where srun itself is broken, this has to end."""
 
 
 class SlurmEngine:
@@ -158,6 +161,27 @@ def requeue_if_preempted(job_id: str) -> bool:
         told = _ask(["scontrol", "--oneliner", "show", "job", job_id])
         if "JobState=RUNNING" not in told or not _PREEMPTED.search(told):
             return False
+        _ask(["scontrol", "requeue", job_id])
+    except RunError:
+        return False
+    return True
+
+
+def requeue_if_a_node_is_lost(job_id: str, nodes: int) -> bool:
+    """Put a running job back into the queue where not all of its nodes can start a program.
+
+    SLURM does so itself once it has found a node down, which may take minutes (``SlurmdTimeout``);
+    a run over several nodes hears of it at once, and each attempt to begin again fails.
+    """
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    if shutil.which("srun") is None or restarts >= _MAX_RESTARTS:
+        return False
+    try:
+        _ask(["srun", "--overlap", "--overcommit", f"--nodes={nodes}", f"--ntasks={nodes}", "true"])
+        return False
+    except RunError:
+        pass
+    try:
         _ask(["scontrol", "requeue", job_id])
     except RunError:
         return False

@@ -20,7 +20,7 @@ from atlas_scaling.study.engines.local import (
     usable_cores,
 )
 from atlas_scaling.study.engines.options import SlurmResources
-from atlas_scaling.study.engines.slurm import requeue_if_preempted
+from atlas_scaling.study.engines.slurm import requeue_if_a_node_is_lost, requeue_if_preempted
 from atlas_scaling.study.folder import StudyFolder
 
 _TOLD: Final = frozenset(EventKind) - {EventKind.PROGRESS}
@@ -74,8 +74,16 @@ class Drain:
         except KeyboardInterrupt:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a requeue sends another
             what = "pre-empted and requeued" if requeue_if_preempted(job_id) else "told to end"
-            sys.exit(f"{what} by SLURM; checkpoints are written")
+            # Where srun is told to end too, the processes of other nodes end before they can write.
+            single = self._resources.nodes == 1
+            wrote = "checkpoints are written" if single else "runs go on from their checkpoints"
+            sys.exit(f"{what} by SLURM; {wrote}")
         missing = [run_id for run_id in self._run_ids if not study.is_done(run_id)]
+        nodes = self._resources.nodes
+        if missing and nodes > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if requeue_if_a_node_is_lost(job_id, nodes):
+                sys.exit("a node of this job does not answer: requeued by SLURM")
         if missing:
             raise RunError("not all runs of this job are done", value=missing)
 
