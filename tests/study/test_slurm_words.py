@@ -68,6 +68,19 @@ def test_jobs_that_squeue_has_forgotten_are_looked_up_in_the_accounts(study):
     }
 
 
+def test_tasks_of_an_array_that_never_began_are_found_in_the_accounts_as_slurm_has_them(study):
+    noted(study, "4_0", "4_2")
+    program(study, "squeue", "")
+    # as sacct of 22.05 does: one line for them, which --jobs=4_0 does not find
+    path = study.path.parent / "bin" / "sacct"
+    path.write_text('#!/bin/sh\ncase "$*" in *_*) ;; *) echo "4_[0-2]|CANCELLED by 0" ;; esac\n')
+    path.chmod(0o755)
+    assert jobs(study) == {
+        "4_0": (JobState.CANCELLED, "CANCELLED by 0"),
+        "4_2": (JobState.CANCELLED, "CANCELLED by 0"),
+    }
+
+
 def test_a_cluster_without_accounts_is_no_trouble(study):
     noted(study, "1")
     program(study, "squeue", "")

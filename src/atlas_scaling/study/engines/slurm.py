@@ -272,10 +272,14 @@ def _squeue(name: str) -> dict[str, _Said]:
 
 
 def _sacct(job_ids: Iterable[str]) -> dict[str, _Said]:
-    """How jobs ended that squeue has forgotten, where the cluster keeps accounts."""
+    """How jobs ended that squeue has forgotten, where the cluster keeps accounts.
+
+    Arrays are asked for whole: tasks cancelled before they began have one line, found by that only.
+    """
     form = ["--noheader", "--parsable2", "--allocations", "--format=JobID,State"]
+    whole = sorted({job_id.partition("_")[0] for job_id in job_ids})
     try:
-        text = _ask(["sacct", *form, f"--jobs={','.join(sorted(job_ids))}"])
+        text = _ask(["sacct", *form, f"--jobs={','.join(whole)}"])
     except RunError:
         return {}
     pairs = [line.split("|", 1) for line in text.splitlines() if "|" in line]
