@@ -2,8 +2,8 @@
 
 munged, slurmctld and a slurmd for each node run as root from a temporary folder, on loopback and
 free ports, with a configuration of their own; a cluster that this machine may belong to is not
-touched. There is no accounting, as on many small clusters, and no cgroups, as in a container. Jobs
-of the partition
+touched. There is no accounting unless asked for, as on many small clusters, and no cgroups, as in a
+container. Jobs of the partition
 ``urgent`` pre-empt those of ``main``, the default. Nodes are ``atlas1``, ``atlas2``; what they do
 not have of their own is the machine, its name and its network.
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ACCOUNTS_PROGRAMS = ("mariadb-install-db", "mariadbd", "slurmdbd", "sacctmgr", "sacct")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 
 CONFIGURATION = """
@@ -44,7 +45,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0
 PriorityType=priority/basic
-AccountingStorageType=accounting_storage/none
+{accounts}
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 MpiDefault=none
@@ -61,6 +62,28 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptM
 NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
 )
+NO_ACCOUNTS = "AccountingStorageType=accounting_storage/none"
+ACCOUNTS = """
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.socket
+MinJobAge=2
+"""
+ACCOUNTANT = """
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={port}
+SlurmUser=root
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm
+"""
 CPUS = 2
 GRACE_SECONDS = 30
 """What a pre-empted job has for its checkpoints."""
@@ -80,22 +103,31 @@ for _ in range(3):
 """
 
 
-def why_not() -> str | None:
-    """Why no SLURM can be started here, None if one can."""
+def why_not(*, accounts: bool = False) -> str | None:
+    """Why no SLURM (with ``accounts``) can be started here, None if one can."""
     path = os.environ["PATH"] + os.pathsep + "/usr/sbin"
     missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if missing:
         return f"SLURM is not installed here ({', '.join(missing)}); Debian has slurm-wlm and munge"
+    missing = [name for name in ACCOUNTS_PROGRAMS if shutil.which(name, path=path) is None]
+    if accounts and missing:
+        return (
+            f"SLURM's accounts are not installed here ({', '.join(missing)}); Debian has slurmdbd "
+            "and mariadb-server"
+        )
     if os.getuid() != 0:
         return "a SLURM of our own is started as root only"
     return None
 
 
 @contextmanager
-def slurm_cluster(folder: Path, *, n_nodes: int = 1) -> Iterator[dict[str, str]]:
+def slurm_cluster(
+    folder: Path, *, n_nodes: int = 1, accounts: bool = False
+) -> Iterator[dict[str, str]]:
     """Start it; gives the environment in which its commands find it, and stops it at the end.
 
-    The machine's two cores are dealt out to its nodes.
+    The machine's two cores are dealt out to its nodes. With ``accounts`` all jobs are noted in a
+    database, and squeue forgets those that have ended after some seconds.
     """
     names = [f"atlas{number + 1}" for number in range(n_nodes)]
     for name in ("state", *(f"spool-{name}" for name in names)):
@@ -111,8 +143,9 @@ def slurm_cluster(folder: Path, *, n_nodes: int = 1) -> Iterator[dict[str, str]]
         CONFIGURATION.format(
             folder=folder,
             host=host,
-            ports=(first, ports[n_nodes], ports[-1]),
+            ports=(first, ports[n_nodes], ports[-3]),
             nodes="\n".join(nodes),
+            accounts=ACCOUNTS.format(folder=folder, port=ports[-2]) if accounts else NO_ACCOUNTS,
             grace=GRACE_SECONDS,
         )
     )
@@ -129,6 +162,8 @@ def slurm_cluster(folder: Path, *, n_nodes: int = 1) -> Iterator[dict[str, str]]
     )
     try:
         _munge(folder, environment, daemons)
+        if accounts:
+            _keep_accounts(folder, host, ports[-2], environment, daemons)
         for command in (
             ["slurmctld", "-D", "-c"],
             *(["slurmd", "-D", "-N", name] for name in names),
@@ -166,6 +201,33 @@ def _munge(folder: Path, environment: dict[str, str], daemons: list[subprocess.P
     arguments = [f"--{name}={path}" for name, path in names.items()]
     daemons.append(_start(["munged", "--foreground", "--force", *arguments], folder, environment))
     _wait_until(names["socket"].exists, folder)
+
+
+def _keep_accounts(
+    folder: Path,
+    host: str,
+    port: int,
+    environment: dict[str, str],
+    daemons: list[subprocess.Popen],
+) -> None:
+    data, name = folder / "database", folder / "database.socket"
+    make = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+    subprocess.run(
+        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", *make],
+        check=True,
+        capture_output=True,
+    )
+    words = [f"--datadir={data}", f"--socket={name}", "--skip-networking", "--user=root"]
+    daemons.append(_start(["mariadbd", "--no-defaults", *words], folder, environment))
+    _wait_until(name.exists, folder)
+    configuration = folder / "slurmdbd.conf"
+    configuration.write_text(ACCOUNTANT.format(folder=folder, host=host, port=port))
+    configuration.chmod(0o600)
+    daemons.append(
+        _start(["slurmdbd", "-D"], folder, {**environment, "MYSQL_UNIX_PORT": str(name)})
+    )
+    add = ["sacctmgr", "--immediate", "add", "cluster", "atlas"]
+    _wait_until(lambda: "Adding Cluster" in _ask(add, environment), folder)
 
 
 def _start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen:

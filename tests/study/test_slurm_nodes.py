@@ -48,24 +48,33 @@ def study(spec, cluster, tmp_path):
     return Study(spec, tmp_path / "two", environment)
 
 
-def test_a_run_over_two_nodes_is_the_run_it_is_alone_and_outlives_lost_processes(study, tmp_path):
+def test_a_run_over_two_nodes_is_the_run_it_is_alone_whatever_is_killed_and_cancelled(
+    study, tmp_path
+):
     alone = Study(study.spec, tmp_path / "one", study.environment)
     assert alone.atlas("run", str(study.spec), "-o", str(alone.output))["n_done"] == 4
 
     study.run(*TWO_NODES)
-    lost = wait_for(lambda: study.training() and process_on(study, "atlas2"), account=study.account)
-    os.kill(lost, signal.SIGKILL)
-    # it is begun again, and the first process, which holds the run, dies too
-    wait_for(lambda: process_on(study, "atlas2") not in (None, lost), account=study.account)
-    again = wait_for(study.training, account=study.account)
+    first = wait_for(study.training, account=study.account)
+    os.kill(wait_for(lambda: process_on(study, "atlas2")), signal.SIGKILL)
+    # it is begun again, and the process that holds the run dies too
+    again = wait_for(lambda: another(study, than=first), account=study.account)
     os.kill(again["pid"], signal.SIGKILL)
-    wait_for(study.all_done, seconds=120, account=study.account)
-
-    log = "".join(path.read_text() for path in (study.output / "logs").glob("job-*.log"))
-    assert "Warning" not in log
+    third = wait_for(lambda: another(study, than=again), account=study.account)
+    os.kill(third["pid"], signal.SIGSTOP)  # not to be done before scancel, which wakes it first
     ways = "one of the processes that train it died|ended with signal 9"
     assert len(re.findall(ways, study.log())) == 2
-    wait_for(lambda: process_on(study, "atlas2") is None)
+
+    assert study.atlas("cancel", str(study.output))["n_cancelled"] == 2
+    wait_for(lambda: not study.slurm("squeue", "-h", "-o", "%i"))
+    stopped = study.state(BASE)
+    assert stopped["state"] == "stopped", study.account()
+    assert "CANCELLED" in stopped["reason"]
+    assert process_on(study, "atlas2") is None
+
+    assert study.resume()["n_done"] == 4
+    log = "".join(path.read_text() for path in (study.output / "logs").glob("job-*.log"))
+    assert "Warning" not in log
     for name in (BASE, "mono-swe_Latn-s-seed0", "mono-spa_Latn-s-seed0"):
         early = [
             [row.loss for row in read_run(one.output / "runs" / name).rows if row.step <= 80]
@@ -73,19 +82,12 @@ def test_a_run_over_two_nodes_is_the_run_it_is_alone_and_outlives_lost_processes
         ]  # later, training has amplified what rounding began
         assert len(early[0]) == 10
         assert early[1] == pytest.approx(early[0], rel=1e-4)
-    assert len(study.jobs()) == 2  # one for what continues others; none was submitted anew
 
 
-def test_a_cancelled_job_of_two_nodes_writes_checkpoints_and_resume_goes_on(study):
-    study.run(*TWO_NODES)
-    wait_for(lambda: study.training() and process_on(study, "atlas2"), account=study.account)
-    assert study.atlas("cancel", str(study.output))["n_cancelled"] == 2
-    wait_for(lambda: not study.slurm("squeue", "-h", "-o", "%i"))
-    stopped = study.state(BASE)
-    assert stopped["state"] == "stopped", study.account()
-    assert "CANCELLED" in stopped["reason"]
-    assert process_on(study, "atlas2") is None
-    assert study.resume()["n_done"] == 4
+def another(study: Study, *, than: dict) -> dict | None:
+    """The status of a run that trains in another process than before."""
+    status = study.training()
+    return status if status is not None and status["pid"] != than["pid"] else None
 
 
 def process_on(study: Study, node: str) -> int | None:

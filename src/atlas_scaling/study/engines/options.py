@@ -126,7 +126,7 @@ class SlurmResources(OnHardware):
         processes, each = self.hardware.processes, self.gpus or self.cpus
         if processes % self.nodes:
             raise ValueError(
-                f"{processes} processes of a run cannot be spread evenly over {self.nodes} nodes; "
+                f"processes: {processes} cannot be spread evenly over {self.nodes} nodes; "
                 f"one a {'gpu' if self.gpus else 'cpu'} of theirs is "
                 f"hardware={{processes: {self.nodes * each}}}"
             )
