@@ -30,14 +30,11 @@ from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.engines.options import Nodes
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.parallel import LostProcessError, World
-from atlas_scaling.study.process import LOST_PROCESS_CODE, STOP_SIGNALS
+from atlas_scaling.study.process import LOST_PROCESS_CODE, STOP_SIGNALS, step_environment
 
 LOOK_SECONDS: Final = 0.5
 STEP_SECONDS: Final = 10.0
 """What a step of SLURM may take to end by itself, its processes having nothing left to do."""
-
-_OF_OUR_STEP: Final = ("SLURM_CPU_BIND", "SLURM_CPUS_PER_TASK", "SLURM_TRES_PER_TASK")
-"""Beginnings of the variables that tell srun how to lay out *our* step, not one that we start."""
 
 
 @contextmanager
@@ -114,15 +111,12 @@ class _Step(subprocess.Popen[bytes]):
                 value="srun is not on the PATH" if node else "this is no SLURM job",
                 remedy="where a container hides SLURM's programs, mount them into it",
             )
-        ours = {
-            name: text for name, text in os.environ.items() if not name.startswith(_OF_OUR_STEP)
-        }
         step = ["--overlap", "--overcommit", "--kill-on-bad-exit=1", f"--exclude={node}"]
         step += [f"--nodes={nodes.n - 1}", f"--ntasks={first * (nodes.n - 1)}"]
         step += [f"--ntasks-per-node={first}"]
         super().__init__(
             ["srun", *step, *shlex.split(nodes.python), *command, str(first)],
-            env={**ours, **shared},
+            env={**step_environment(), **shared},
             stdin=subprocess.PIPE,
         )
 

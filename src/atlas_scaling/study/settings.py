@@ -156,7 +156,7 @@ class Hardware(Frozen):
             step's. All of its share at once unless given.
         checkpoint_activations: whether to keep no activations inside blocks but compute them anew
             when gradients need them: less memory for about a third more compute.
-        processes: that train one run together, one a device.
+        processes: that train one run together, one a device, counted over all machines it has.
         sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds
             a part of weights, gradients and optimizer state (FSDP2).
         patience_seconds: how long one of them waits for another, which may be writing a checkpoint,

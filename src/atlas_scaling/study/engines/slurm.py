@@ -31,6 +31,7 @@ from atlas_scaling.study.engines.base import Event, Job, JobState
 from atlas_scaling.study.engines.options import SlurmOptions, SlurmResources
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.planned_runs import PlannedRun
+from atlas_scaling.study.process import step_environment
 
 FOLDER: Final = "slurm"
 JOBS_NAME: Final = "jobs.jsonl"
@@ -176,8 +177,9 @@ def requeue_if_a_node_is_lost(job_id: str, nodes: int) -> bool:
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if shutil.which("srun") is None or restarts >= _MAX_RESTARTS:
         return False
+    step = ["--overlap", "--overcommit", f"--nodes={nodes}", f"--ntasks={nodes}"]
     try:
-        _ask(["srun", "--overlap", "--overcommit", f"--nodes={nodes}", f"--ntasks={nodes}", "true"])
+        _ask(["srun", *step, "true"], environment=step_environment())
         return False
     except RunError:
         pass
@@ -311,12 +313,17 @@ def _each(job_ids: str) -> Iterator[str]:
             yield from (f"{main}_{n}" for n in range(int(tasks[0]), int(tasks[-1]) + 1))
 
 
-def _ask(command: list[str]) -> str:
+def _ask(command: list[str], *, environment: dict[str, str] | None = None) -> str:
     """What one of SLURM's programs prints."""
     _require_slurm(command[0])
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_ASK_SECONDS
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_ASK_SECONDS,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         raise RunError(f"{command[0]} gave no answer in {_ASK_SECONDS} s") from None
