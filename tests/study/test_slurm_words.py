@@ -9,7 +9,11 @@ pytest.importorskip("submitit", reason="SLURM is reached through the extra [slur
 from atlas_scaling.errors import RunError
 from atlas_scaling.study.engines.base import JobState
 from atlas_scaling.study.engines.options import SlurmOptions
-from atlas_scaling.study.engines.slurm import SlurmEngine, requeue_if_preempted
+from atlas_scaling.study.engines.slurm import (
+    SlurmEngine,
+    requeue_if_a_node_is_lost,
+    requeue_if_preempted,
+)
 from atlas_scaling.study.folder import StudyFolder
 from tests.study.test_spec import spec
 
@@ -64,6 +68,19 @@ def test_jobs_that_squeue_has_forgotten_are_looked_up_in_the_accounts(study):
     }
 
 
+def test_tasks_of_an_array_that_never_began_are_found_in_the_accounts_as_slurm_has_them(study):
+    noted(study, "4_0", "4_2")
+    program(study, "squeue", "")
+    # as sacct of 22.05 does: one line for them, which --jobs=4_0 does not find
+    path = study.path.parent / "bin" / "sacct"
+    path.write_text('#!/bin/sh\ncase "$*" in *_*) ;; *) echo "4_[0-2]|CANCELLED by 0" ;; esac\n')
+    path.chmod(0o755)
+    assert jobs(study) == {
+        "4_0": (JobState.CANCELLED, "CANCELLED by 0"),
+        "4_2": (JobState.CANCELLED, "CANCELLED by 0"),
+    }
+
+
 def test_a_cluster_without_accounts_is_no_trouble(study):
     noted(study, "1")
     program(study, "squeue", "")
@@ -99,6 +116,19 @@ def test_a_job_told_to_end_is_requeued_where_another_takes_its_place(study, said
     assert requeue_if_preempted("7") is requeued
 
 
+@pytest.mark.parametrize(("code", "requeued"), [(1, True), (0, False)])
+def test_a_job_is_requeued_where_srun_cannot_start_a_program_on_all_its_nodes(
+    study, monkeypatch, code, requeued
+):
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    program(study, "srun", "srun: error: Task launch failed", code)
+    program(study, "scontrol", "")
+    assert requeue_if_a_node_is_lost("7", 2) is requeued
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "20")  # it is not the node then
+    assert requeue_if_a_node_is_lost("7", 2) is False
+
+
 def test_where_slurm_cannot_be_asked_nothing_is_requeued(study, monkeypatch):
     monkeypatch.setenv("PATH", str(study.path))
     assert requeue_if_preempted("7") is False
+    assert requeue_if_a_node_is_lost("7", 2) is False

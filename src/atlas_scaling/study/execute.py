@@ -41,8 +41,9 @@ def execute_run(
         RunError: its text is gone, its base has no checkpoint, or nothing can be written.
     """
     planned = study.planned(run_id)
-    hardware = noted_options(study.path).hardware_of(planned.size)
-    with companions(study.path, run_id, processes=hardware.processes) as world:
+    options = noted_options(study.path)
+    hardware, nodes = options.hardware_of(planned.size), options.nodes_of(planned.size)
+    with companions(study.path, run_id, processes=hardware.processes, nodes=nodes) as world:
         return train(
             _assignment(study, planned),
             hardware=hardware,

@@ -10,6 +10,7 @@ The environment must be set before it starts:
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Final
 
@@ -23,6 +24,9 @@ processes of a job, so that each of ours must know what to do with them."""
 
 LOST_PROCESS_CODE: Final = 75
 """Exit code of a process that trained a run with others, of which one died or hung."""
+
+_OF_OUR_STEP: Final = ("SLURM_CPU_BIND", "SLURM_CPUS_PER_TASK", "SLURM_TRES_PER_TASK")
+"""Beginnings of the variables that tell srun how to lay out *our* step, not one that we start."""
 
 _KEEP_BLOCKS: Final = {
     "glibc.malloc.mmap_threshold": 4 << 30,
@@ -38,3 +42,9 @@ def process_environment() -> dict[str, str]:
         "MKL_NUM_THREADS": "1",
         "GLIBC_TUNABLES": ":".join(f"{name}={value}" for name, value in _KEEP_BLOCKS.items()),
     }
+
+
+def step_environment() -> dict[str, str]:
+    """Our environment, for an srun that is started from within a step of a SLURM job."""
+    found = os.environ.items()
+    return {name: text for name, text in found if not name.startswith(_OF_OUR_STEP)}

@@ -158,11 +158,11 @@ class Hardware(Frozen):
         checkpoint_activations: whether to keep no activations inside blocks but compute them anew
             when gradients need them: less memory for about a third more compute.
         deterministic: whether a run gives the same bits each time on one kind of accelerator, at
-            some cost in speed (docs/training.md); on CPUs it does in any case.
+            some cost in speed; on CPUs it does in any case.
         together: how many runs of one size and length are trained in one program, their weights
             stacked. ``auto`` is what was measured to be fast for small models on accelerators
             (``study/together.py``), and one elsewhere.
-        processes: that train one run together, one a device.
+        processes: that train one run, one a device, counted over all machines it has.
         sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds
             a part of weights, gradients and optimizer state (FSDP2).
         patience_seconds: how long one of them waits for another, which may be writing a checkpoint,

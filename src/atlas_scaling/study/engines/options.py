@@ -8,9 +8,10 @@ the last in ``engine.yaml``, so that ``status``, ``resume`` and ``cancel`` know 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -54,6 +55,18 @@ def minutes(value: Any) -> Any:
 Minutes = Annotated[int, BeforeValidator(minutes), Field(gt=0)]
 
 
+class Nodes(NamedTuple):
+    """Over what the processes of a run are spread: machines of a SLURM job, each with as many.
+
+    Attributes:
+        n: how many; the process that is given the run is on the first of them.
+        python: command that starts Python on the others.
+    """
+
+    n: int = 1
+    python: str = sys.executable
+
+
 class OnHardware(Frozen):
     """What all engines are told: what each run is carried out on, and how (docs/training.md)."""
 
@@ -62,6 +75,10 @@ class OnHardware(Frozen):
     def hardware_of(self, size: str) -> Hardware:
         """What runs of a model size are carried out on."""
         return self.hardware
+
+    def nodes_of(self, size: str) -> Nodes:
+        """Over what the processes of a run of a model size are spread."""
+        return Nodes()
 
 
 class LocalOptions(OnHardware):
@@ -81,9 +98,11 @@ class SlurmResources(OnHardware):
     Attributes:
         partition, account, qos, constraint: passed on as they are.
         time: limit of one job. A run that needs longer is requeued and goes on.
-        cpus: of one job, ``--cpus-per-task``.
-        gpus: of one job, ``--gpus-per-node``.
-        mem: such as ``16G``.
+        nodes: of one job. With several, it has one run at a time, whose ``processes`` are spread
+            evenly over them.
+        cpus: of each node, ``--cpus-per-task``.
+        gpus: of each node, ``--gpus-per-node``.
+        mem: of each node, such as ``16G``.
         workers: runs at a time in one job; by default one a GPU, or one a CPU without GPUs.
         runs_per_job: small runs are packed into one job, which works through them.
         extra: any other option of ``sbatch`` by its long name, such as ``reservation: atlas``.
@@ -94,12 +113,38 @@ class SlurmResources(OnHardware):
     qos: str | None = None
     constraint: str | None = None
     time: Minutes = 24 * 60
+    nodes: int = Field(default=1, gt=0)
     cpus: int = Field(default=1, gt=0)
     gpus: int = Field(default=0, ge=0)
     mem: str | None = None
     workers: int | None = Field(default=None, gt=0)
     runs_per_job: int = Field(default=1, gt=0)
     extra: dict[str, str | int | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nodes_share_a_run(self) -> SlurmResources:
+        processes, each = self.hardware.processes, self.gpus or self.cpus
+        if processes % self.nodes:
+            raise ValueError(
+                f"processes: {processes} cannot be spread evenly over {self.nodes} nodes; "
+                f"one a {'gpu' if self.gpus else 'cpu'} of theirs is "
+                f"hardware={{processes: {self.nodes * each}}}"
+            )
+        if self.nodes > 1 and 0 < self.gpus < processes // self.nodes:
+            raise ValueError(
+                f"{processes} processes over {self.nodes} nodes are {processes // self.nodes} on "
+                f"each, which has {self.gpus} gpus"
+            )
+        if self.nodes > 1 and (self.workers or 1) > 1:
+            raise ValueError(
+                f"a job of {self.nodes} nodes has one run at a time, not workers={self.workers}"
+            )
+        return self
+
+    @property
+    def processes_a_node(self) -> int:
+        """Of one run."""
+        return self.hardware.processes // self.nodes
 
 
 class SlurmOptions(SlurmResources):
@@ -148,6 +193,10 @@ class SlurmOptions(SlurmResources):
     def hardware_of(self, size: str) -> Hardware:
         """What runs of a model size are carried out on."""
         return self.resources_of(size).hardware
+
+    def nodes_of(self, size: str) -> Nodes:
+        """Over what the processes of a run of a model size are spread."""
+        return Nodes(self.resources_of(size).nodes, self.python or sys.executable)
 
 
 class RayOptions(OnHardware):

@@ -5,7 +5,9 @@
     STUDY/slurm/jobs.jsonl     one job a line: its id, its runs, when it was submitted
     STUDY/slurm/JOB_0_log.err  what a job printed, and submitit's own files
 
-A job works through its runs in its allocation as ``LocalEngine`` does on a machine. Runs that
+A job works through its runs in its allocation as ``LocalEngine`` does on a machine. Where it has
+several nodes it does so on the first, and the first process of a run has ``srun`` start those on
+the others (``study/companions.py``): what they do is the same on one machine and on many. Runs that
 continue others are submitted after them, to begin when the jobs of their bases have ended. The
 study's folder must be on a disk that the nodes see; the program that submitted is not needed
 again: squeue (and sacct, where accounting is kept) tell any later process what became of its jobs.
@@ -14,6 +16,7 @@ again: squeue (and sacct, where accounting is kept) tell any later process what 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +31,7 @@ from atlas_scaling.study.engines.base import Event, Job, JobState
 from atlas_scaling.study.engines.options import SlurmOptions, SlurmResources
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.planned_runs import PlannedRun
+from atlas_scaling.study.process import step_environment
 
 FOLDER: Final = "slurm"
 JOBS_NAME: Final = "jobs.jsonl"
@@ -48,6 +52,8 @@ _Said: TypeAlias = tuple[JobState, str | None]
 _FORGOTTEN: Final = (JobState.ENDED, "squeue no longer knows it")
 _PREEMPTED: Final = re.compile(r"PreemptTime=\d")
 _ASK_SECONDS: Final = 60
+_MAX_RESTARTS: Final = 20
+"""Of a job that we put back because of its nodes: where srun itself is broken, this has to end."""
 
 
 class SlurmEngine:
@@ -162,6 +168,28 @@ def requeue_if_preempted(job_id: str) -> bool:
     return True
 
 
+def requeue_if_a_node_is_lost(job_id: str, nodes: int) -> bool:
+    """Put a running job back into the queue where not all of its nodes can start a program.
+
+    SLURM does so itself once it has found a node down, which may take minutes (``SlurmdTimeout``);
+    a run over several nodes hears of it at once, and each attempt to begin again fails.
+    """
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    if shutil.which("srun") is None or restarts >= _MAX_RESTARTS:
+        return False
+    step = ["--overlap", "--overcommit", f"--nodes={nodes}", f"--ntasks={nodes}"]
+    try:
+        _ask(["srun", *step, "true"], environment=step_environment())
+        return False
+    except RunError:
+        pass
+    try:
+        _ask(["scontrol", "requeue", job_id])
+    except RunError:
+        return False
+    return True
+
+
 def pack(runs: Sequence[PlannedRun], runs_per_job: int) -> list[tuple[str, ...]]:
     """Run ids of each job, ``runs_per_job`` at most, with about the same FLOPs in all.
 
@@ -202,7 +230,7 @@ def _parameters(
         "qos": resources.qos,
         "constraint": resources.constraint,
         "time": resources.time,
-        "nodes": 1,
+        "nodes": resources.nodes,
         "ntasks_per_node": 1,
         "cpus_per_task": resources.cpus,
         "gpus_per_node": resources.gpus or None,
@@ -211,7 +239,7 @@ def _parameters(
         "array_parallelism": options.max_jobs,
         "setup": list(options.setup) or None,
         # Since SLURM 22.05 a step does not take its job's cpus by itself.
-        "srun_args": [f"--cpus-per-task={resources.cpus}"],
+        "srun_args": [f"--cpus-per-task={resources.cpus}", "--nodes=1", "--ntasks=1"],
         "additional_parameters": {"requeue": True, **resources.extra},
         # "any", not "ok": a job with ten runs of which one failed did end well for the others.
         # The run itself looks whether its base is done.
@@ -246,10 +274,14 @@ def _squeue(name: str) -> dict[str, _Said]:
 
 
 def _sacct(job_ids: Iterable[str]) -> dict[str, _Said]:
-    """How jobs ended that squeue has forgotten, where the cluster keeps accounts."""
+    """How jobs ended that squeue has forgotten, where the cluster keeps accounts.
+
+    Arrays are asked for whole: tasks cancelled before they began have one line, found by that only.
+    """
     form = ["--noheader", "--parsable2", "--allocations", "--format=JobID,State"]
+    whole = sorted({job_id.partition("_")[0] for job_id in job_ids})
     try:
-        text = _ask(["sacct", *form, f"--jobs={','.join(sorted(job_ids))}"])
+        text = _ask(["sacct", *form, f"--jobs={','.join(whole)}"])
     except RunError:
         return {}
     pairs = [line.split("|", 1) for line in text.splitlines() if "|" in line]
@@ -281,12 +313,17 @@ def _each(job_ids: str) -> Iterator[str]:
             yield from (f"{main}_{n}" for n in range(int(tasks[0]), int(tasks[-1]) + 1))
 
 
-def _ask(command: list[str]) -> str:
+def _ask(command: list[str], *, environment: dict[str, str] | None = None) -> str:
     """What one of SLURM's programs prints."""
     _require_slurm(command[0])
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_ASK_SECONDS
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_ASK_SECONDS,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         raise RunError(f"{command[0]} gave no answer in {_ASK_SECONDS} s") from None

@@ -20,7 +20,7 @@ from atlas_scaling.study.engines.local import (
     usable_cores,
 )
 from atlas_scaling.study.engines.options import SlurmResources
-from atlas_scaling.study.engines.slurm import requeue_if_preempted
+from atlas_scaling.study.engines.slurm import requeue_if_a_node_is_lost, requeue_if_preempted
 from atlas_scaling.study.folder import StudyFolder
 
 _TOLD: Final = frozenset(EventKind) - {EventKind.PROGRESS}
@@ -74,8 +74,16 @@ class Drain:
         except KeyboardInterrupt:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a requeue sends another
             what = "pre-empted and requeued" if requeue_if_preempted(job_id) else "told to end"
-            sys.exit(f"{what} by SLURM; checkpoints are written")
+            # Where srun is told to end too, the processes of other nodes end before they can write.
+            single = self._resources.nodes == 1
+            wrote = "checkpoints are written" if single else "runs go on from their checkpoints"
+            sys.exit(f"{what} by SLURM; {wrote}")
         missing = [run_id for run_id in self._run_ids if not study.is_done(run_id)]
+        nodes = self._resources.nodes
+        if missing and nodes > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if requeue_if_a_node_is_lost(job_id, nodes):
+                sys.exit("a node of this job does not answer: requeued by SLURM")
         if missing:
             raise RunError("not all runs of this job are done", value=missing)
 
@@ -94,14 +102,17 @@ class Drain:
 
 
 def _places(resources: SlurmResources) -> list[Place]:
-    """One a GPU of the job, else one a CPU.
+    """One a GPU of the node, else one a CPU; one only for a run that has several nodes.
 
     Workers are pinned only where SLURM has bound the job to cores: else all jobs of a node would
     pin theirs to the first ones.
     """
-    processes = resources.hardware.processes
+    processes = resources.processes_a_node
     if resources.gpus:
-        return places_on(accelerators(), processes) or [Place()]
+        places = places_on(accelerators(), processes) or [Place()]
+        return places if resources.nodes == 1 else places[:1]
+    if resources.nodes > 1:
+        return [Place()]
     cores = usable_cores()
     if processes > 1:
         return [Place()] * max(1, resources.cpus // processes)
