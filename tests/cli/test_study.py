@@ -32,6 +32,20 @@ def test_a_design_as_json_has_every_run(capsys):
     assert design["flops"] == pytest.approx(sum(one["flops"] for one in design["runs"]))
 
 
+@pytest.mark.parametrize("verb", ["design", "run"])
+def test_a_run_shorter_than_its_warmup_is_refused_by_name_before_any_text_is_fetched(
+    verb, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert "tokens: 200k" in SPEC
+    (tmp_path / "trial.yaml").write_text(SPEC.replace("tokens: 200k", "tokens: 20k"))
+    code, _, err = run(capsys, "study", verb, "trial.yaml")
+    assert code == 2
+    assert "no room" in err
+    assert "-s-seed0" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
 def test_a_misspelt_study_is_answered_with_those_there_are(capsys):
     code, _, err = run(capsys, "study", "run", "dmeo")
     assert code == 2

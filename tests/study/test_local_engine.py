@@ -105,10 +105,13 @@ def test_a_killed_worker_is_replaced_and_its_run_loses_nothing(study, unbroken, 
     assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
 
 
-def test_ctrl_c_leaves_a_study_that_the_same_command_finishes(study, unbroken, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_leaves_a_study_that_the_same_command_finishes(
+    how, study, unbroken, tmp_path
+):
     process = study.start(tmp_path / "out")
     wait_for(lambda: running(tmp_path / "out"))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err

@@ -132,9 +132,11 @@ def test_an_owner_elsewhere_that_is_silent_is_watched_whatever_its_clock_says(
     assert last_holder(tmp_path).life is Life.UNHEARD
     monkeypatch.setattr(lock_module, "WATCHED_SECONDS", 0.2)
     monkeypatch.setattr(lock_module, "_LOOK_SECONDS", 0.05)
-    began = time.monotonic()
-    with Lock(tmp_path, what="run"):
+    began, said = time.monotonic(), []
+    with Lock(tmp_path, what="run", say=said.append):
         assert time.monotonic() - began >= 0.2
+    assert len(said) == 1
+    assert "watching" in said[0]
 
 
 def test_an_owner_elsewhere_that_is_silent_for_long_is_gone_at_once(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,8 @@ def test_of_a_lost_run_is_said_what_is_known_of_its_process(study):
 def test_a_run_whose_job_ended_before_it_began_is_lost_unless_somebody_cancelled_it(study):
     one = stand(study, RUN, ENDED)
     assert (one.state, one.reason) == ("lost", "it never began; its job ended: NODE_FAIL")
+    printed = replace(ENDED, log="slurm/12_3_0_log.err")
+    assert stand(study, RUN, printed).reason.endswith("NODE_FAIL; see slurm/12_3_0_log.err")
     cancelled = Job("12_3", JobState.CANCELLED, "CANCELLED")
     assert stand(study, RUN, cancelled).state == "stopped"
 

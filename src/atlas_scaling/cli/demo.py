@@ -31,15 +31,17 @@ def demo(
     from atlas_scaling.study.cache import cache_directory
     from atlas_scaling.study.display import ConsoleDisplay
     from atlas_scaling.study.engines.local import LocalEngine
+    from atlas_scaling.study.process import sigterm_as_ctrl_c
     from atlas_scaling.study.spec import load_study, packaged_studies
 
-    outcome = run_demo(
-        load_study(packaged_studies()["demo"]),
-        output,
-        engine=LocalEngine(workers),
-        cache=cache_directory(),
-        display=ConsoleDisplay(console(stderr=True)),
-    )
+    with sigterm_as_ctrl_c():
+        outcome = run_demo(
+            load_study(packaged_studies()["demo"]),
+            output,
+            engine=LocalEngine(workers),
+            cache=cache_directory(),
+            display=ConsoleDisplay(console(stderr=True)),
+        )
     emit(outcome, as_json=as_json, text=_text)
     if outcome.study.failed:
         raise typer.Exit(1)

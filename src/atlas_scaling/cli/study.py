@@ -74,17 +74,19 @@ def run(
     from atlas_scaling.study.conduct import conduct_study
     from atlas_scaling.study.display import ConsoleDisplay
     from atlas_scaling.study.engines.options import load_study_file
+    from atlas_scaling.study.process import sigterm_as_ctrl_c
     from atlas_scaling.study.spec import study_path
 
     loaded, section = load_study_file(study_path(spec))
-    outcome = conduct_study(
-        loaded,
-        output or Path(loaded.name),
-        engine=_engine(engine, option, workers, section),
-        cache=cache_directory(),
-        display=ConsoleDisplay(console(stderr=True)),
-        wait=wait,
-    )
+    with sigterm_as_ctrl_c():
+        outcome = conduct_study(
+            loaded,
+            output or Path(loaded.name),
+            engine=_engine(engine, option, workers, section),
+            cache=cache_directory(),
+            display=ConsoleDisplay(console(stderr=True)),
+            wait=wait,
+        )
     _tell(outcome, as_json=as_json)
 
 
@@ -102,14 +104,16 @@ def resume(
     from atlas_scaling.study.conduct import resume_study
     from atlas_scaling.study.display import ConsoleDisplay
     from atlas_scaling.study.engines.options import noted_options
+    from atlas_scaling.study.process import sigterm_as_ctrl_c
 
-    outcome = resume_study(
-        folder,
-        engine=_engine(engine, option, workers, noted_options(folder)),
-        cache=cache_directory(),
-        display=ConsoleDisplay(console(stderr=True)),
-        wait=wait,
-    )
+    with sigterm_as_ctrl_c():
+        outcome = resume_study(
+            folder,
+            engine=_engine(engine, option, workers, noted_options(folder)),
+            cache=cache_directory(),
+            display=ConsoleDisplay(console(stderr=True)),
+            wait=wait,
+        )
     _tell(outcome, as_json=as_json)
 
 

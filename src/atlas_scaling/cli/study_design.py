@@ -43,7 +43,7 @@ def design(
 ) -> None:
     """Show the runs a study expands to, with tokens, compute and cost; run nothing."""
     from atlas_scaling.accelerators import accelerator as named_accelerator
-    from atlas_scaling.study.design import design_study
+    from atlas_scaling.study.design import design_study, refuse_short_runs
     from atlas_scaling.study.engines.options import load_study_file
     from atlas_scaling.study.folder import SPEC_NAME, StudyFolder
     from atlas_scaling.study.paper import NAME, beside_published
@@ -57,7 +57,9 @@ def design(
     if begun:
         planned = StudyFolder.open(Path(spec)).design_on_text()
     else:
-        planned = design_study(load_study_file(study_path(spec))[0])
+        loaded = load_study_file(study_path(spec))[0]
+        planned = design_study(loaded)
+        refuse_short_runs(loaded, planned)
     if spec == NAME:
         planned = beside_published(planned)
     device = named_accelerator(accelerator or ("cpu-core" if planned.flops < CPU_FLOPS else "h100"))

@@ -16,6 +16,7 @@ from typing import Final
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.corpus import build_corpus
+from atlas_scaling.study.design import design_study, refuse_short_runs
 from atlas_scaling.study.display import Display
 from atlas_scaling.study.engines.base import Engine, Job
 from atlas_scaling.study.engines.make import make_engine
@@ -71,13 +72,14 @@ def conduct_study(
             no scheduler has are always waited for.
 
     Raises:
-        InputError: the folder holds another study, a language has no text, or the packages that
-            training needs are not installed.
+        InputError: the folder holds another study, a run is too short to be trained, a language
+            has no text, or the packages that training needs are not installed.
         SourceError: a source of text cannot be had.
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
     require_training_packages()
+    refuse_short_runs(spec, design_study(spec))
     study = StudyFolder.begin(folder, spec)
 
     def inputs() -> StudyInputs:
@@ -126,7 +128,7 @@ def _conduct(
     wait: bool,
 ) -> StudyOutcome:
     began = time.monotonic()
-    with study.lock():
+    with study.lock(display.say):
         _refuse_two_engines(study, engine)
         study.write_inputs(inputs())
         note_options(study.path, engine.options)

@@ -69,6 +69,23 @@ def design_study(spec: StudySpec) -> Design:
     )
 
 
+def refuse_short_runs(spec: StudySpec, design: Design) -> None:
+    """Before any text is fetched: what is shorter than its warmup and decay cannot be trained.
+
+    Raises:
+        InputError: a run is; the message names it.
+    """
+    for run in design.runs:
+        if run.keep_tokens:  # looked at where its decays were planned
+            continue
+        try:
+            Schedule.of(run.tokens, spec.sequence_length, spec.training_of(run.size))
+        except InputError as error:
+            raise InputError(
+                error.problem, value=error.value, where=run.run_id, remedy=error.remedy
+            ) from None
+
+
 def _total(group: AnyGroup, mine: list[PlannedRun], fresh: dict[str, PlannedRun]) -> GroupTotal:
     return GroupTotal(
         label=group.label or group.kind,

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -165,13 +165,15 @@ class StudyFolder:
             lambda vocabulary: TokenStore.open(Path(inputs.tokens_of(vocabulary))).unique
         )
 
-    def lock(self) -> Lock:
+    def lock(self, say: Callable[[str], object] = lambda _: None) -> Lock:
         """Held while a process works on the study, so that no second one trains the same runs.
+
+        ``say`` is told of a wait for one that may be gone.
 
         Raises:
             InputError: another process holds it; the message says which and since when.
         """
-        return Lock(self.path, what="study")
+        return Lock(self.path, what="study", say=say)
 
 
 def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:

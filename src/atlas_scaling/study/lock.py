@@ -127,6 +127,7 @@ class Lock:
         job: the scheduler's job this process belongs to.
         patience_seconds: how long to wait for another process on this machine to end.
         give_up: asked while another process is watched; True stops that, and it is believed alive.
+        say: told when one is watched that may be gone, which takes a minute.
 
     Raises:
         InputError: another process holds it; the message says which, and since when.
@@ -141,11 +142,13 @@ class Lock:
         job: str | None = None,
         patience_seconds: float = 0.0,
         give_up: Callable[[], bool] = lambda: False,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._what = what
         self._patience_seconds = patience_seconds
         self._give_up = give_up
+        self._say = say
         self._owner = Owner.this_process(job)
         self._number = 0
         self._ended = threading.Event()
@@ -207,6 +210,11 @@ class Lock:
         if elsewhere and self._owner.job is not None and holder.owner.job == self._owner.job:
             return True  # the job runs again, since its first start has ended
         seconds = WATCHED_SECONDS if elsewhere else self._patience_seconds
+        if elsewhere:
+            self._say(
+                f"this {self._what} was not given back by {holder}; watching for up to "
+                f"{seconds:.0f} s whether it still works"
+            )
         deadline = time.monotonic() + seconds
         now: Holder | None = holder
         while now is not None and now.life is not Life.GONE and time.monotonic() < deadline:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
 
 STOP_SIGNALS: Final = tuple(
     getattr(signal, name)
@@ -48,3 +50,22 @@ def step_environment() -> dict[str, str]:
     """Our environment, for an srun that is started from within a step of a SLURM job."""
     found = os.environ.items()
     return {name: text for name, text in found if not name.startswith(_OF_OUR_STEP)}
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """While its block runs SIGTERM does what Ctrl-C does; for the main thread of a program.
+
+    Without a handler the first process of a container never hears SIGTERM, and is killed with all
+    others of the container some seconds after, without a checkpoint.
+    """
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """What a signal's handler does to be Ctrl-C."""
+    raise KeyboardInterrupt

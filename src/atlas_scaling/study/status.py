@@ -234,6 +234,8 @@ def _with_job(reason: str | None, job: Job | None) -> str | None:
     if job is None or job.in_hand:
         return reason
     ended = f"its job ended: {job.reason or 'without a word'}"
+    if job.log is not None and job.state is JobState.ENDED:
+        ended += f"; see {job.log}"
     return f"{reason}; {ended}" if reason else ended
 
 

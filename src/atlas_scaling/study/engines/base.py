@@ -59,12 +59,14 @@ class Job:
         state: whether it waits, works or has ended.
         reason: why it waits or how it ended, in the scheduler's words.
         submitted_at: ISO 8601.
+        log: where in the study's folder is what it printed, if the scheduler keeps that there.
     """
 
     job_id: str
     state: JobState
     reason: str | None = None
     submitted_at: str = ""
+    log: str | None = None
 
     @property
     def in_hand(self) -> bool:

@@ -102,7 +102,8 @@ class SlurmEngine:
         for run_id, line in last.items():
             job_id = line["job"]
             state, reason = states.get(job_id) or ended.get(job_id) or _FORGOTTEN
-            jobs[run_id] = Job(job_id, state, reason, line["submitted_at"])
+            log = f"{FOLDER}/{job_id}_0_log.err"
+            jobs[run_id] = Job(job_id, state, reason, line["submitted_at"], log)
         return jobs
 
     def cancel(self, study_dir: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from submitit import JobEnvironment
 from submitit.core.utils import DelayedSubmission
@@ -22,6 +22,7 @@ from atlas_scaling.study.engines.local import (
 from atlas_scaling.study.engines.options import SlurmResources
 from atlas_scaling.study.engines.slurm import requeue_if_a_node_is_lost, requeue_if_preempted
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.process import interrupt
 
 _TOLD: Final = frozenset(EventKind) - {EventKind.PROGRESS}
 
@@ -57,7 +58,7 @@ class Drain:
             RunError: some did not end well, so that SLURM shows the job as failed too.
         """
         # scancel and pre-emption: checkpoints, and no new run. submitit would only note the signal.
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, interrupt)
         study = StudyFolder.open(self._study_dir)
         left = [run for run in study.design.runs if run.run_id in self._run_ids]
         left = [run for run in left if not study.is_done(run.run_id)]
@@ -119,10 +120,6 @@ def _places(resources: SlurmResources) -> list[Place]:
     if len(cores) == resources.cpus:
         return [Place(core=core) for core in cores]
     return [Place()] * resources.cpus
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _print(event: Event) -> None:
