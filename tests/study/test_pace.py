@@ -62,3 +62,12 @@ def test_a_failed_run_is_counted_and_waited_for_no_longer():
     snapshot = pace.snapshot()
     assert (snapshot.n_failed, snapshot.running) == (1, ())
     assert snapshot.seconds_left == pytest.approx(10.0)
+
+
+def test_runs_that_one_worker_trains_together_end_together():
+    runs = [planned(name) for name in "abcdef"]
+    pace = StudyPace(runs, frozenset(), n_workers=1)
+    for name in "abc":
+        pace.take(Event(name, EventKind.PROGRESS, tokens=500, tokens_per_second=100.0))
+    # 3 x 500 + 3 x 1000 tokens at 3 x 100 a second
+    assert pace.snapshot().seconds_left == pytest.approx(15.0)

@@ -113,9 +113,10 @@ class StudyPace:
             for s in states
             if s.kind not in _ENDED
         ]
-        n_workers = self.n_workers or max(1, sum(s.kind in _RUNNING for s in states))
+        # One worker may train several together.
+        at_a_time = max(self.n_workers or 1, sum(s.kind in _RUNNING for s in states))
         # No schedule beats the longest run, nor the even spread over the workers.
-        return max(sum(left) / n_workers, max(left, default=0.0))
+        return max(sum(left) / at_a_time, max(left, default=0.0))
 
     def _speed_of(self, run: PlannedRun) -> float:
         if run.size in self._speed_by_size:

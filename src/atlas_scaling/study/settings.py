@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.units import parse_count
@@ -22,6 +22,13 @@ def _count(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(_count)]
 """An integer that may be written 600k, 2M or 1e9."""
+
+
+def _auto_or_runs(value: Any) -> Any:
+    """One message; a union would give that of its first member."""
+    if value != "auto" and (type(value) is not int or value < 1):
+        raise ValueError("write a whole number of runs above 0, or auto")
+    return value
 
 
 class ModelShape(Frozen):
@@ -176,8 +183,17 @@ class Hardware(Frozen):
     micro_batch_size: int | None = Field(default=None, gt=0)
     checkpoint_activations: bool = False
     deterministic: bool = True
-    together: Literal["auto"] | PositiveInt = "auto"
+    together: Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_runs)] = "auto"
     processes: int = Field(default=1, gt=0)
     sharding: Literal["replicate", "shard"] = "replicate"
     patience_seconds: float = Field(default=1800.0, gt=0)
     keep_checkpoints: int = Field(default=1, gt=0)
+
+    @model_validator(mode="after")
+    def _processes_share_one_run(self) -> Hardware:
+        if self.processes > 1 and self.together not in ("auto", 1):
+            raise ValueError(
+                "several processes train one run, and one process several runs: choose "
+                f"processes: {self.processes}, or together: {self.together}"
+            )
+        return self
