@@ -31,10 +31,10 @@ class Study:
         self.spec = write_small_study(folder, tokens=tokens)
         self.environment = {**os.environ, "ATLAS_CACHE": str(folder / "cache")}
 
-    def start(self, output: Path) -> subprocess.Popen[str]:
+    def start(self, output: Path, *options: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "atlas_scaling", "study", "run", str(self.spec)]
         return subprocess.Popen(
-            [*command, "-o", str(output), "--workers", "2", "--json"],
+            [*command, "-o", str(output), "--workers", "2", "--json", *options],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -42,8 +42,8 @@ class Study:
             start_new_session=True,
         )
 
-    def finish(self, output: Path) -> dict:
-        process = self.start(output)
+    def finish(self, output: Path, *options: str) -> dict:
+        process = self.start(output, *options)
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         return json.loads(out)
@@ -134,6 +134,60 @@ def test_workers_stop_by_themselves_when_the_program_is_killed(study, unbroken, 
     assert running(tmp_path / "out") is None  # each wrote a checkpoint and said that it stopped
     study.finish(tmp_path / "out")
     assert evaluations(tmp_path / "out") == evaluations(unbroken[0])
+
+
+TOGETHER = ("--workers", "1", "-O", "hardware={together: 3}")
+
+
+def in_one_process(output: Path):
+    """The process that has three runs in its hands, each of which has written a checkpoint."""
+    paths = [path.parents[2] for path in output.glob("runs/*/checkpoints/*/weights-*")]
+    statuses = [json.loads((path / "status.json").read_text()) for path in set(paths)]
+    pids = [status["pid"] for status in statuses if status["state"] == "running"]
+    return pids[0] if len(pids) == 3 and len(set(pids)) == 1 else None
+
+
+def require_the_same_beginnings(output: Path, other: Path):
+    """To rounding, which grows from step to step: by 15,000 tokens of these runs to percents."""
+    found, expected = evaluations(output), evaluations(other)
+    assert set(found) == set(expected)
+    for run_id, text in expected.items():
+        rows, others = (
+            [json.loads(line) for line in lines.splitlines()] for lines in (found[run_id], text)
+        )
+        assert [row["step"] for row in rows] == [row["step"] for row in others]
+        if run_id.startswith("continued"):
+            continue  # begins where another has ended
+        for row, its in zip(rows, others, strict=True):
+            if row["tokens"] < 10_000:
+                assert row["loss"] == pytest.approx(its["loss"], rel=1e-4)
+
+
+def test_runs_whose_process_is_killed_while_it_trains_them_together_go_on_alone(
+    study, unbroken, tmp_path
+):
+    process = study.start(tmp_path / "out", *TOGETHER)
+    os.kill(wait_for(lambda: in_one_process(tmp_path / "out")), signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "signal 9" in err
+    assert json.loads(out)["n_done"] == 4
+    require_the_same_beginnings(tmp_path / "out", unbroken[0])
+
+
+def test_ctrl_c_stops_runs_that_are_trained_together_and_the_same_command_finishes_them(
+    study, unbroken, tmp_path
+):
+    process = study.start(tmp_path / "out", *TOGETHER)
+    wait_for(lambda: in_one_process(tmp_path / "out"))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = StudyFolder.open(tmp_path / "out")
+    states = [left.status_of(run.run_id) for run in left.design.runs]
+    assert [status.state for status in states if status] == 3 * [RunState.STOPPED]
+    study.finish(tmp_path / "out", *TOGETHER)
+    require_the_same_beginnings(tmp_path / "out", unbroken[0])
 
 
 def _is_alive(pid: int) -> bool:

@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from atlas_scaling.errors import InputError, RunError  # noqa: E402
 from atlas_scaling.runs.record import LrState, RunState  # noqa: E402
 from atlas_scaling.runs.store import read_run, read_runs, value_of  # noqa: E402
+from atlas_scaling.study import training_run  # noqa: E402
+from atlas_scaling.study.checkpoint import save_checkpoint  # noqa: E402
 from atlas_scaling.study.evaluate import Evaluator  # noqa: E402
 from atlas_scaling.study.learner import Learner  # noqa: E402
 from atlas_scaling.study.model import Transformer  # noqa: E402
@@ -287,3 +289,20 @@ def test_an_evaluation_is_the_mean_over_all_tokens_of_the_text():
         nats -= chosen.sum().item()
     assert score.nats_per_token == pytest.approx(nats / 200, rel=1e-5)
     assert score.bits_per_byte == pytest.approx(nats / 800 / math.log(2), rel=1e-5)
+
+
+def test_checkpoints_that_take_long_are_written_less_often_than_asked_for(tmp_path, monkeypatch):
+    steps = []
+
+    def noting(*args, **options):
+        steps.append(args[3].step)
+        save_checkpoint(*args, **options)
+
+    monkeypatch.setattr(training_run, "save_checkpoint", noting)
+    carry_out(tmp_path / "each")
+    assert steps == list(range(1, 65))
+    steps.clear()
+    monkeypatch.setattr(training_run, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(training_run, "CHECKPOINT_SHARE", 1e-9)
+    carry_out(tmp_path / "seldom")
+    assert steps == [1, 64]

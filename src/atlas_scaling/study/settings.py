@@ -122,7 +122,8 @@ class SharedTraining(Frozen):
         first_evaluation: tokens at the first evaluation. The grid is the same in all runs of a
             study, so that their curves have points at equal token counts.
         evaluations_per_doubling: points of the grid for each doubling of the tokens.
-        checkpoint_seconds: a checkpoint at least so often, and at the end.
+        checkpoint_seconds: a checkpoint so often, and at the end; less often where writing one
+            takes longer than a second, so that a twentieth of the time goes into that at most.
     """
 
     batch_size: int = Field(gt=0)
