@@ -42,9 +42,9 @@ def run_of(run_id: str, **changes) -> PlannedRun:
     return replace(planned, **changes)
 
 
-def board_of(*runs: PlannedRun) -> tuple[_Board, list[Event]]:
+def board_of(*runs: PlannedRun, n_workers: int = 1) -> tuple[_Board, list[Event]]:
     events: list[Event] = []
-    return _Board(list(runs), events.append), events
+    return _Board(list(runs), events.append, n_workers), events
 
 
 def taken(board: _Board, most: int = 10) -> list[str]:
@@ -109,3 +109,10 @@ def test_runs_lost_together_come_back_alone_and_the_rest_stay_together():
         board.lose(run, "killed")
     assert [event.kind for event in events] == [EventKind.LOST, EventKind.LOST]
     assert [taken(board) for _ in range(3)] == [["b"], ["a"], ["c", "d"]]
+
+
+def test_runs_of_a_kind_are_dealt_out_evenly_to_the_workers_that_are_free():
+    board, _ = board_of(run_of("m", size="m"), *map(run_of, "abcdefgh"), n_workers=3)
+    assert [run.run_id for run in board.take(board.share_of)] == ["m"]
+    hands = [[run.run_id for run in board.take(board.share_of)] for _ in range(2)]
+    assert hands == [list("abcd"), list("efgh")]

@@ -19,8 +19,9 @@ from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import EventKind
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.process import NOT_TOGETHER_CODE
 from atlas_scaling.study.spec import load_study
-from atlas_scaling.study.worker import carry_out
+from atlas_scaling.study.worker import carry_out, carry_out_together
 from tests.study.small_study import write_small_study
 
 RUN, BASE = "mono-swe_Latn-s-seed0", "even2-s-seed0"
@@ -45,9 +46,9 @@ def study(inputs, tmp_path):
     return study
 
 
-def work(study, run_id, **options):
+def work(study, run_id, *, how=carry_out, **options):
     options = {"tell": lambda event: None, "should_stop": lambda: False, **options}
-    return carry_out(study, run_id, **options)
+    return how(study, run_id, **options)
 
 
 def test_a_run_is_carried_out_and_its_directory_free_again(study):
@@ -164,3 +165,31 @@ def test_an_error_nobody_foresaw_fails_its_run_with_its_name_and_words(study, mo
     assert event.reason == "ZeroDivisionError: by nought"
     assert study.status_of(RUN).reason == event.reason
     assert "Traceback" in capsys.readouterr().err  # for the log
+
+
+def test_what_is_left_of_several_runs_is_trained_together(study):
+    work(study, BASE)
+    before = (study.run_dir(BASE) / "evals.jsonl").read_text()
+    ended = work(study, [RUN, BASE, CONTINUED], how=carry_out_together)
+    assert {event.run_id: event.kind for event in ended} == dict.fromkeys(
+        [RUN, BASE, CONTINUED], EventKind.DONE
+    )
+    assert (study.run_dir(BASE) / "evals.jsonl").read_text() == before
+
+
+@pytest.mark.parametrize("wrong", ["the base is not done", "the accelerator is lost"])
+def test_a_process_that_cannot_train_runs_together_ends_and_leaves_them_free(
+    wrong, study, monkeypatch, capsys
+):
+    if wrong == "the accelerator is lost":
+
+        def lost(*_, **__):
+            raise RuntimeError(wrong)
+
+        monkeypatch.setattr(execute, "execute_together", lost)
+        work(study, BASE)
+    with pytest.raises(SystemExit) as ended:
+        work(study, [RUN, CONTINUED], how=carry_out_together)
+    assert ended.value.code == NOT_TOGETHER_CODE
+    assert f"not together, {RUN}, {CONTINUED}:" in capsys.readouterr().err
+    assert work(study, RUN).kind is EventKind.DONE

@@ -27,6 +27,9 @@ processes of a job, so that each of ours must know what to do with them."""
 LOST_PROCESS_CODE: Final = 75
 """Exit code of a process that trained a run with others, of which one died or hung."""
 
+NOT_TOGETHER_CODE: Final = 76
+"""Exit code of a process that could not train several runs together; its log says why."""
+
 _OF_OUR_STEP: Final = ("SLURM_CPU_BIND", "SLURM_CPUS_PER_TASK", "SLURM_TRES_PER_TASK")
 """Beginnings of the variables that tell srun how to lay out *our* step, not one that we start."""
 

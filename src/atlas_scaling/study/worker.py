@@ -26,7 +26,7 @@ from atlas_scaling.runs.writer import cannot_write, write_status
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Lock
-from atlas_scaling.study.process import STOP_SIGNALS
+from atlas_scaling.study.process import NOT_TOGETHER_CODE, STOP_SIGNALS
 
 _ENDS: Final = {
     RunState.DONE: EventKind.DONE,
@@ -109,8 +109,9 @@ def carry_out_together(
 ) -> list[Event]:
     """Carry out several runs of one kind in one program; returns how they ended.
 
-    If that fails (one of them has another owner, all together need too much memory), each is
-    carried out alone, in which it is seen whose fault it was.
+    If that fails (one of them has another owner, all together need too much memory), this process
+    ends: its accelerator may be unfit for more, and each run comes again alone, in which it is seen
+    whose fault it was.
     """
     for run_id in run_ids:
         tell(Event(run_id, EventKind.STARTED))
@@ -119,9 +120,7 @@ def carry_out_together(
     except Exception as error:  # the edge of the process, as in ``_train``
         sys.stderr.write(f"not together, {', '.join(run_ids)}:\n")
         traceback.print_exception(error)
-    return [
-        carry_out(study, run_id, tell=tell, should_stop=should_stop, job=job) for run_id in run_ids
-    ]
+        sys.exit(NOT_TOGETHER_CODE)
 
 
 def _train_together(

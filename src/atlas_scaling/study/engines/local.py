@@ -26,7 +26,7 @@ from atlas_scaling.study.engines.options import LocalOptions, noted_options
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Life, last_holder
 from atlas_scaling.study.planned_runs import PlannedRun
-from atlas_scaling.study.process import LOST_PROCESS_CODE, process_environment
+from atlas_scaling.study.process import LOST_PROCESS_CODE, NOT_TOGETHER_CODE, process_environment
 from atlas_scaling.study.settings import Hardware
 from atlas_scaling.study.together import kind_of, most_together
 from atlas_scaling.study.worker import event_from_line
@@ -137,15 +137,15 @@ class LocalEngine:
         on_event: Callable[[Event], None],
     ) -> None:
         """Carry out ``runs``; see ``Engine.run``."""
-        board = self._board = _Board(list(runs), on_event)
         n_workers = min(self.n_workers, len(runs))
+        board = self._board = _Board(list(runs), on_event, n_workers)
         study, options = StudyFolder.open(study_dir), noted_options(study_dir)
 
         def most_of(run: PlannedRun, place: Place) -> int:
             hardware = options.hardware_of(run.size)
             on_accelerator = place.accelerator is not None and hardware.device != "cpu"
             most = most_together(run, study.spec, hardware, on_accelerator=on_accelerator)
-            return min(most, -(-board.waiting_of_kind(run) // n_workers))
+            return min(most, board.share_of(run))
 
         self._workers = [
             _Worker(study_dir, board, most_of, n, self.places[n % len(self.places)], self._job)
@@ -199,6 +199,7 @@ class _Board:
 
     waiting: list[PlannedRun]
     on_event: Callable[[Event], None]
+    n_workers: int = 1
     ended: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     losses: dict[str, int] = field(default_factory=dict)
@@ -207,7 +208,7 @@ class _Board:
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
-        self.out: set[str] = set()
+        self.out: dict[str, str] = {}  # to the first of those that one worker has in its hands
         self._bases = {run.run_id for run in self.waiting}
 
     def take(self, most_of: Callable[[PlannedRun], int]) -> list[PlannedRun]:
@@ -226,16 +227,17 @@ class _Board:
                     taken = fit[:most] if fit and fit[0] is ready[0] else ready[:1]
                     for run in taken:
                         self.waiting.remove(run)
-                        self.out.add(run.run_id)
+                        self.out[run.run_id] = taken[0].run_id
                     return taken
                 if not self.waiting:
                     return []
                 self.changed.wait()
             return []
 
-    def waiting_of_kind(self, run: PlannedRun) -> int:
-        """How many runs of its kind wait and could begin, itself counted."""
-        return sum(self._is_ready(one) and kind_of(one) == kind_of(run) for one in self.waiting)
+    def share_of(self, run: PlannedRun) -> int:
+        """How many of the runs of its kind that could begin each free worker would get."""
+        ready = sum(self._is_ready(one) and kind_of(one) == kind_of(run) for one in self.waiting)
+        return -(-ready // (self.n_workers - len(set(self.out.values()))))
 
     def _is_ready(self, run: PlannedRun) -> bool:
         return run.base_run not in self._bases or run.base_run in self.ended
@@ -244,7 +246,7 @@ class _Board:
         """Pass news on, and note an end."""
         with self.changed:
             if event.kind in (EventKind.DONE, EventKind.FAILED, EventKind.STOPPED):
-                self.out.discard(event.run_id)
+                self.out.pop(event.run_id, None)
                 (self.ended if event.kind is EventKind.DONE else self.failed).add(event.run_id)
                 self.changed.notify_all()
             self.on_event(event)
@@ -256,7 +258,7 @@ class _Board:
             self.tell(Event(run.run_id, EventKind.FAILED, reason=f"lost {times} times: {reason}"))
             return
         with self.changed:
-            self.out.discard(run.run_id)
+            self.out.pop(run.run_id, None)
             self.waiting.insert(0, run)
             self.changed.notify_all()
             self.on_event(Event(run.run_id, EventKind.LOST, reason=reason))
@@ -347,6 +349,8 @@ class _Worker(threading.Thread):
         how = f"its worker process ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
         if code == LOST_PROCESS_CODE:
             how = "one of the processes that train it died or hung"
+        elif code == NOT_TOGETHER_CODE:
+            how = "it could not be trained together with others, and comes alone"
         for run in runs:
             self._board.lose(run, f"{how}; see {self._log}")
 
