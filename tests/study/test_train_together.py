@@ -73,6 +73,12 @@ def test_runs_trained_together_have_the_losses_they_have_alone(alone, tmp_path):
     assert tokens == {"swe_Latn": 1024, "spa_Latn": 1024}
 
 
+@pytest.mark.parametrize("option", ["compile", "checkpoint_activations"])
+def test_what_larger_runs_of_a_study_need_does_not_hinder_small_ones(option, alone, tmp_path):
+    train_together(assignments(tmp_path), hardware=CPU.model_copy(update={option: True}))
+    require_same(evaluations(tmp_path), alone, rel=1e-3)
+
+
 def test_a_batch_too_large_for_memory_is_taken_in_parts(alone, tmp_path, monkeypatch):
     monkeypatch.setattr(ensemble_module, "_sequences_that_fit", lambda *_: 1)
     train_together(assignments(tmp_path), hardware=CPU)

@@ -102,7 +102,8 @@ class Ensemble:
 
     def _nats(self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor) -> Tensor:
         nats: Tensor = functional_call(self._one, weights, (ids, targets, 0.0))[0]
-        return nats.sum(dtype=torch.float64)
+        # no float64 on Apple's accelerators
+        return nats.sum(dtype=torch.float32 if nats.device.type == "mps" else torch.float64)
 
     def _clip(self) -> Tensor:
         """Clip each member's gradient as it would be alone; returns their norms, (n,)."""

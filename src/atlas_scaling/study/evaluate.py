@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -55,12 +56,15 @@ class Evaluator:
     ) -> None:
         self._texts = dict(sorted(texts.items()))
         self._world, self._device = world or World(), device or torch.device("cpu")
+        self._sequence_length = sequence_length
+
+    @cached_property
+    def _windows(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        """When first needed: of runs that are trained together, only the first one's are."""
+        length = self._sequence_length
         tokens = TOKENS_AT_A_TIME.get(self._device.type, TOKENS_ON_ACCELERATORS)
-        at_a_time = max(1, tokens // sequence_length)
-        self._windows = {
-            code: list(_windows(text, sequence_length, at_a_time))
-            for code, text in self._texts.items()
-        }
+        at_a_time = max(1, tokens // length)
+        return {code: _windows(text, length, at_a_time) for code, text in self._texts.items()}
 
     def sums(self, loss: SummedLoss) -> dict[str, Tensor]:
         """Nats over every text, of whatever shape ``loss`` has."""

@@ -168,7 +168,8 @@ class Hardware(Frozen):
         deterministic: whether a run gives the same bits each time on one kind of accelerator, at
             some cost in speed; on CPUs it does in any case.
         together: how many runs of one size and length are trained in one program, their weights
-            stacked. ``auto`` is what was measured to be fast for small models on accelerators
+            stacked, without ``compile``, ``micro_batch_size`` and ``checkpoint_activations``.
+            ``auto`` is what was measured to be fast for small models on accelerators
             (``study/together.py``), and one elsewhere.
         processes: that train one run, one a device, counted over all machines it has.
         sharding: ``replicate``, each process has the whole model (DDP), or ``shard``, each holds

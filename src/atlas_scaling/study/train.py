@@ -110,9 +110,11 @@ def train_together(
 
     One that diverges ends as failed, and the others go on. Those that had come to other steps
     follow one another. Arguments and errors are those of ``train``, an error being that of one of
-    them. No run may have ``keep_steps`` or be a branch.
+    them. No run may have ``keep_steps`` or be a branch. What small models do without is left out:
+    compiling, and computing activations anew.
     """
-    hardware = (hardware or Hardware()).model_copy(update={"compile": False})
+    without = {"compile": False, "checkpoint_activations": False}  # neither can be mapped
+    hardware = (hardware or Hardware()).model_copy(update=without)
     device = Device.of(hardware)
     ended: dict[str, RunStatus] = {}
     with device.repeatable() if hardware.deterministic else nullcontext():
