@@ -46,6 +46,38 @@ def test_a_run_shorter_than_its_warmup_is_refused_by_name_before_any_text_is_fet
     assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
 
 
+@pytest.mark.parametrize("asked", ["cuda", "mps"])
+def test_a_device_that_is_not_here_is_refused_before_any_text_is_fetched(
+    asked, capsys, tmp_path, monkeypatch
+):
+    torch = pytest.importorskip("torch", reason="training needs the extra [train]")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trial.yaml").write_text(SPEC)
+    code, _, err = run(capsys, "study", "run", "trial.yaml", "-O", f"hardware={{device: {asked}}}")
+    assert code == 2
+    assert f"there is no {asked} device here" in err
+    assert "hardware.device" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
+def test_resources_for_a_size_that_the_study_lacks_are_refused_with_its_sizes(
+    capsys, tmp_path, monkeypatch
+):
+    for package in ("torch", "submitit"):
+        pytest.importorskip(package, reason="needs the extras [train] and [slurm]")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trial.yaml").write_text(SPEC)
+    words = ("--engine", "slurm", "-O", "sizes={s: {time: 2h}, large: {gpus: 8}}")
+    code, _, err = run(capsys, "study", "run", "trial.yaml", *words)
+    assert code == 2
+    assert "no size 'large'" in err
+    assert "engine.sizes" in err
+    assert "its sizes are s, m" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.yaml"]
+
+
 def test_a_misspelt_study_is_answered_with_those_there_are(capsys):
     code, _, err = run(capsys, "study", "run", "dmeo")
     assert code == 2

@@ -20,7 +20,12 @@ from atlas_scaling.study.design import design_study, refuse_short_runs
 from atlas_scaling.study.display import Display
 from atlas_scaling.study.engines.base import Engine, Job
 from atlas_scaling.study.engines.make import make_engine
-from atlas_scaling.study.engines.options import ENGINE_NAME, note_options, noted_options
+from atlas_scaling.study.engines.options import (
+    ENGINE_NAME,
+    note_options,
+    noted_options,
+    refuse_unknown_sizes,
+)
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.follow import follow
 from atlas_scaling.study.pace import StudyPace
@@ -73,13 +78,15 @@ def conduct_study(
 
     Raises:
         InputError: the folder holds another study, a run is too short to be trained, a language
-            has no text, or the packages that training needs are not installed.
+            has no text, the packages that training needs are not installed, the engine has options
+            for a size that the study lacks, or this machine has not the device.
         SourceError: a source of text cannot be had.
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
     require_training_packages()
     refuse_short_runs(spec, design_study(spec))
+    _refuse_what_cannot_work(spec, engine)
     study = StudyFolder.begin(folder, spec)
 
     def inputs() -> StudyInputs:
@@ -98,6 +105,7 @@ def resume_study(
     """
     require_training_packages()
     study = StudyFolder.open(folder)
+    _refuse_what_cannot_work(study.spec, engine)
 
     def inputs() -> StudyInputs:
         known = study.read_inputs()
@@ -179,6 +187,17 @@ def _say_what_is_left(display: Display, n_runs: int, n_done: int, n_left: int) -
         display.say(f"{n_done} of {n_runs} runs were done before; going on")
     if n_given := n_runs - n_done - n_left:
         display.say(f"{n_given} of {n_runs} runs are in hand already")
+
+
+def _refuse_what_cannot_work(spec: StudySpec, engine: Engine) -> None:
+    """Before any text: what each run would find out by itself, or pass over."""
+    refuse_unknown_sizes(engine.options, spec)
+    hardware = engine.options.hardware
+    # With a scheduler the runs are elsewhere; auto and cpu are always here.
+    if engine.options.kind == "local" and hardware.device not in ("auto", "cpu"):
+        from atlas_scaling.study.devices import kind_here
+
+        kind_here(hardware)
 
 
 def _refuse_two_engines(study: StudyFolder, engine: Engine) -> None:

@@ -42,14 +42,7 @@ class Device:
         Raises:
             InputError: this machine has it not, or it cannot multiply in that precision.
         """
-        kind = _best() if hardware.device == "auto" else hardware.device
-        if not _is_here(kind):
-            raise InputError(
-                f"there is no {kind} device here, or PyTorch is built without it",
-                value=hardware.device,
-                where="hardware.device",
-                remedy="atlas doctor shows what is there; device: auto takes the best",
-            )
+        kind = kind_here(hardware)
         precision = hardware.precision
         if precision == "auto":
             precision = "bfloat16" if kind == "cuda" else "float32"
@@ -144,6 +137,23 @@ class Device:
             return int(peak.split()[1]) * 1024
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def kind_here(hardware: Hardware) -> Literal["cpu", "cuda", "mps"]:
+    """The kind of device that is asked for; none is touched.
+
+    Raises:
+        InputError: this machine has it not.
+    """
+    kind = _best() if hardware.device == "auto" else hardware.device
+    if not _is_here(kind):
+        raise InputError(
+            f"there is no {kind} device here, or PyTorch is built without it",
+            value=hardware.device,
+            where="hardware.device",
+            remedy="atlas doctor shows what is there; device: auto takes the best",
+        )
+    return kind
 
 
 def _best() -> Literal["cpu", "cuda", "mps"]:

@@ -199,6 +199,22 @@ class SlurmOptions(SlurmResources):
         return Nodes(self.resources_of(size).nodes, self.python or sys.executable)
 
 
+def refuse_unknown_sizes(options: OnHardware, spec: StudySpec) -> None:
+    """Options for a model size that the study lacks would be passed over in silence.
+
+    Raises:
+        InputError: there are some.
+    """
+    for size in options.sizes if isinstance(options, SlurmOptions) else ():
+        if size not in spec.sizes:
+            raise InputError(
+                f"the study {spec.name} has no size {size!r}",
+                value=size,
+                where="engine.sizes",
+                remedy=f"its sizes are {', '.join(spec.sizes)}",
+            )
+
+
 class RayOptions(OnHardware):
     """A Ray cluster.
 
