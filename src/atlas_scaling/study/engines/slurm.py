@@ -103,7 +103,8 @@ class SlurmEngine:
             job_id = line["job"]
             state, reason = states.get(job_id) or ended.get(job_id) or _FORGOTTEN
             log = f"{FOLDER}/{job_id}_0_log.err"
-            jobs[run_id] = Job(job_id, state, reason, line["submitted_at"], log)
+            written = log if (study_dir / log).exists() else None
+            jobs[run_id] = Job(job_id, state, reason, line["submitted_at"], written)
         return jobs
 
     def cancel(self, study_dir: Path) -> int:
