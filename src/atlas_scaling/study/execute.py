@@ -43,9 +43,10 @@ def execute_run(
     planned = study.planned(run_id)
     options = noted_options(study.path)
     hardware, nodes = options.hardware_of(planned.size), options.nodes_of(planned.size)
+    assignment = _assignment(study, planned)
     with companions(study.path, run_id, processes=hardware.processes, nodes=nodes) as world:
         return train(
-            _assignment(study, planned),
+            assignment,
             hardware=hardware,
             world=world,
             on_progress=lambda p: on_progress(p.tokens, p.tokens_per_second),
@@ -60,7 +61,7 @@ def execute_together(
     on_progress: Callable[[str, int, float | None], None],
     should_stop: Callable[[], bool],
 ) -> dict[str, RunStatus]:
-    """Train runs that ``together.alike`` finds alike in one program; how each ended, by its id.
+    """Train runs of one kind (``together.kind_of``) in one program; how each ended, by its id.
 
     Arguments and errors are those of ``execute_run``, an error being that of one of them.
     """
