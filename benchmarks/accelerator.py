@@ -16,7 +16,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -55,11 +54,6 @@ def seconds_of(step: Callable[[], torch.Tensor], seconds: float) -> float:
         torch.cuda.synchronize()
         taken.append((time.perf_counter() - begin) / times)
     return statistics.median(taken)
-
-
-def repeatable(hardware: Hardware) -> AbstractContextManager[None]:
-    """As the training loop has it."""
-    return Device.of(hardware).repeatable() if hardware.deterministic else nullcontext()
 
 
 def config_of(scale: int, vocabulary: int, length: int) -> ModelConfig:
@@ -130,14 +124,14 @@ def main() -> None:
         print(f"\nscale {scale}, {n_params / 1e6:.0f}M parameters")
         print(f"{'':30s}{'tokens/s':>12s}{'of peak':>8s}{'memory':>12s}{'first':>10s}")
         for name, hardware in VARIANTS.items():
-            with repeatable(hardware):
+            with Device.of(hardware).repeatable(asked=hardware.deterministic):
                 row = measure_large(scale, hardware, given.micro, given.seconds)
             print(f"{name:30s}{row}", flush=True)
             torch.cuda.empty_cache()
     print("\nsmall models: steps/s of one alone, and runs an hour of several together over that")
     print(f"{'scale':>6s}{'size':>10s}{'alone':>9s}" + "".join(f"{n:>10d}" for n in MEMBERS))
     for scale in given.small:
-        with repeatable(VARIANTS["as it is"]):
+        with Device.of(VARIANTS["as it is"]).repeatable():
             print(measure_small(scale, given.seconds), flush=True)
 
 

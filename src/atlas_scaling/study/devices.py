@@ -72,13 +72,13 @@ class Device:
             torch.set_float32_matmul_precision(before)
 
     @contextmanager
-    def repeatable(self) -> Iterator[None]:
-        """Inside, the same work gives the same bits; on CPUs it always does.
+    def repeatable(self, *, asked: bool = True) -> Iterator[None]:
+        """Inside, where it is ``asked`` for, the same work gives the same bits; on CPUs always.
 
         On NVIDIA's accelerators attention and the sums into an embedding are added up by threads
         that race, unless PyTorch is told to take its slower ways.
         """
-        if self.where.type != "cuda":
+        if not asked or self.where.type != "cuda":
             yield
             return
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # PyTorch insists on it

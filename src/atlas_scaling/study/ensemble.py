@@ -19,6 +19,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from atlas_scaling.study.learner import Learner, adamw
+from atlas_scaling.study.loss import widest_float
 from atlas_scaling.study.model import Transformer
 
 MEMORY_FOR_LOGITS: Final = 1 / 8
@@ -44,9 +45,10 @@ class Ensemble:
         self.config, self.device = first.config, first.device
         on_cpu = self.device.where.type == "cpu"
         self._attention = [SDPBackend.MATH] if on_cpu else _MAPPED_ATTENTION
-        self._weights = _stacked(learners)
+        members = [dict(learner.model.named_parameters()) for learner in learners]
+        self._weights = _stacked(members)
         self.optimizer = adamw(self._weights.values(), self.config, stacked=True)
-        self._stack_optimizers(learners, step)
+        self._stack_optimizers(learners, members, step)
         self._one = _Sums(first.model)
         self._fit = _sequences_that_fit(first, len(learners))
 
@@ -102,8 +104,7 @@ class Ensemble:
 
     def _nats(self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor) -> Tensor:
         nats: Tensor = functional_call(self._one, weights, (ids, targets, 0.0))[0]
-        # no float64 on Apple's accelerators
-        return nats.sum(dtype=torch.float32 if nats.device.type == "mps" else torch.float64)
+        return nats.sum(dtype=widest_float(nats.device))
 
     def _clip(self) -> Tensor:
         """Clip each member's gradient as it would be alone; returns their norms, (n,)."""
@@ -114,9 +115,10 @@ class Ensemble:
             gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
         return norms
 
-    def _stack_optimizers(self, learners: Sequence[Learner], step: int) -> None:
+    def _stack_optimizers(
+        self, learners: Sequence[Learner], members: Sequence[dict[str, nn.Parameter]], step: int
+    ) -> None:
         taken = torch.tensor(float(step), device=self.device.where)
-        members = [dict(learner.model.named_parameters()) for learner in learners]
         for name, stacked in self._weights.items():
             own = name.removeprefix(_Sums.PREFIX)
             state = {"step": taken.clone()}
@@ -147,9 +149,8 @@ class _Sums(nn.Module):
         return nats, z_loss * logits.logsumexp(1).square().sum()
 
 
-def _stacked(learners: Sequence[Learner]) -> dict[str, Tensor]:
-    """The weights, (n, …) each; the learners' own become slices of them."""
-    members = [dict(learner.model.named_parameters()) for learner in learners]
+def _stacked(members: Sequence[dict[str, nn.Parameter]]) -> dict[str, Tensor]:
+    """The members' parameters by name, (n, …) each; their own become slices of them."""
     weights = {}
     for name in members[0]:
         stacked = torch.stack([member[name].detach() for member in members])

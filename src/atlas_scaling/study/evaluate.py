@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atlas_scaling.study.loss import widest_float
 from atlas_scaling.study.parallel import World
 from atlas_scaling.study.tokens import PackedText
 from atlas_scaling.units import bits_per_byte
@@ -78,8 +79,7 @@ class Evaluator:
 
     def _sum(self, loss: SummedLoss, code: str) -> Tensor:
         windows, size = self._windows[code], self._world.size
-        wide = torch.float32 if self._device.type == "mps" else torch.float64
-        nats = torch.zeros((), dtype=wide, device=self._device)
+        nats = torch.zeros((), dtype=widest_float(self._device), device=self._device)
         for first in range(0, len(windows), size):
             mine = first + self._world.rank
             # FSDP wants every process in every call: one without windows left repeats the last

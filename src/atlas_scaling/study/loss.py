@@ -91,12 +91,17 @@ def summed_cross_entropy(
     x: Tensor, weight: Tensor, targets: Tensor, *, compiled: bool = False
 ) -> Tensor:
     """The sum over rows, for evaluation, in float64 where the device has it; no gradient."""
-    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    wide = widest_float(x.device)
     x, weight = _as_multiplied(x), _as_multiplied(weight)
     total = -(x * weight[targets]).sum(dtype=wide)
     for _, _, _, log_m1 in _softmax_chunks(x, weight, compiled):
         total += log_m1.to(wide).sum()
     return total
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """For long sums; Apple's accelerators have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _as_multiplied(x: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ the same up to rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
 from typing import Final
@@ -63,7 +62,7 @@ def train(
     hardware, world = hardware or Hardware(), world or World()
     device = Device.of(hardware, index=world.local_rank)
     with (
-        device.repeatable() if hardware.deterministic else nullcontext(),
+        device.repeatable(asked=hardware.deterministic),
         world.joined(device.where.type, patience_seconds=hardware.patience_seconds),
     ):
         return _carry_out(
@@ -115,9 +114,8 @@ def train_together(
     """
     without = {"compile": False, "checkpoint_activations": False}  # neither can be mapped
     hardware = (hardware or Hardware()).model_copy(update=without)
-    device = Device.of(hardware)
     ended: dict[str, RunStatus] = {}
-    with device.repeatable() if hardware.deterministic else nullcontext():
+    with Device.of(hardware).repeatable(asked=hardware.deterministic):
         runs = [TrainingRun.begin(one, hardware, World()) for one in assignments]
         runs.sort(key=lambda run: run.step)
         for _, equal in groupby(runs, key=lambda run: run.step):

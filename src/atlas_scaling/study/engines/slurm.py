@@ -164,10 +164,9 @@ def requeue_if_preempted(job_id: str) -> bool:
         told = _ask(["scontrol", "--oneliner", "show", "job", job_id])
         if "JobState=RUNNING" not in told or not _PREEMPTED.search(told):
             return False
-        _ask(["scontrol", "requeue", job_id])
     except RunError:
         return False
-    return True
+    return _requeue(job_id)
 
 
 def requeue_if_a_node_is_lost(job_id: str, nodes: int) -> bool:
@@ -185,6 +184,11 @@ def requeue_if_a_node_is_lost(job_id: str, nodes: int) -> bool:
         return False
     except RunError:
         pass
+    return _requeue(job_id)
+
+
+def _requeue(job_id: str) -> bool:
+    """Put a job back into the queue; False where SLURM does not, or cannot be asked."""
     try:
         _ask(["scontrol", "requeue", job_id])
     except RunError:
