@@ -4,10 +4,10 @@
 
 First, whole steps of models of Table B.3 by scale (a vocabulary of 32,000, windows of 1,024
 tokens): tokens a second, the share of the peak that ``6 N`` and attention account for, and memory;
-as studies run by default, without ``deterministic``, and compiled. Then, for small models (a
-vocabulary of 8,192, 2,048 tokens a step), how many steps a second one alone makes, and how many
-times the runs an hour several together are (``study/together.py``). Seconds on the wall, everything
-in bfloat16; a figure is the median of five turns.
+as studies run by default, and with other ``hardware``. Then, for small models (a vocabulary of
+8,192, 2,048 tokens a step), how many steps a second one alone makes, with and without ``graphs``,
+and how many times the runs an hour several together are (``study/together.py``). Seconds on the
+wall, everything in bfloat16; a figure is the median of five turns.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 
 from atlas_scaling.study.devices import Device
 from atlas_scaling.study.ensemble import Ensemble
+from atlas_scaling.study.graphs import CALLS_BEFORE
 from atlas_scaling.study.learner import Learner
 from atlas_scaling.study.parallel import World
 from atlas_scaling.study.scales import shape_of_scale
@@ -30,17 +31,18 @@ from atlas_scaling.study.settings import Hardware, ModelConfig, TrainConfig
 STEP_TOKENS, LENGTH, VOCABULARY = 65_536, 1024, 32_000
 SMALL_STEP_TOKENS, SMALL_LENGTH, SMALL_VOCABULARY = 2048, 256, 8192
 MEMBERS = (8, 16, 32, 64)
-VARIANTS = {
-    "as it is": Hardware(device="cuda"),
-    "not deterministic": Hardware(device="cuda", deterministic=False),
-    "compiled": Hardware(device="cuda", compile=True),
-    "compiled, not deterministic": Hardware(device="cuda", compile=True, deterministic=False),
+VARIANTS: dict[str, dict[str, bool]] = {
+    "as it is": {},
+    "deterministic: false": {"deterministic": False},
+    "graphs: false": {"graphs": False},
+    "compile: true": {"compile": True},
+    "compile: true, graphs: false": {"compile": True, "graphs": False},
 }
 
 
 def seconds_of(step: Callable[[], torch.Tensor], seconds: float) -> float:
-    """Seconds of one call; the first two are not counted."""
-    for _ in range(2):
+    """Seconds of one call; those before what it launches is recorded are not counted."""
+    for _ in range(CALLS_BEFORE + 1):
         step()
     torch.cuda.synchronize()
     taken: list[float] = []
@@ -85,13 +87,13 @@ def measure_small(scale: int, seconds: float) -> str:
     config = TrainConfig(batch_size=SMALL_STEP_TOKENS // SMALL_LENGTH, lr=1e-4)
     shape = (config.batch_size, SMALL_LENGTH + 1)
 
-    def learner(seed: int) -> Learner:
-        hardware = VARIANTS["as it is"]
-        return Learner(model, config, hardware=hardware, world=World(), seed=seed)
-
-    def rate(n: int) -> float:
+    def rate(n: int, *, graphs: bool = True) -> float:
         """Steps a second, summed over ``n`` together; of one alone where n is 0."""
-        learners = [learner(seed) for seed in range(max(n, 1))]
+        hardware = Hardware(device="cuda", graphs=graphs)
+        learners = [
+            Learner(model, config, hardware=hardware, world=World(), seed=seed)
+            for seed in range(max(n, 1))
+        ]
         batches = torch.randint(SMALL_VOCABULARY, (max(n, 1), *shape))
         step: Callable[..., torch.Tensor]
         step = (
@@ -104,7 +106,7 @@ def measure_small(scale: int, seconds: float) -> str:
         return found
 
     alone = rate(0)
-    row = f"{scale:6d}{model.n_params / 1e6:8.2f} M{alone:9.0f}"
+    row = f"{scale:6d}{model.n_params / 1e6:8.2f} M{rate(0, graphs=False):16.0f}{alone:9.0f}"
     return row + "".join(f"{rate(n) / alone:9.1f}x" for n in MEMBERS)
 
 
@@ -113,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scales", type=int, nargs="*", default=[8, 16, 26])
     parser.add_argument("--micro", type=int, default=16, help="windows at a time")
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--small", type=int, nargs="*", default=[-2, -1, 0, 1])
     parser.add_argument("--seconds", type=float, default=2.0)
     given = parser.parse_args()
@@ -123,15 +126,19 @@ def main() -> None:
         n_params = config_of(scale, VOCABULARY, LENGTH).n_params
         print(f"\nscale {scale}, {n_params / 1e6:.0f}M parameters")
         print(f"{'':30s}{'tokens/s':>12s}{'of peak':>8s}{'memory':>12s}{'first':>10s}")
-        for name, hardware in VARIANTS.items():
+        for name in given.variants:
+            hardware = Hardware(device="cuda", **VARIANTS[name])
             with Device.of(hardware).repeatable(asked=hardware.deterministic):
                 row = measure_large(scale, hardware, given.micro, given.seconds)
             print(f"{name:30s}{row}", flush=True)
             torch.cuda.empty_cache()
+    if not given.small:
+        return
     print("\nsmall models: steps/s of one alone, and runs an hour of several together over that")
-    print(f"{'scale':>6s}{'size':>10s}{'alone':>9s}" + "".join(f"{n:>10d}" for n in MEMBERS))
+    members = "".join(f"{n:>10d}" for n in MEMBERS)
+    print(f"{'scale':>6s}{'size':>10s}{'graphs: false':>16s}{'alone':>9s}{members}")
     for scale in given.small:
-        with Device.of(VARIANTS["as it is"]).repeatable():
+        with Device.of(Hardware(device="cuda")).repeatable():
             print(measure_small(scale, given.seconds), flush=True)
 
 

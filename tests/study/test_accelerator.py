@@ -68,6 +68,17 @@ def test_a_run_cut_off_goes_on_bit_for_bit(hardware, compiled, tmp_path):
 
 
 @pytest.mark.parametrize(("hardware", "rel"), [(FLOAT32, 1e-3), (BFLOAT16, 2e-2)])
+@pytest.mark.parametrize("micro_batch_size", [3, 4])
+def test_steps_that_are_recorded_give_the_losses_of_others(
+    hardware, rel, micro_batch_size, tmp_path
+):
+    hardware = hardware.model_copy(update={"micro_batch_size": micro_batch_size})
+    train(assignment(tmp_path / "recorded"), hardware=hardware)
+    train(assignment(tmp_path / "not"), hardware=hardware.model_copy(update={"graphs": False}))
+    assert losses(tmp_path / "recorded") == pytest.approx(losses(tmp_path / "not"), rel=rel)
+
+
+@pytest.mark.parametrize(("hardware", "rel"), [(FLOAT32, 1e-3), (BFLOAT16, 2e-2)])
 def test_runs_trained_together_have_the_losses_they_have_alone(hardware, rel, tmp_path):
     together = [assignment(tmp_path / "together", seed) for seed in range(3)]
     ended = train_together(together, hardware=hardware)

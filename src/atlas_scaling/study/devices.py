@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from torch import Tensor
 
 from atlas_scaling.accelerators import ACCELERATORS
 from atlas_scaling.errors import InputError
@@ -70,6 +71,12 @@ class Device:
             yield
         finally:
             torch.set_float32_matmul_precision(before)
+
+    def sent(self, batch: Tensor) -> Tensor:
+        """``batch`` on the device; the host need not wait until it has arrived."""
+        if self.where.type == "cuda" and batch.device.type == "cpu":
+            batch = batch.pin_memory()
+        return batch.to(self.where, non_blocking=True)
 
     @contextmanager
     def repeatable(self, *, asked: bool = True) -> Iterator[None]:

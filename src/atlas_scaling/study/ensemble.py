@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from atlas_scaling.study.learner import Learner, adamw
+from atlas_scaling.study.learner import Learner, adamw, set_rate
 from atlas_scaling.study.loss import widest_float
 from atlas_scaling.study.model import Transformer
 
@@ -47,7 +47,10 @@ class Ensemble:
         self._attention = [SDPBackend.MATH] if on_cpu else _MAPPED_ATTENTION
         members = [dict(learner.model.named_parameters()) for learner in learners]
         self._weights = _stacked(members)
-        self.optimizer = adamw(self._weights.values(), self.config, stacked=True)
+        self._recorder = first.recorder
+        self.optimizer = adamw(
+            self._weights.values(), self.config, recorder=self._recorder, stacked=True
+        )
         self._stack_optimizers(learners, members, step)
         self._one = _Sums(first.model)
         self._fit = _sequences_that_fit(first, len(learners))
@@ -57,23 +60,29 @@ class Ensemble:
 
         Returns losses in nats per token and norms of the gradients before clipping, (2, n).
         """
-        batches = batches.to(self.device.where, non_blocking=True)
         n, size, length = batches.shape
-        tokens = size * (length - 1)
         nats = torch.zeros(n, device=self.device.where)
+        for part in torch.split(self.device.sent(batches), self._fit, dim=1):
+            nats += self._recorder(self._add_gradients, part)
+        set_rate(self.optimizer, lr)
+        return torch.stack([nats / (size * (length - 1)), self._recorder(self._change_weights)])
+
+    def _add_gradients(self, part: Tensor) -> Tensor:
+        """Of ``part`` (n, b, T + 1), to those there are; returns its nats, (n,)."""
+        tokens = self.config.batch_size * (part.shape[2] - 1)
         with self._mapping():
-            for part in torch.split(batches, self._fit, dim=1):
-                minimised, part_nats = torch.vmap(self._minimised)(
-                    self._weights, part[..., :-1], part[..., 1:]
-                )
-                torch.autograd.backward(minimised.sum() / tokens)
-                nats += part_nats.detach()
+            minimised, nats = torch.vmap(self._minimised)(
+                self._weights, part[..., :-1], part[..., 1:]
+            )
+            torch.autograd.backward(minimised.sum() / tokens)
+        return nats.detach()
+
+    def _change_weights(self) -> Tensor:
+        """By the gradients there are, which are then none; returns norms before clipping, (n,)."""
         norms = self._clip()
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         self.optimizer.step()
-        self.optimizer.zero_grad()
-        return torch.stack([nats / tokens, norms])
+        self.optimizer.zero_grad(set_to_none=not self._recorder.records)
+        return norms
 
     @torch.no_grad()
     def nats(self, ids: Tensor, targets: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas_scaling.study.devices import Device
+from atlas_scaling.study.graphs import Recorder, recorder_for
 from atlas_scaling.study.model import Transformer
 from atlas_scaling.study.parallel import World, replicated, sharded, without_exchange
 from atlas_scaling.study.settings import Hardware, ModelConfig, TrainConfig
@@ -47,7 +48,8 @@ class Learner:
             self.model.compiles_loss = True
         shards = world.size > 1 and hardware.sharding == "shard"
         self.network: nn.Module = sharded(self.model) if shards else replicated(self.model, world)
-        self.optimizer = adamw(self.model.parameters(), config)
+        self.recorder = recorder_for(hardware, self.device, n_processes=world.size)
+        self.optimizer = adamw(self.model.parameters(), config, recorder=self.recorder)
         self._micro = hardware.micro_batch_size or config.batch_size
 
     def step(self, batch: Tensor, *, lr: float) -> Tensor:
@@ -56,24 +58,34 @@ class Learner:
         Returns the whole batch's loss in nats per token and the norm of its gradient before
         clipping, (2,), on the device: reading them waits for it.
         """
-        batch = batch.to(self.device.where, non_blocking=True)
-        parts = torch.split(batch, self._micro)
-        tokens = self.config.batch_size * (batch.shape[1] - 1)
+        parts = torch.split(self.device.sent(batch), self._micro)
         nats = torch.zeros((), device=self.device.where)
         for number, part in enumerate(parts):
-            ids, targets = part[:, :-1].contiguous(), part[:, 1:].contiguous()
-            is_last = number == len(parts) - 1
-            with without_exchange(self.network, last=is_last), self.device.multiplying():
-                minimised, part_nats = self.network(ids, targets, z_loss=self.config.z_loss)
-                # gradients are averaged over the processes, and sums are wanted
-                (minimised * (self.world.size / tokens)).backward()
-            nats += part_nats.detach()
+            with without_exchange(self.network, last=number == len(parts) - 1):
+                nats += self.recorder(self._add_gradients, part)
+        set_rate(self.optimizer, lr)
+        norm = self.recorder(self._change_weights)
+        return torch.stack([self.world.sum(nats) / self._tokens_of(batch), norm])
+
+    def _tokens_of(self, part: Tensor) -> int:
+        return self.config.batch_size * (part.shape[1] - 1)
+
+    def _add_gradients(self, part: Tensor) -> Tensor:
+        """Of ``part`` (b, T + 1), to those there are; returns its nats."""
+        ids, targets = part[:, :-1].contiguous(), part[:, 1:].contiguous()
+        with self.device.multiplying():
+            minimised, nats = self.network(ids, targets, z_loss=self.config.z_loss)
+            # gradients are averaged over the processes, and sums are wanted
+            (minimised * (self.world.size / self._tokens_of(part))).backward()
+        summed: Tensor = nats.detach()
+        return summed
+
+    def _change_weights(self) -> Tensor:
+        """By the gradients there are, which are then none; returns their norm before clipping."""
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         self.optimizer.step()
-        self.optimizer.zero_grad()
-        return torch.stack([self.world.sum(nats) / tokens, whole(norm)])
+        self.optimizer.zero_grad(set_to_none=not self.recorder.records)
+        return whole(norm)
 
     @torch.no_grad()
     def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
@@ -86,21 +98,39 @@ class Learner:
 
 
 def adamw(
-    parameters: Iterable[Tensor], config: TrainConfig, *, stacked: bool = False
+    parameters: Iterable[Tensor],
+    config: TrainConfig,
+    *,
+    recorder: Recorder,
+    stacked: bool = False,
 ) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves norms alone; ``stacked`` ones have an axis in front."""
+    """AdamW that decays matrices and leaves norms alone; ``stacked`` ones have an axis in front.
+
+    Where its steps are recorded, the learning rate is on the device, to be changed in place.
+    """
     given = list(parameters)
     matrices = [p for p in given if p.ndim >= 2 + stacked]
     norms = [p for p in given if p.ndim < 2 + stacked]
+    lr = torch.tensor(config.lr, device=given[0].device) if recorder.records else config.lr
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": config.weight_decay},
             {"params": norms, "weight_decay": 0.0},
         ],
-        lr=config.lr,
+        lr=lr,
         betas=(config.beta1, config.beta2),
         fused=True,
+        capturable=recorder.records,
     )
+
+
+def set_rate(optimizer: torch.optim.AdamW, lr: float) -> None:
+    """The learning rate of the next step."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def whole(value: Tensor) -> Tensor:

@@ -167,6 +167,9 @@ class Hardware(Frozen):
             when gradients need them: less memory for about a third more compute.
         deterministic: whether a run gives the same bits each time on one kind of accelerator, at
             some cost in speed; on CPUs it does in any case.
+        graphs: whether what a step launches on an NVIDIA accelerator is recorded once and replayed
+            (CUDA graphs, ``study/graphs.py``). Not with several ``processes`` nor with
+            ``checkpoint_activations``.
         together: how many runs of one size and length are trained in one program, their weights
             stacked, without ``compile``, ``micro_batch_size`` and ``checkpoint_activations``.
             ``auto`` is what was measured to be fast for small models on accelerators
@@ -185,6 +188,7 @@ class Hardware(Frozen):
     micro_batch_size: int | None = Field(default=None, gt=0)
     checkpoint_activations: bool = False
     deterministic: bool = True
+    graphs: bool = True
     together: Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_runs)] = "auto"
     processes: int = Field(default=1, gt=0)
     sharding: Literal["replicate", "shard"] = "replicate"
