@@ -8,6 +8,12 @@ import atlas_scaling.study.loss as loss_module  # noqa: E402
 from atlas_scaling.study.loss import linear_cross_entropy, summed_cross_entropy  # noqa: E402
 
 
+@pytest.fixture(params=["as on CPUs", "as on accelerators"], autouse=True)
+def either_way(request, monkeypatch):
+    if request.param == "as on accelerators":
+        monkeypatch.setattr(loss_module, "_softmax_chunks", loss_module._probability_chunks)
+
+
 def example(rows: int, dtype=torch.float64):
     generator = torch.Generator().manual_seed(rows)
     x = torch.randn(rows, 6, generator=generator, dtype=dtype, requires_grad=True)
@@ -51,8 +57,18 @@ def test_gradients_agree_with_finite_differences():
 
 def test_huge_logits_do_not_overflow():
     x, weight, targets = example(4, torch.float32)
-    minimised, _ = linear_cross_entropy(x.detach() * 1e4, weight.detach(), targets)
+    huge = (x.detach() * 1e4).requires_grad_()
+    minimised, _ = linear_cross_entropy(huge, weight, targets)
+    minimised.backward()
     assert torch.isfinite(minimised)
+    assert torch.isfinite(huge.grad).all()
+
+
+def test_what_is_not_a_number_is_seen_in_the_loss():
+    x, weight, targets = example(4, torch.float32)
+    minimised, nats = linear_cross_entropy(x.detach() * torch.nan, weight.detach(), targets)
+    assert minimised.isnan()
+    assert nats.isnan()
 
 
 def test_the_sum_for_evaluation_is_rows_times_the_mean():

@@ -171,6 +171,17 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_it_is_saved(tmp_path,
     assert contents(tmp_path / "checkpoints") == good
 
 
+def test_a_run_that_memory_is_too_small_for_says_what_takes_less(tmp_path, monkeypatch):
+    def step(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(Learner, "step", step)
+    with pytest.raises(RunError, match="memory of the cpu device is too small") as caught:
+        carry_out(tmp_path, hardware=Hardware(micro_batch_size=4, graphs=False))
+    assert caught.value.remedy.startswith("micro_batch_size: 2, then checkpoint_activations: true")
+    assert "Tried to allocate 2 GiB" in str(caught.value)
+
+
 def test_an_evaluation_that_is_not_finite_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(Learner, "nats", lambda *_: torch.tensor(math.inf))
     status = carry_out(tmp_path)

@@ -80,7 +80,7 @@ def test_what_larger_runs_of_a_study_need_does_not_hinder_small_ones(option, alo
 
 
 def test_a_batch_too_large_for_memory_is_taken_in_parts(alone, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble_module, "_sequences_that_fit", lambda *_: 1)
+    monkeypatch.setattr(ensemble_module, "TOKENS_AT_A_TIME", 1)
     train_together(assignments(tmp_path), hardware=CPU)
     require_same(evaluations(tmp_path), alone, rel=1e-3)
 

@@ -13,17 +13,16 @@ from contextlib import contextmanager
 from typing import Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from atlas_scaling.study.learner import Learner, adamw, set_rate
-from atlas_scaling.study.loss import widest_float
+from atlas_scaling.study.loss import linear_cross_entropy, summed_cross_entropy
 from atlas_scaling.study.model import Transformer
 
-MEMORY_FOR_LOGITS: Final = 1 / 8
-"""Of an accelerator's memory. With their gradients they take about twice as much."""
+TOKENS_AT_A_TIME: Final = 1 << 16
+"""Of all members; more would not be faster (``together.py``), only take more memory."""
 
 _MAPPED_ATTENTION: Final = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 """PyTorch's other kernels fail under ``vmap``: on CPUs, and in float32 on accelerators."""
@@ -52,8 +51,9 @@ class Ensemble:
             self._weights.values(), self.config, recorder=self._recorder, stacked=True
         )
         self._stack_optimizers(learners, members, step)
-        self._one = _Sums(first.model)
-        self._fit = _sequences_that_fit(first, len(learners))
+        self._one = _Hidden(first.model)
+        tokens = len(learners) * first.model.config.sequence_length
+        self._at_a_time = max(1, TOKENS_AT_A_TIME // tokens)
 
     def step(self, batches: Tensor, *, lr: float) -> Tensor:
         """Train on one batch a member, (n, B, T + 1).
@@ -62,7 +62,7 @@ class Ensemble:
         """
         n, size, length = batches.shape
         nats = torch.zeros(n, device=self.device.where)
-        for part in torch.split(self.device.sent(batches), self._fit, dim=1):
+        for part in torch.split(self.device.sent(batches), self._at_a_time, dim=1):
             nats += self._recorder(self._add_gradients, part)
         set_rate(self.optimizer, lr)
         return torch.stack([nats / (size * (length - 1)), self._recorder(self._change_weights)])
@@ -71,9 +71,17 @@ class Ensemble:
         """Of ``part`` (n, b, T + 1), to those there are; returns its nats, (n,)."""
         tokens = self.config.batch_size * (part.shape[2] - 1)
         with self._mapping():
-            minimised, nats = torch.vmap(self._minimised)(
-                self._weights, part[..., :-1], part[..., 1:]
-            )
+            hidden = torch.vmap(self._hidden)(self._weights, part[..., :-1]).flatten(1, 2)
+            losses = [
+                linear_cross_entropy(*member, z_loss=self.config.z_loss)
+                for member in zip(
+                    hidden.unbind(),
+                    self._weights[_EMBEDDING].unbind(),
+                    part[..., 1:].flatten(1).unbind(),
+                    strict=True,
+                )
+            ]
+            minimised, nats = (torch.stack(values) for values in zip(*losses, strict=True))
             torch.autograd.backward(minimised.sum() / tokens)
         return nats.detach()
 
@@ -89,31 +97,28 @@ class Ensemble:
         """Summed loss of ``targets`` (B, T) by each member, (n,), on the device."""
         where = self.device.where
         parts = zip(
-            torch.split(ids.to(where), self._fit),
-            torch.split(targets.to(where), self._fit),
+            torch.split(ids.to(where), self._at_a_time),
+            torch.split(targets.to(where), self._at_a_time),
             strict=True,
         )
         with self._mapping():
-            sums = [
-                torch.vmap(self._nats, in_dims=(0, None, None))(self._weights, *part)
-                for part in parts
-            ]
+            sums = [self._summed(*part) for part in parts]
         return torch.stack(sums).sum(0)
+
+    def _summed(self, ids: Tensor, targets: Tensor) -> Tensor:
+        hidden = torch.vmap(self._hidden, in_dims=(0, None))(self._weights, ids).flatten(1, 2)
+        members = zip(hidden.unbind(), self._weights[_EMBEDDING].unbind(), strict=True)
+        return torch.stack([summed_cross_entropy(x, w, targets.flatten()) for x, w in members])
 
     @contextmanager
     def _mapping(self) -> Iterator[None]:
         with sdpa_kernel(self._attention), self.device.multiplying():
             yield
 
-    def _minimised(
-        self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        nats, punished = functional_call(self._one, weights, (ids, targets, self.config.z_loss))
-        return nats.sum() + punished, nats.sum()
-
-    def _nats(self, weights: dict[str, Tensor], ids: Tensor, targets: Tensor) -> Tensor:
-        nats: Tensor = functional_call(self._one, weights, (ids, targets, 0.0))[0]
-        return nats.sum(dtype=widest_float(nats.device))
+    def _hidden(self, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
+        """Last hidden states of one member, to be mapped."""
+        hidden: Tensor = functional_call(self._one, weights, (ids,))
+        return hidden
 
     def _clip(self) -> Tensor:
         """Clip each member's gradient as it would be alone; returns their norms, (n,)."""
@@ -129,7 +134,7 @@ class Ensemble:
     ) -> None:
         taken = torch.tensor(float(step), device=self.device.where)
         for name, stacked in self._weights.items():
-            own = name.removeprefix(_Sums.PREFIX)
+            own = name.removeprefix(_Hidden.PREFIX)
             state = {"step": taken.clone()}
             for moment in ("exp_avg", "exp_avg_sq"):
                 state[moment] = torch.zeros_like(stacked)
@@ -141,8 +146,8 @@ class Ensemble:
             self.optimizer.state[stacked] = state
 
 
-class _Sums(nn.Module):
-    """A model's nats of each token, and the punishment; in terms that can be mapped."""
+class _Hidden(nn.Module):
+    """A model without its loss: that is no function that can be mapped."""
 
     PREFIX: Final = "model."
 
@@ -150,12 +155,11 @@ class _Sums(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, ids: Tensor, targets: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
-        logits = self.model.logits(ids).flatten(0, 1).float()
-        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        if not z_loss:
-            return nats, nats.new_zeros(())
-        return nats, z_loss * logits.logsumexp(1).square().sum()
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.model.hidden(ids)
+
+
+_EMBEDDING: Final = f"{_Hidden.PREFIX}embedding.weight"
 
 
 def _stacked(members: Sequence[dict[str, nn.Parameter]]) -> dict[str, Tensor]:
@@ -165,15 +169,5 @@ def _stacked(members: Sequence[dict[str, nn.Parameter]]) -> dict[str, Tensor]:
         stacked = torch.stack([member[name].detach() for member in members])
         for number, member in enumerate(members):
             member[name].data = stacked[number]
-        weights[_Sums.PREFIX + name] = stacked.requires_grad_()
+        weights[_Hidden.PREFIX + name] = stacked.requires_grad_()
     return weights
-
-
-def _sequences_that_fit(learner: Learner, n_members: int) -> int:
-    """Of each member at a time, so that all logits fit into memory; gradients are summed."""
-    where, config = learner.device.where, learner.model.config
-    if where.type != "cuda":
-        return learner.config.batch_size
-    memory = torch.cuda.get_device_properties(where).total_memory
-    logits = 4 * n_members * config.sequence_length * config.vocab_size
-    return max(1, int(MEMORY_FOR_LOGITS * memory / logits))

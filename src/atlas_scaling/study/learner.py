@@ -45,7 +45,6 @@ class Learner:
         if hardware.compile:
             for block in self.model.blocks:
                 block.compile()
-            self.model.compiles_loss = True
         shards = world.size > 1 and hardware.sharding == "shard"
         self.network: nn.Module = sharded(self.model) if shards else replicated(self.model, world)
         self.recorder = recorder_for(hardware, self.device, n_processes=world.size)

@@ -40,7 +40,6 @@ class Transformer(nn.Module):
         angles = rotary_angles(config.sequence_length, config.head_size)
         self.register_buffer("angles", angles, persistent=False)
         self.checkpoint_activations = False
-        self.compiles_loss = False
         self._initialise(torch.Generator().manual_seed(seed))
 
     def hidden(self, ids: Tensor) -> Tensor:
@@ -65,10 +64,8 @@ class Transformer(nn.Module):
         """
         hidden, weight = self.hidden(ids).flatten(0, 1), self.embedding.weight
         if torch.is_grad_enabled():
-            return linear_cross_entropy(
-                hidden, weight, targets.flatten(), z_loss=z_loss, compiled=self.compiles_loss
-            )
-        nats = summed_cross_entropy(hidden, weight, targets.flatten(), compiled=self.compiles_loss)
+            return linear_cross_entropy(hidden, weight, targets.flatten(), z_loss=z_loss)
+        nats = summed_cross_entropy(hidden, weight, targets.flatten())
         return nats, nats
 
     def logits(self, ids: Tensor) -> Tensor:

@@ -159,8 +159,7 @@ class Hardware(Frozen):
         device: ``cpu``, ``cuda``, ``mps``, or ``auto``, an accelerator where there is one.
         precision: of matrix products. ``auto`` is bfloat16 on accelerators and float32 on CPUs.
             With bfloat16 weights, sums, losses and the optimizer stay in float32.
-        compile: whether to compile blocks and loss (``torch.compile``); the first step then takes
-            long.
+        compile: whether to compile blocks (``torch.compile``); the first step then takes long.
         micro_batch_size: sequences that a process takes at a time; gradients are summed over a
             step's. All of its share at once unless given.
         checkpoint_activations: whether to keep no activations inside blocks but compute them anew

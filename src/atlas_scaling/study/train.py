@@ -23,11 +23,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import RunState, RunStatus
 from atlas_scaling.study.devices import Device
 from atlas_scaling.study.ensemble import Ensemble
 from atlas_scaling.study.parallel import World
-from atlas_scaling.study.settings import Hardware
+from atlas_scaling.study.settings import Hardware, TrainConfig
 from atlas_scaling.study.training_run import Assignment, Progress, TrainingRun
 
 LOOK_STEPS: Final = {"cpu": 1}
@@ -56,7 +57,8 @@ def train(
     Raises:
         InputError: a text is too short, the run too short for its schedule, or there is no such
             device here.
-        RunError: something cannot be written or read, or the directory holds another run.
+        RunError: something cannot be written or read, the directory holds another run, or memory is
+            too small for this one.
         LostProcessError: another process of the run is gone, or did not answer in time.
     """
     hardware, world = hardware or Hardware(), world or World()
@@ -65,9 +67,29 @@ def train(
         device.repeatable(asked=hardware.deterministic),
         world.joined(device.where.type, patience_seconds=hardware.patience_seconds),
     ):
-        return _carry_out(
-            lambda: TrainingRun.begin(assignment, hardware, world), on_progress, should_stop
-        )
+        try:
+            return _carry_out(
+                lambda: TrainingRun.begin(assignment, hardware, world), on_progress, should_stop
+            )
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f"the memory of the {device.where.type} device is too small for this run",
+                value=str(error),
+                where="hardware",
+                remedy=_less_memory(hardware, assignment.config),
+            ) from None
+
+
+def _less_memory(hardware: Hardware, config: TrainConfig) -> str:
+    """What of ``hardware`` has not been tried yet, the cheapest first."""
+    sequences = hardware.micro_batch_size or config.batch_size
+    untried = {
+        f"micro_batch_size: {sequences // 2}": sequences > 1,
+        "graphs: false": hardware.graphs and not hardware.checkpoint_activations,
+        "checkpoint_activations: true": not hardware.checkpoint_activations,
+        "sharding: shard with more processes": True,
+    }
+    return ", then ".join(option for option, is_left in untried.items() if is_left)
 
 
 def _carry_out(
