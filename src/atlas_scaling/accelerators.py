@@ -103,6 +103,22 @@ def accelerator(name: str) -> Accelerator:
     return ACCELERATORS[key]
 
 
+def assumption(device: Accelerator) -> str:
+    """What is to be said where hours rest on ``device.mfu``.
+
+    Shares that were reached: ``benchmarks/accelerator.py``, ``docs/training.md``.
+    """
+    assumed = (
+        f"Hours assume that {device.mfu:.0%} of the peak is reached: a run's status has what it"
+    )
+    if device.mfu == CPU_MFU:
+        return f"{assumed} reached, in tokens per second."
+    return (
+        f"{assumed} reached, flops_utilisation, for --mfu. On an H100 models of 125M to 1B "
+        "parameters reached 18 to 33%, with compile 30 to 45%, and small ones far less."
+    )
+
+
 def device_hours(flops: float, device: Accelerator, *, mfu: float | None = None) -> float:
     """Hours of one device for ``flops``, at ``mfu`` or at the share it is assumed to reach.
 

@@ -205,9 +205,16 @@ def test_hours_and_money_follow_from_the_accelerator(capsys):
     assert code == 0
     assert design["accelerator_hours"] == pytest.approx(design["flops"] / (989.4e12 * 0.2) / 3600)
     assert design["money"] == pytest.approx(3 * design["accelerator_hours"])
+    assert not any("assume" in note for note in design["notes"])
     assert design["accelerator_hours"] == pytest.approx(
         sum(one["accelerator_hours"] for one in design["runs"])
     )
+
+
+@pytest.mark.parametrize(("study", "assumed"), [("small", "40%"), ("demo", "50%")])
+def test_hours_that_rest_on_an_assumed_share_of_the_peak_say_so(capsys, study, assumed):
+    _, out, _ = run(capsys, "study", "design", study)
+    assert f"Note: Hours assume that {assumed} of the peak is reached" in out
 
 
 @pytest.mark.parametrize(

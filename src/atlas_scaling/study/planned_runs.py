@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from atlas_scaling.accelerators import Accelerator, device_hours
+from atlas_scaling.accelerators import Accelerator, assumption, device_hours
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.mixture_spec import Sampling
@@ -198,6 +198,7 @@ class Design(Answer):
             mfu=mfu or device.mfu,
             accelerator_hours=total,
             money=None if price_per_hour is None else total * price_per_hour,
+            notes=self.notes if mfu else (*self.notes, assumption(device)),
         )
 
 
