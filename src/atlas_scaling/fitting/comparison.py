@@ -12,10 +12,11 @@ from atlas_scaling import laws
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import FitError, InputError
 from atlas_scaling.fitting.api import enough_rows
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
+from atlas_scaling.fitting.data import observe, targets_of
 from atlas_scaling.fitting.identify import goodness
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
+from atlas_scaling.fitting.selection import Selection, loss_unit
 from atlas_scaling.fitting.splits import SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
 from atlas_scaling.fitting.tables import read
@@ -163,7 +164,7 @@ def compare(
     Raises:
         InputError: the data or an option cannot be used for any law.
     """
-    frame = as_frame(read(data))
+    frame = read(data)
     chosen = [laws.get(c) if isinstance(c, str) else c for c in candidates or default_laws()]
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]
