@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.fitting.inputs import Mixtures
 from atlas_scaling.fitting.observations import Dropped
 from atlas_scaling.fitting.tables import with_numbers
@@ -64,12 +64,7 @@ def loss_unit(name: LossUnit | str) -> LossUnit:
         return LossUnit(name)
     except ValueError:
         known = [unit.value for unit in LossUnit]
-        raise InputError(
-            "there is no such loss unit",
-            value=name,
-            where="unit",
-            remedy=nearest(str(name), known) or f"one of {', '.join(known)}",
-        ) from None
+        raise unknown("there is no such loss unit", name, known, where="unit") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.runs.memory import free_bytes
 
 if TYPE_CHECKING:
@@ -260,9 +260,4 @@ def _comparable(frame: pl.DataFrame, name: str, text: str) -> tuple[pl.Expr, Any
 
 def _known_column(frame: pl.DataFrame, name: str, where: str) -> None:
     if name not in frame.columns:
-        raise InputError(
-            "the table has no such column",
-            value=name,
-            where=where,
-            remedy=nearest(name, frame.columns) or f"one of {', '.join(frame.columns)}",
-        )
+        raise unknown("the table has no such column", name, frame.columns, where=where)

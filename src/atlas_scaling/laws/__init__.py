@@ -82,25 +82,15 @@ def get(name: str, **options: Any) -> Law:
     Raises:
         InputError: there is no such law, or it has no such option.
     """
-    from atlas_scaling.errors import InputError, nearest
+    from atlas_scaling.errors import unknown
 
     if name not in _CLASSES:
-        raise InputError(
-            "there is no such law",
-            value=name,
-            where="law",
-            remedy=nearest(name, _CLASSES) or f"one of {', '.join(_CLASSES)}",
-        )
+        raise unknown("there is no such law", name, _CLASSES, where="law")
     law_class: type[Law] = getattr(_module(_HOMES[_CLASSES[name]]), _CLASSES[name])
     known = [f.name for f in dataclasses.fields(law_class)]
     for option in options:
         if option not in known:
-            raise InputError(
-                f"the law {name} has no such option",
-                value=option,
-                where="law",
-                remedy=nearest(option, known) or f"one of {', '.join(known)}",
-            )
+            raise unknown(f"the law {name} has no such option", option, known, where="law")
     return law_class(**options)
 
 

@@ -32,7 +32,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 
 FloatArray = NDArray[np.float64]
 
@@ -265,11 +265,8 @@ class Law:
         known = [parameter.name for parameter in self.parameters]
         for name in names:
             if name not in known:
-                raise InputError(
-                    f"the law {self.name} has no such parameter",
-                    value=name,
-                    where="parameters",
-                    remedy=nearest(name, known) or f"one of {', '.join(known)}",
+                raise unknown(
+                    f"the law {self.name} has no such parameter", name, known, where="parameters"
                 )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.mixtures import checked_mixture
 from atlas_scaling.units import format_count
@@ -136,12 +136,7 @@ def parameter_decision(fit: Fit, name: str) -> Decision:
         InputError: the law has no such parameter.
     """
     if name not in fit.values:
-        raise InputError(
-            "the fit has no such parameter",
-            value=name,
-            where="decision",
-            remedy=nearest(name, fit.values) or f"one of {', '.join(fit.values)}",
-        )
+        raise unknown("the fit has no such parameter", name, fit.values, where="decision")
     column = list(fit.values).index(name)
     return Decision(
         name, fit.values[name], draws_of(fit)[:, column], lambda values: values[:, column]

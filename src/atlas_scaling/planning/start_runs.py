@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from atlas_scaling.answers import DEFAULT_LEVEL
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.languages import normalise
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.start import (
@@ -295,12 +295,7 @@ def _from_csv(path: Path) -> LossPoints:
         frame = pl.read_csv(path)
         for column in frame.columns:
             if column not in COLUMNS:
-                raise InputError(
-                    "unknown column",
-                    value=column,
-                    where=str(path),
-                    remedy=nearest(column, COLUMNS) or f"known: {', '.join(COLUMNS)}",
-                )
+                raise unknown("unknown column", column, COLUMNS, where=str(path))
         tokens, loss = frame["tokens"].cast(pl.Float64), frame["loss"].cast(pl.Float64)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]

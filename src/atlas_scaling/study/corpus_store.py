@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import ValidationError
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.contamination import PassageIndex
@@ -185,11 +185,8 @@ class Corpus(Answer):
         try:
             return self.manifest.languages[language]
         except KeyError:
-            raise InputError(
-                "this corpus has no such language",
-                value=language,
-                where=str(self.path),
-                remedy=nearest(language, self.languages) or f"it has {', '.join(self.languages)}",
+            raise unknown(
+                "this corpus has no such language", language, self.languages, where=str(self.path)
             ) from None
 
     def _lines(self, split: str, language: str) -> Iterator[str]:

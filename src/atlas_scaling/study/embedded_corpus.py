@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from atlas_scaling.errors import InputError, SourceError, nearest
+from atlas_scaling.errors import SourceError, nearest, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cleaning import CLEANING_VERSION
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES, SOURCES
@@ -86,11 +86,8 @@ def check_languages(languages: Sequence[str]) -> None:
     known = sorted(set(CODE_OF_LOCALE.values()))
     for code in languages:
         if code not in known:
-            raise InputError(
-                "the embedded corpus has no such language",
-                value=code,
-                where="languages",
-                remedy=nearest(code, known) or f"it has {', '.join(known)}",
+            raise unknown(
+                "the embedded corpus has no such language", code, known, where="languages"
             )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen, TokenizerInfo
 from atlas_scaling.study.cache import discard, key_of, new_directory
 from atlas_scaling.study.corpus_store import EVALUATION, TRAIN, Corpus
@@ -167,12 +167,11 @@ class TokenStore:
         try:
             return self.card.texts[split][language]
         except KeyError:
-            raise InputError(
+            raise unknown(
                 "these packed tokens have no such language",
-                value=language,
+                language,
+                self.languages,
                 where=str(self.path),
-                remedy=nearest(language, self.languages)
-                or f"they have {', '.join(self.languages)}",
             ) from None
 
 

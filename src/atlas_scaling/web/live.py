@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import RunRecord, RunState
 from atlas_scaling.runs.store import RECORD_NAME
 from atlas_scaling.web.engines import EngineWatch, StudyLine
@@ -222,11 +222,12 @@ class LiveRuns:
 
     def _line(self, run_id: str) -> RunLine:
         if run_id not in self._lines:
-            raise InputError(
+            raise unknown(
                 "there is no such run",
-                value=run_id,
+                run_id,
+                self._lines,
                 where="run",
-                remedy=nearest(run_id, self._lines) or "see the table of runs",
+                otherwise="see the table of runs",
             )
         return self._lines[run_id]
 

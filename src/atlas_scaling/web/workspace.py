@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, RunError, nearest
+from atlas_scaling.errors import InputError, RunError, unknown
 from atlas_scaling.runs.store import find_runs
 from atlas_scaling.web.file_kinds import (
     MATRICES,
@@ -391,10 +391,4 @@ def _nothing_to_show(path: Path) -> InputError:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
-    names = list(known)
-    return InputError(
-        f"there is no such {what} in this session",
-        value=name,
-        where=what,
-        remedy=nearest(name, names) or f"one of {', '.join(names) or 'none'}",
-    )
+    return unknown(f"there is no such {what} in this session", name, known, where=what)
