@@ -86,16 +86,20 @@ def test_madlad_is_read_by_its_own_codes_and_only_its_clean_part(tmp_path):
     assert corpus.manifest.sources[0].homepage.endswith("allenai/MADLAD-400")
 
 
+def fineweb2_and_flores(folder):
+    return spec(
+        dataset="fineweb-2",
+        root=folder / "fineweb",
+        evaluation={"dataset": "flores-plus", "root": folder / "flores"},
+    )
+
+
 def test_fineweb2_with_flores_to_evaluate_on(tmp_path):
     for code, locale in (("swe_Latn", "sv"), ("rus_Cyrl", "ru")):
         write_fineweb2(tmp_path / "fineweb", code, locale)
         write_flores(tmp_path / "flores", code, locale)
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn", "rus_Cyrl"],
         cache=tmp_path / "cache",
     )
@@ -116,11 +120,7 @@ def test_training_text_with_a_passage_of_the_test_set_is_dropped(tmp_path):
     frame[0, "text"] = f"Rubrik\n{long.upper()}!\nslut"
     frame.write_parquet(path)
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn"],
         cache=tmp_path / "cache",
     )
@@ -136,11 +136,7 @@ def test_ids_that_a_language_lacks_are_left_out_of_all(tmp_path):
     path = tmp_path / "flores/devtest/rus_Cyrl.jsonl"
     path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[3:]), "utf-8")
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn", "rus_Cyrl"],
         cache=tmp_path / "cache",
     )
