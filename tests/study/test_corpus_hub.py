@@ -86,11 +86,12 @@ def test_madlad_is_read_by_its_own_codes_and_only_its_clean_part(tmp_path):
     assert corpus.manifest.sources[0].homepage.endswith("allenai/MADLAD-400")
 
 
-def fineweb2_and_flores(folder):
+def fineweb2_and_flores(folder, **fields):
     return spec(
         dataset="fineweb-2",
         root=folder / "fineweb",
         evaluation={"dataset": "flores-plus", "root": folder / "flores"},
+        **fields,
     )
 
 
@@ -150,13 +151,7 @@ def with_test_text_in(tmp_path, *codes, **fields):
         if code in codes:
             write_flores(tmp_path / "flores", code, locale)
     (tmp_path / "flores").mkdir(exist_ok=True)
-    return spec(
-        dataset="fineweb-2",
-        root=tmp_path / "fineweb",
-        evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        eval_lines=15,
-        **fields,
-    )
+    return fineweb2_and_flores(tmp_path, eval_lines=15, **fields)
 
 
 THREE = ["dan_Latn", "rus_Cyrl", "swe_Latn"]

@@ -36,7 +36,7 @@ def test_an_allocation_is_the_one_that_its_command_prints(address, question):
     assert answer.json() == as_json(*shlex.split(code["command"])[1:])
 
 
-def test_the_python_of_a_plan_prints_the_same_plan(address, tmp_path):
+def test_the_python_of_a_plan_prints_the_same_plan(address):
     question = ALLOCATIONS[-1] | {"matrix": "matrix"}
     code = post(address, "plan/allocate/code", **question).json()
     done = subprocess.run(

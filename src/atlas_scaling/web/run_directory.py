@@ -73,7 +73,7 @@ class RunDirectory:
                 lr_state=tuple(row.lr_state.value for row in rows),
             )
 
-    def _changed(self, name: str, file_name: str, kind: type[RunRecord] | type[RunStatus]) -> bool:
+    def _changed(self, name: str, file_name: str, kind: type[RunRecord | RunStatus]) -> bool:
         """Read one file into the field ``name`` if its time stamp moved; whether it did."""
         path = self.path / file_name
         stamp = _stamp(path)

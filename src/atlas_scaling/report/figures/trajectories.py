@@ -112,7 +112,7 @@ def optimal_trajectories(
         title="Optimal scaling trajectories: training on the language alone",
         caption="The size and the tokens of least loss for each compute. Dashed and hollow: a size "
         f"or a compute that was not run. Bands are intervals over the fit's draws. {source}.{gone}",
-        alt=_alt(rows, series),
+        alt=_alt(rows),
         data=rows,
         panels=panels,
         keys=tuple(Key(s, hue, shape) for s, (hue, shape) in zip(series, looks, strict=True)),
@@ -258,7 +258,7 @@ def _panel(rows: pl.DataFrame, series: list[str], name: str, title: str) -> alt.
     return layered(layers)
 
 
-def _alt(rows: pl.DataFrame, series: list[str]) -> str:
+def _alt(rows: pl.DataFrame) -> str:
     last = rows.sort("flops").group_by("series", maintain_order=True).last()
     said = [
         f"{row['series']} {count(row['n_params'])} parameters and {count(row['tokens'])} tokens"
