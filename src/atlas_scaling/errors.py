@@ -78,13 +78,13 @@ class RunError(AtlasError):
     """A training run or its record failed for a reason that is not the user's input."""
 
 
-def nearest(name: str, known: Iterable[str], *, n: int = 3) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """A hint such as ``did you mean 'tokens'?``, or None where nothing is close.
 
     >>> nearest("tokns", ["tokens", "steps"])
     "did you mean 'tokens'?"
     """
-    close = difflib.get_close_matches(name, list(known), n=n, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known))
     if not close:
         return None
     return "did you mean " + " or ".join(repr(c) for c in close) + "?"

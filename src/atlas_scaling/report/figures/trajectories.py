@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from atlas_scaling.published.regime_laws import RegimeLaw
 
 N_BUDGETS: Final = 15
+PUBLISHED_FLOPS: Final = (1e18, 1e24)
 BEYOND: Final = 30.0
 """How far beyond the runs' compute a trajectory is drawn, as a factor; dashed there."""
 
@@ -62,12 +63,10 @@ def fit_trajectories(fits: Sequence[Fit]) -> tuple[pl.DataFrame, list[str]]:
     return pl.DataFrame(rows, schema=_SCHEMA), left_out
 
 
-def published_trajectories(
-    laws: Sequence[RegimeLaw], *, flops: tuple[float, float] = (1e18, 1e24)
-) -> pl.DataFrame:
+def published_trajectories(laws: Sequence[RegimeLaw]) -> pl.DataFrame:
     """The same of published laws, without intervals."""
     rows = []
-    budgets = np.geomspace(*flops, N_BUDGETS)
+    budgets = np.geomspace(*PUBLISHED_FLOPS, N_BUDGETS)
     for law in laws:
 
         def loss(N: FloatArray, D: FloatArray, law: RegimeLaw = law) -> FloatArray:

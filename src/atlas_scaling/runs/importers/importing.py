@@ -115,18 +115,17 @@ def _imported(opened: Source, columns: ColumnMap, told: Told) -> Imported:
     return Imported(frame, _summary(frame, sieve, opened, match, notes), match.columns)
 
 
-def guess_map(source: Path | str, *, kind: Kind | str = Kind.AUTO) -> ColumnMap:
+def guess_map(source: Path | str) -> ColumnMap:
     """The map that the names of a source's columns suggest; it need not be enough to import it.
 
     Args:
-        source: as for ``import_runs``.
-        kind: likewise.
+        source: as for ``import_runs``, of a kind that its names tell.
 
     Raises:
         InputError: the source cannot be read, or has columns that look like losses by language but
             are of none.
     """
-    found, files = find_files(Path(source), Kind(kind))
+    found, files = find_files(Path(source), Kind.AUTO)
     opened = _opened(Path(source), found, files)
     return ColumnMap(columns=dict(guessed_columns(opened, LanguageNames(_NO_MAP))))
 
