@@ -121,8 +121,8 @@ def interval(bounds: tuple[float | None, float | None] | None) -> str:
     if low is None and high is None:
         return MISSING
     if low is None:
-        return f"below {number(high)}"
-    return f"above {number(low)}" if high is None else f"{number(low)} … {number(high)}"
+        return f"below {number(high, 3)}"
+    return f"above {number(low, 3)}" if high is None else f"{number(low, 3)} … {number(high, 3)}"
 
 
 def count(value: float | None) -> str:
