@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="training needs the extra [train]")
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import RunState
-from atlas_scaling.study import execute, lock
+from atlas_scaling.study import execute
 from atlas_scaling.study.conduct import prepare_inputs
 from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import EventKind
@@ -130,9 +130,8 @@ def _fill(path: Path) -> None:
 
 
 def test_on_a_disk_that_is_really_full_the_checkpoint_before_stays_and_the_run_goes_on_from_it(
-    study, inputs, small_disk, monkeypatch
+    study, inputs, small_disk
 ):
-    monkeypatch.setattr(lock, "WATCHED_SECONDS", 0.1)  # its own file had no room to say so
     spec, texts = inputs
     cramped = StudyFolder.begin(small_disk / "study", spec)
     cramped.write_inputs(texts)
