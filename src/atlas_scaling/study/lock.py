@@ -272,7 +272,7 @@ def _holder(directory: Path, number: int, now: float) -> Holder | None:
     try:
         with _path(directory, number).open("rb") as file:
             data, stat = file.read(), os.fstat(file.fileno())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         owner = Owner.model_validate_json(data)
