@@ -9,7 +9,7 @@ from atlas_scaling.study import conduct
 from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.engines.options import LocalOptions
-from atlas_scaling.study.folder import StudyFolder, StudyInputs
+from atlas_scaling.study.folder import StudyInputs
 from tests.study.test_spec import spec
 
 RUN, OTHER = "mono-swe_Latn-s-seed0", "mono-dan_Latn-s-seed0"
@@ -38,9 +38,7 @@ class Scripted:
 @pytest.fixture
 def finish(tmp_path, monkeypatch):
     """How a study ends whose engine tells these events, and what was said meanwhile."""
-    inputs = StudyInputs(
-        corpus_dir="c", corpus_sha256="aa", tokens_dir="t", tokenizer_sha256="bb"
-    )
+    inputs = StudyInputs(corpus_dir="c", corpus_sha256="aa", tokens_dir="t", tokenizer_sha256="bb")
     monkeypatch.setattr(conduct, "require_training_packages", lambda: None)
     monkeypatch.setattr(conduct, "prepare_inputs", lambda *_, **__: inputs)
 
