@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -49,6 +50,16 @@ def study(inputs, tmp_path):
 def work(study, run_id, *, how=carry_out, **options):
     options = {"tell": lambda event: None, "should_stop": lambda: False, **options}
     return how(study, run_id, **options)
+
+
+def test_tokens_of_which_a_file_was_purged_are_not_there(inputs, tmp_path):
+    _, texts = inputs
+    own = tmp_path / "tokens"
+    shutil.copytree(texts.tokens_dir, own)
+    copied = texts.model_copy(update={"own_tokens_dirs": {"swe_Latn": str(own)}})
+    assert copied.are_there
+    next(own.glob("train/*")).unlink()
+    assert not copied.are_there
 
 
 def test_a_run_is_carried_out_and_its_directory_free_again(study):

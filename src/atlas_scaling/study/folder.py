@@ -49,8 +49,13 @@ class StudyInputs(Frozen):
 
     @property
     def are_there(self) -> bool:
-        """Whether all tokens are where they were put."""
-        return all(Path(one).is_dir() for one in (self.tokens_dir, *self.own_tokens_dirs.values()))
+        """Whether all tokens are where they were put, and whole: disks for caches are purged."""
+        try:
+            for one in (self.tokens_dir, *self.own_tokens_dirs.values()):
+                TokenStore.open(Path(one))
+        except InputError:
+            return False
+        return True
 
     def tokens_of(self, vocabulary: str) -> str:
         """Where the tokens of a vocabulary are: the study's, or a language's own."""
