@@ -3,7 +3,7 @@ import multiprocessing
 import pytest
 
 from atlas_scaling.config import parse_config
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.spec import StudySpec
 from tests.study.test_spec import SPEC, spec
@@ -50,6 +50,18 @@ def test_changed_text_under_a_half_done_study_is_refused(tmp_path):
     study.write_inputs(INPUTS.model_copy(update={"tokens_dir": "moved"}))
     with pytest.raises(InputError, match="has changed"):
         study.write_inputs(INPUTS.model_copy(update={"corpus_sha256": "cc"}))
+
+
+def test_a_damaged_note_of_the_text_is_named_with_what_to_do(tmp_path):
+    study = StudyFolder.begin(tmp_path, spec())
+    study.write_inputs(INPUTS)
+    (tmp_path / "inputs.json").write_bytes(b"")  # what some disks leave when the power fails
+    with pytest.raises(RunError, match="cannot be read") as caught:
+        study.read_inputs()
+    assert caught.value.where == str(tmp_path / "inputs.json")
+    (tmp_path / "inputs.json").unlink()
+    study.write_inputs(INPUTS)
+    assert study.read_inputs() == INPUTS
 
 
 def _hold(path, held, release):

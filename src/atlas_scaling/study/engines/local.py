@@ -350,7 +350,7 @@ class _Worker(threading.Thread):
         if code == LOST_PROCESS_CODE:
             how = "one of the processes that train it died or hung"
         elif code == NOT_TOGETHER_CODE:
-            how = "it could not be trained together with others, and comes alone"
+            how = "it could not be trained together with others, and comes again alone"
         for run in runs:
             self._board.lose(run, f"{how}; see {self._log}")
 
