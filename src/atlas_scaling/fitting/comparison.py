@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from atlas_scaling.fitting.tables import read
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MANY_DOMAINS: Final = 12
 """Above this many domains a law of every share is not fitted unless it is asked for."""
@@ -169,23 +172,18 @@ def compare(
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]
     measured = Estimator.named(estimator, delta)
-    notes: list[str] = []
-    asked_of: dict[str, tuple[Selection, list[Split]]] = {}
-    n_rows = 0
-    for target in named:
-        selection = Selection(
-            target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
-        )
-        _, base = observe(frame, laws.get("chinchilla"), selection)
-        if (base.facts.target or "") in asked_of:  # named twice, by two codes perhaps
-            continue
-        n_rows += base.n_rows
-        notes += [note for note in base.notes if note not in notes]
-        asked_of[base.facts.target or ""] = selection, splits(base, seed)
-    calls = [(target, i) for target in asked_of for i in range(len(chosen))]
+    exam = _Exam.of(
+        frame,
+        (
+            Selection(target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued)
+            for target in named
+        ),
+        seed,
+    )
+    calls = [(target, i) for target in exam.cuts for i in range(len(chosen))]
     scored = spread_over(
         _scores,
-        ((chosen[i], *asked_of[target]) for target, i in calls),
+        ((chosen[i], *exam.cuts[target]) for target, i in calls),
         workers=workers,
         common=(frame, measured, seed, asked),
         done=done,
@@ -201,12 +199,36 @@ def compare(
         rows=tuple(rows),
         targets=tuple(dict.fromkeys(t for scores in table for t in scores)),
         loss_unit=loss_unit(unit).value,
-        n_rows=n_rows,
+        n_rows=exam.n_rows,
         seed=seed,
-        cuts=_described([cuts for _, cuts in asked_of.values()]),
-        notes=tuple(notes),
+        cuts=_described([cuts for _, cuts in exam.cuts.values()]),
+        notes=exam.notes,
         warnings=tuple(_warnings(rows)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """What every law is asked: by target which rows enter, and how they are cut."""
+
+    cuts: dict[str, tuple[Selection, list[Split]]]
+    n_rows: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, selections: Iterable[Selection], seed: int) -> _Exam:
+        cuts: dict[str, tuple[Selection, list[Split]]] = {}
+        notes = dict[str, None]()
+        n_rows = 0
+        for selection in selections:
+            _, base = observe(frame, laws.get("chinchilla"), selection)
+            target = base.facts.target or ""
+            if target in cuts:  # named twice, by two codes perhaps
+                continue
+            n_rows += base.n_rows
+            notes.update(dict.fromkeys(base.notes))
+            cuts[target] = selection, splits(base, seed)
+        return cls(cuts, n_rows, tuple(notes))
 
 
 def _scores(
