@@ -90,6 +90,9 @@ def accelerator(name: str) -> Accelerator:
 
     >>> accelerator("H100").peak_flops
     989400000000000.0
+
+    Raises:
+        InputError: there is no such accelerator.
     """
     key = name.strip().lower()
     if key not in ACCELERATORS:

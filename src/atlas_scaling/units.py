@@ -40,6 +40,9 @@ def bits_per_byte(nats_per_token: float, *, n_tokens: float, n_bytes: float) -> 
 
     >>> round(bits_per_byte(math.log(2.0), n_tokens=100, n_bytes=400), 3)
     0.25
+
+    Raises:
+        InputError: there is no byte.
     """
     if n_bytes <= 0:
         raise InputError("a text needs at least one byte", value=n_bytes, where="n_bytes")

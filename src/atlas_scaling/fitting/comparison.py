@@ -157,7 +157,7 @@ def compare(
         targets: languages to average over; None for all that the data has.
         estimator: as for ``fit``.
         delta: as for ``fit``.
-        seed: of the random cut.
+        seed: of the random cut and the starts.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.

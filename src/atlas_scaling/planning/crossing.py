@@ -43,6 +43,8 @@ class Crossing:
     """Where scratch overtakes continuing.
 
     Attributes:
+        scratch: the curve from scratch.
+        continued: the curve after the checkpoint.
         measured: tokens of the crossing, if it lies in the tokens both curves have.
         extrapolated: tokens of the crossing beyond them, by the fitted laws; None where they do not
             cross up to ``REACH`` times the last tokens, or where it is measured.

@@ -77,6 +77,10 @@ def advise_start(
         scratch: own curve, see ``read_start_curves``.
         continued: own curve, likewise.
         crossovers: model size -> tokens of the target at one's own crossovers.
+
+    Raises:
+        InputError: evidence of two kinds is given, a curve is missing or cannot be read, or a
+            number is missing or out of range.
     """
     if (scratch is None) != (continued is None):
         raise InputError(

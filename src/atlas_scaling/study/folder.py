@@ -93,6 +93,7 @@ class StudyFolder:
 
         Raises:
             InputError: another study, or a changed spec, lives there.
+            RunError: the folder cannot be written.
         """
         written = path / SPEC_NAME
         if written.exists():

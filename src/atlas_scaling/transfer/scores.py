@@ -175,7 +175,11 @@ class Converted(Answer):
 
 
 def converted(bts: float, form: str, given: float) -> Converted:
-    """``bts`` and the other forms of it."""
+    """``bts`` and the other forms of it.
+
+    Raises:
+        InputError: ``bts`` is 2 or above.
+    """
     if bts >= MAX_BTS:
         raise InputError("a BTS is below 2 by definition", value=given, where=form)
     tau = given if form == "tau" else tau_from_bts(bts)

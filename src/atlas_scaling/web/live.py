@@ -205,7 +205,11 @@ class LiveRuns:
         return found[:MOST_CURVES]
 
     def path(self, run_id: str) -> Path:
-        """The directory of a run that has begun."""
+        """The directory of a run that has begun.
+
+        Raises:
+            InputError: there is no such run, or it has not begun.
+        """
         with self._lock:
             self._look()
             self._line(run_id)

@@ -226,7 +226,11 @@ class Workspace:
         return name, folder / f"{name}{ending}"
 
     def upload_path(self, name: str) -> Path:
-        """The file that was sent as ``name``."""
+        """The file that was sent as ``name``.
+
+        Raises:
+            InputError: there is no such upload.
+        """
         sent = {path.stem: path for path in (self.scratch / "uploads").glob("*")}
         if name not in sent:
             raise InputError(

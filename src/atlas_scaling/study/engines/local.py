@@ -179,7 +179,11 @@ class LocalEngine:
         return {}
 
     def cancel(self, study_dir: Path) -> int:
-        """Interrupt the program at work on the study, as Ctrl-C would."""
+        """Interrupt the program at work on the study, as Ctrl-C would.
+
+        Raises:
+            InputError: the study is at work on another machine.
+        """
         holder = last_holder(study_dir)
         if holder is None or holder.life is Life.GONE:
             return 0
