@@ -23,6 +23,7 @@ from atlas_scaling.fitting.identify import FLAT, Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.fitting.saved import read_saved, write_saved
+from atlas_scaling.fitting.untold import is_told
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 from atlas_scaling.units import LossUnit
 
@@ -155,13 +156,15 @@ class Fit(Answer):
         return np.asarray(self.law.loss(p, x), dtype=np.float64)
 
     def estimate(self, **inputs: Any) -> list[Estimate]:
-        """Loss at the inputs with its interval (of the law, not of a single run's noise)."""
+        """Loss at the inputs with its interval (of the law, not of a single run's noise).
+
+        The value is None where the loss rests on what the fitted rows leave open.
+        """
         values = np.atleast_1d(self.predict(**inputs))
-        if self.draws is None:
-            return [Estimate(float(v)) for v in values]
-        draws = self.predict_draws(**inputs)
+        draws = np.empty((0, len(values))) if self.draws is None else self.predict_draws(**inputs)
         return [
-            Estimate(float(v), _percentiles(draws[:, i], self.level)) for i, v in enumerate(values)
+            Estimate(float(v), _percentiles(drawn, self.level)) if told else Estimate(None)
+            for v, drawn, told in zip(values, draws.T, is_told(self, **inputs), strict=True)
         ]
 
     @property
