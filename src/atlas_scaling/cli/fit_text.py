@@ -60,12 +60,20 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
 
 
 def _said(fits: Mapping[str, Fit]) -> list[str]:
-    """Notes and warnings, each once with the targets it is of; what ``-`` says is left out."""
+    """Rows left out, notes and warnings, each once with its targets; not what ``-`` says."""
+    from atlas_scaling.fitting.data import OTHER_LANGUAGE
+    from atlas_scaling.units import counted
+
     targets: dict[str, list[str]] = {}
     for target, fit in fits.items():
         unidentified = {f"{name} is {verdict}" for name, verdict in fit.verdicts.items()}
         warnings = [f"warning: {w}" for w in fit.warnings if w not in unidentified]
-        for text in (*fit.observations.notes, *warnings):
+        left_out = [
+            f"left out: {counted(one.rows, 'row')}, {one.reason}"
+            for one in fit.observations.dropped
+            if not one.reason.startswith(OTHER_LANGUAGE)
+        ]
+        for text in (*left_out, *fit.observations.notes, *warnings):
             targets.setdefault(text, []).append(target)
     return [
         text if len(of) == len(fits) else f"{text} ({', '.join(of)})"

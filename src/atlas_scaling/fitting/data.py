@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FEW: Final = 1e5
 """Counts of parameters and tokens that end below this may be written in another unit."""
 
+OTHER_LANGUAGE: Final = "loss of a language other than"
+"""How the reason begins for which rows of another target are left out."""
+
 LOSS_COLUMN: Final = {
     LossUnit.NATS_PER_TOKEN: "loss",
     LossUnit.BITS_PER_BYTE: "bits_per_byte",
@@ -274,7 +277,7 @@ def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
         )
     target = _known_as(selection.target, present)
     sieve.drop(
-        pl.col("language").cast(pl.String) != target, f"loss of a language other than {target}"
+        pl.col("language").cast(pl.String) != target, f"{OTHER_LANGUAGE} {target}"
     )
     return target
 
