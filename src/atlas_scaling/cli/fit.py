@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas_scaling.cli.fit_text import Fits, several_text, sweep_text
-from atlas_scaling.cli.law_option import law_of, pairs, two_numbers
+from atlas_scaling.cli.law_option import is_own, law_of, pairs, two_numbers
 from atlas_scaling.cli.output import JsonFlag, emit, share_done, working
 from atlas_scaling.errors import InputError
 
@@ -162,7 +162,7 @@ def fit_command(
 
 
 def _refuse_own_law(workers: int, named: Sequence[str]) -> None:
-    own = [law for law in named if ":" in law]
+    own = [law for law in named if is_own(law)]
     if workers > 1 and own:
         raise InputError(
             "only laws that are packaged go to several processes",
@@ -271,7 +271,10 @@ def _refuse(wrong: bool, option: str) -> None:
 def compare_command(
     runs: Runs,
     law: Annotated[
-        list[str] | None, typer.Option("--law", help="Compare these laws only; else all.")
+        list[str] | None,
+        typer.Option(
+            "--law", help="These laws only, atlas:target or chinchilla:alpha=beta too; else all."
+        ),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", help="Average over these languages; else all.")

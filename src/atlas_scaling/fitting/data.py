@@ -276,9 +276,7 @@ def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
             remedy=f"name one: --target {present[0] if present else 'swe_Latn'}",
         )
     target = _known_as(selection.target, present)
-    sieve.drop(
-        pl.col("language").cast(pl.String) != target, f"{OTHER_LANGUAGE} {target}"
-    )
+    sieve.drop(pl.col("language").cast(pl.String) != target, f"{OTHER_LANGUAGE} {target}")
     return target
 
 

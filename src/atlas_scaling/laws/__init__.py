@@ -99,9 +99,17 @@ def get(name: str, **options: Any) -> Law:
                 f"the law {name} has no such option",
                 value=option,
                 where="law",
-                remedy=nearest(option, known) or f"one of {', '.join(known)}",
+                remedy=nearest(option, known) or _options_of(known),
             )
     return law_class(**options)
+
+
+def _options_of(known: list[str]) -> str:
+    """What a law takes beside that which every law does."""
+    from atlas_scaling.laws.base import Law
+
+    own = [name for name in known if name not in {f.name for f in dataclasses.fields(Law)}]
+    return f"one of {', '.join(own)}" if own else "leave it out: this law has none"
 
 
 def __getattr__(name: str) -> Any:
