@@ -174,7 +174,7 @@ def test_a_number_that_cannot_be_is_an_error_with_its_row(column, value):
     with pytest.raises(InputError, match=f"{column} must be above zero") as caught:
         observed(table)
     assert caught.value.value == value
-    assert caught.value.where == f"row 5 of the table, column {column} (1 rows in all)"
+    assert caught.value.where == f"row 5 of the table, column {column} (1 row in all)"
 
 
 def test_evaluations_before_training_are_dropped_and_counted():
@@ -269,7 +269,7 @@ def test_an_input_with_a_gap_is_an_error_with_its_row():
     )
     with pytest.raises(InputError, match="n_languages is missing") as caught:
         observed(table, laws.Capacity())
-    assert caught.value.where == "row 3 of the table, column n_languages (1 rows in all)"
+    assert caught.value.where == "row 3 of the table, column n_languages (1 row in all)"
 
 
 def test_a_number_of_languages_without_a_mixture_is_of_evenly_sampled_ones():

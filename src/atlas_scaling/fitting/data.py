@@ -23,13 +23,16 @@ from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
-from atlas_scaling.units import LossUnit, plain
+from atlas_scaling.units import LossUnit, counted, plain
 
 if TYPE_CHECKING:
     import polars as pl
 
 FEW: Final = 1e5
 """Counts of parameters and tokens that end below this may be written in another unit."""
+
+MOST: Final = {"n_params": 1e16, "tokens": 1e18}
+"""No run has more: a thousand times what any has, and a unit or a digit gone wrong beyond."""
 
 OTHER_LANGUAGE: Final = "loss of a language other than"
 """How the reason begins for which rows of another target are left out."""
@@ -245,7 +248,8 @@ def with_numbers(frame: pl.DataFrame, needed: Sequence[str]) -> pl.DataFrame:
             raise InputError(
                 f"the column {name} is not numbers",
                 value=column[row],
-                where=f"row {row + 1} of the table, column {name} ({len(bad)} rows in all)",
+                where=f"row {row + 1} of the table, column {name} "
+                f"({counted(len(bad), 'row')} in all)",
                 remedy="write plain numbers such as 1.4e9; atlas runs import reads 7B and 400M",
             )
         frame = frame.with_columns(numbers.alias(name))
@@ -382,9 +386,11 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
     sieve.drop(
         loss.is_null() | loss.is_nan() | loss.is_infinite(), f"{column} missing or not finite"
     )
-    for name in ("n_params", "tokens"):
+    for name in MOST:
         value = pl.col(name)
-        sieve.drop(value.is_null() | value.is_nan() | value.is_infinite(), f"{name} missing")
+        sieve.drop(
+            value.is_null() | value.is_nan() | value.is_infinite(), f"{name} missing or not finite"
+        )
     sieve.drop(pl.col("tokens") == 0, "before any training (tokens = 0)")
     for name, what in (("_loss", column), ("n_params", "n_params"), ("tokens", "tokens")):
         bad = sieve.frame.filter(pl.col(name) <= 0)
@@ -393,10 +399,20 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
                 f"{what} must be above zero",
                 value=bad[name][0],
                 where=f"row {bad['_row'][0] + 1} of the table, column {what} "
-                f"({bad.height} rows in all)",
+                f"({counted(bad.height, 'row')} in all)",
                 remedy="losses are nats per token or bits per byte, counts are plain numbers",
             )
-    for name in ("n_params", "tokens"):
+    for name, limit in MOST.items():
+        beyond = sieve.frame.filter(pl.col(name) > limit)
+        if beyond.height:
+            raise InputError(
+                f"no run has that many {'parameters' if name == 'n_params' else name}",
+                value=beyond[name][0],
+                where=f"row {beyond['_row'][0] + 1} of the table, column {name} "
+                f"({counted(beyond.height, 'row')} in all)",
+                remedy=f"write a plain count, at most {limit:g}, or leave out: "
+                f"--where '{name}<={limit:g}'",
+            )
         most = sieve.frame[name].max()
         if isinstance(most, int | float) and most < FEW:
             sieve.notes.append(
@@ -414,7 +430,7 @@ def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit)
             f"no loss in {unit.value} is that high: another unit, or a run that diverged",
             value=high["_loss"][0],
             where=f"row {high['_row'][0] + 1} of the table, column {column} "
-            f"({high.height} rows in all)",
+            f"({counted(high.height, 'row')} in all)",
             remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
         )
 

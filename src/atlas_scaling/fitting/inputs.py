@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -172,7 +173,7 @@ class _Builder:
             raise InputError(
                 f"{name} is missing or not finite",
                 value=values[bad[0]],
-                where=f"row {row} of the table, column {name} ({len(bad)} rows in all)",
+                where=f"row {row} of the table, column {name} ({counted(len(bad), 'row')} in all)",
                 remedy="drop these rows, or choose a law that does without it",
             )
         return values
@@ -422,7 +423,7 @@ def _as_tokens(
             if below
             else f"the shares of a mixture sum to {sums[k]:.4g}, not to 1 or 100",
             value={c: float(v) for c, v in zip(languages, shares[:, k], strict=True) if v},
-            where=f"row {row + 1} of the table ({len(bad)} rows in all)",
+            where=f"row {row + 1} of the table ({counted(len(bad), 'row')} in all)",
             remedy="give shares or percentages of all training tokens; other weights: "
             "atlas runs import with mixture_unit: relative in the map",
         )
