@@ -316,6 +316,17 @@ def test_unique_tokens_of_the_whole_mixture_are_summed():
     np.testing.assert_allclose(o.x["unique_tokens"], [3e6, 6e6, 6e6, 6e6, 12e6])
 
 
+def test_one_number_of_unique_tokens_is_said_to_be_that_of_the_target():
+    frame = planted_runs(sizes=(4e5,), n_evals=2).with_columns(unique_tokens=pl.lit(3e6))
+    _, o = observe(frame, laws.ATLAS(), Selection(target="swe_Latn"))
+    assert (o.x["target_unique"] == 3e6).all()
+    assert np.isinf(o.x["source_unique"]).all()
+    (note,) = o.notes
+    assert "one number a row, taken as that of swe_Latn alone" in note
+    alone = frame.filter(pl.col("run_id") == "swe_Latn-400000")
+    assert observe(alone, laws.ATLAS(), Selection(target="swe_Latn"))[1].notes == ()
+
+
 def test_unique_tokens_that_are_missing_in_some_runs_are_said():
     table = planted_runs(sizes=(4e5, 8e5), n_evals=1)
     lacking = table.with_columns(

@@ -101,6 +101,7 @@ def sweep_text(sweep: DeltaSweep) -> RenderableType:
     from rich.text import Text
 
     from atlas_scaling.fitting.show import number
+    from atlas_scaling.units import counted
 
     table = Table("delta", *map(escape, sweep.spread), "rows within", "R²", box=None)
     for row in sweep.rows:
@@ -113,4 +114,7 @@ def sweep_text(sweep: DeltaSweep) -> RenderableType:
         "(lsq). Where a parameter moves by more than its interval, the answer is the choice of "
         "delta."
     )
-    return Group(table, Text(text))
+    if None in sweep.spread.values():
+        text += " - is a value that the data does not identify."
+    left_out = [f"left out: {counted(one.rows, 'row')}, {one.reason}" for one in sweep.dropped]
+    return Group(table, Text("\n".join([text, *left_out, *sweep.notes])))

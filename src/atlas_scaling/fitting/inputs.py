@@ -199,7 +199,7 @@ class _Builder:
 
     def _unique_tokens(self) -> FloatArray:
         if self.mixtures is None or self.mixtures.unique is None:
-            return self._single_unique()
+            return self._single_unique("all languages together")
         known = np.where(self.mixtures.tokens > 0, self.mixtures.unique, 0.0).sum(axis=0)
         return np.where(known > 0, known, np.inf)
 
@@ -226,7 +226,7 @@ class _Builder:
 
     def _target_unique(self) -> FloatArray:
         if self.mixtures is None or self.mixtures.unique is None:
-            return self._single_unique()
+            return self._single_unique(f"{self.facts.target} alone; others are not repeated")
         return self._unique_of(self.facts.target)
 
     def _source_tokens(self) -> FloatArray:
@@ -307,7 +307,8 @@ class _Builder:
         if i is None:
             return np.zeros(self.frame.height)
         if mixtures.unique is None:
-            self._note("unique tokens are not recorded: nothing counts as repeated")
+            if not self._one_unique_number():
+                self._note("unique tokens are not recorded: nothing counts as repeated")
             return np.full(self.frame.height, np.inf)
         known = mixtures.unique[i]
         lacking = np.isnan(known) | ((known <= 0) & (mixtures.tokens[i] > 0))
@@ -317,13 +318,20 @@ class _Builder:
             )
         return np.where(lacking, np.inf, known)
 
-    def _single_unique(self) -> FloatArray:
-        if (
-            "unique_tokens" in self.frame.columns
-            and self.frame.schema["unique_tokens"].is_numeric()
-        ):
+    def _one_unique_number(self) -> bool:
+        schema = self.frame.schema
+        return "unique_tokens" in schema and schema["unique_tokens"].is_numeric()
+
+    def _single_unique(self, meant: str) -> FloatArray:
+        if self._one_unique_number():
             values = self.frame["unique_tokens"].to_numpy().astype(np.float64)
             if (known := np.isfinite(values) & (values > 0)).any():
+                if self.mixtures is not None and (self.mixtures.n_languages() > 1).any():
+                    self._note(
+                        f"unique_tokens is one number a row, taken as that of {meant}; to give "
+                        "each language its own: atlas runs import --column "
+                        "unique_tokens=u_{language}"
+                    )
                 return np.where(known, values, np.inf)
         self._note("unique tokens are not recorded: nothing counts as repeated")
         return np.full(self.frame.height, np.inf)
