@@ -152,8 +152,11 @@ def test_atlas_takes_its_variant_and_sources_on_the_line(tmp_path):
         "--json",
     )
     assert json.loads(out)["law_options"]["sources"] == ["dan_Latn", "spa_Latn"]
-    with pytest.raises(InputError, match="no such option"):
+    with pytest.raises(InputError, match="no such option") as caught:
         printed("fit", path, "--law", "chinchilla", "--variant", "full")
+    assert caught.value.remedy == "leave it out: this law has none"
+    with pytest.raises(InputError, match="said twice"):
+        printed("fit", path, "--law", "atlas:target", "--variant", "full")
 
 
 def test_laws_are_compared(table):
@@ -162,6 +165,20 @@ def test_laws_are_compared(table):
     assert "R²(N)" in text
     rows = json.loads(printed("compare", table, "--law", "chinchilla", "--json"))["rows"]
     assert [row["law"] for row in rows] == ["chinchilla"]
+
+
+def test_what_the_comparison_calls_a_law_can_be_asked_for_by_itself(tmp_path):
+    path = tmp_path / "runs.parquet"
+    planted_runs(sizes=(4e5, 1.6e6)).write_parquet(path)
+    forms = ["atlas:target", "atlas:full", "chinchilla:alpha=beta", "chinchilla"]
+    named = [text for form in forms for text in ("--law", form)]
+    rows = json.loads(printed("compare", path, "--target", "sv", *named, "--json"))["rows"]
+    assert [(row["law"], row["variant"]) for row in rows] == [
+        ("atlas", "target"),
+        ("atlas", "full"),
+        ("chinchilla", "alpha=beta"),
+        ("chinchilla", None),
+    ]
 
 
 def test_a_folder_of_runs_is_fitted(tmp_path):

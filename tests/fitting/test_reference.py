@@ -37,6 +37,17 @@ def test_the_chinchilla_optimum_is_that_of_forty_digit_newton(chinchilla_240, sh
     assert found.status == "ok"
 
 
+def test_rows_named_as_far_off_are_among_those_that_the_replication_left_out(
+    chinchilla_240, shared_data
+):
+    assert not any("far off" in w for w in fit(chinchilla_240, bootstrap=0).warnings)
+    table = pl.read_csv(shared_data / "chinchilla_epoch.csv", infer_schema_length=None)
+    (said,) = [w for w in fit(table, bootstrap=0).warnings if "far off the law" in w]
+    assert said.startswith("2 rows")
+    left_out = table.filter(~pl.col("epoch_fit_240"))["run_id"]
+    assert any(f"farthest {run} at" in said for run in left_out)
+
+
 def test_the_published_replication_is_the_least_absolute_deviations_fit(chinchilla_240):
     # Besiroglu et al. 2024 print 482.01, 2085.43, 1.8169 (their text 1.82), 0.3478, 0.3658
     found = fit(chinchilla_240, "chinchilla", estimator="lad", bootstrap=0)

@@ -185,6 +185,18 @@ def test_a_sweep_goes_from_least_deviations_to_least_squares():
         sweep_delta(table, deltas=())
 
 
+def test_a_sweep_has_no_digits_of_what_the_data_does_not_identify():
+    D = np.geomspace(1e8, 1e11, 12)
+    table = two_power_table(12, noise=0.003, n_params=np.full(12, 1e8), tokens=D)
+    swept = sweep_delta(pl.concat([table, table.head(1)]), deltas=(1e-3,))
+    for row in swept.rows:
+        assert row.values["alpha"] is None
+        assert row.values["beta"] == pytest.approx(0.37, abs=0.05)
+    assert swept.spread["E"] is None
+    assert swept.spread["beta"] > 0
+    assert swept.dropped[0].rows == 1
+
+
 def test_a_sweep_on_the_line(tmp_path):
     path = tmp_path / "runs.csv"
     two_power_table(40).write_csv(path)

@@ -33,6 +33,18 @@ def test_a_source_enters_where_the_target_s_text_is_spent():
     assert much.mixture == {"cat_Latn": pytest.approx(1.0)}
 
 
+def test_a_usual_mixture_that_breaks_a_limit_says_so():
+    for limits in ({"caps": {"cat_Latn": 0.2}}, {"max_epochs": 1.0}):
+        answer = plan(**limits)
+        alone = answer.alternatives["target_only"]
+        assert not alone.keeps_limits
+        assert any("target_only" in w and "what the limits cost" in w for w in answer.warnings)
+    assert answer.alternatives["proportional"].keeps_limits
+    free = plan()
+    assert all(other.keeps_limits for other in free.alternatives.values())
+    assert not any("limits" in w for w in free.warnings)
+
+
 def test_no_usual_mixture_is_better():
     for kind in ("mean", "worst", "regret"):
         answer = plan((CAT, SPA), objective=kind)

@@ -108,7 +108,7 @@ def _alternatives(answer: Allocation) -> Table:
         worse = (other.objective.value or 0.0) - (answer.objective.value or 0.0)
         chance = other.probability_plan_better
         table.add_row(
-            name.replace("_", " "),
+            name.replace("_", " ") + ("" if other.keeps_limits else ", outside the limits"),
             format_count(other.n_params),
             format_count(other.tokens),
             f"{worse:.4f}",

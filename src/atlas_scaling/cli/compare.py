@@ -29,7 +29,10 @@ COMPARE_EXAMPLE = "Example: atlas compare atlas-demo/runs --target swe_Latn --ta
 def compare_command(
     runs: Runs,
     law: Annotated[
-        list[str] | None, typer.Option("--law", help="Compare these laws only; else all.")
+        list[str] | None,
+        typer.Option(
+            "--law", help="These laws only, atlas:target or chinchilla:alpha=beta too; else all."
+        ),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", help="Average over these languages; else all.")

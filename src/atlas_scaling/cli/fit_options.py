@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas_scaling.cli.law_option import pairs
+from atlas_scaling.cli.law_option import is_own, pairs
 from atlas_scaling.cli.output import working
 from atlas_scaling.errors import InputError
 
@@ -84,7 +84,7 @@ def run_table(
 
 def refuse_own_law(workers: int, named: Sequence[str]) -> None:
     """Refuse several processes for a law in a user's file, which they could not load."""
-    own = [law for law in named if ":" in law]
+    own = [law for law in named if is_own(law)]
     if workers > 1 and own:
         raise InputError(
             "only laws that are packaged go to several processes",

@@ -3,8 +3,8 @@
 A table needs ``n_params``, ``tokens`` and ``loss``; it may have ``run_id``, ``step``,
 ``language``, ``bits_per_byte``, ``lr_state``, ``base_run``, ``flops``, ``tokenizer`` and, by
 language, ``mixture``, ``tokens_by_language`` and ``unique_tokens`` (as in ``RunTable.frame``, or
-shares as columns ``w_<language>`` and one ``unique_tokens`` number). Any other numeric column can
-be an input of a user's law. Which rows enter is for ``selection`` to say.
+shares as columns ``w_<language>`` and one ``unique_tokens`` number, that of the target). Any other
+numeric column can be an input of a user's law. Which rows enter is for ``selection`` to say.
 """
 
 from __future__ import annotations

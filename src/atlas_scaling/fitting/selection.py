@@ -13,13 +13,19 @@ from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.fitting.inputs import Mixtures
 from atlas_scaling.fitting.observations import Dropped
 from atlas_scaling.fitting.tables import with_numbers
-from atlas_scaling.units import LossUnit, plain
+from atlas_scaling.units import LossUnit, counted, plain
 
 if TYPE_CHECKING:
     import polars as pl
 
 FEW: Final = 1e5
 """Counts of parameters and tokens that end below this may be written in another unit."""
+
+MOST: Final = {"n_params": 1e16, "tokens": 1e18}
+"""No run has more: a thousand times what any has, and a unit or a digit gone wrong beyond."""
+
+OTHER_LANGUAGE: Final = "loss of a language other than"
+"""How the reason begins for which rows of another target are left out."""
 
 LOSS_COLUMN: Final = {
     LossUnit.NATS_PER_TOKEN: "loss",
@@ -161,9 +167,7 @@ def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
             remedy=f"name one: --target {present[0] if present else 'swe_Latn'}",
         )
     target = _known_as(selection.target, present)
-    sieve.drop(
-        pl.col("language").cast(pl.String) != target, f"loss of a language other than {target}"
-    )
+    sieve.drop(pl.col("language").cast(pl.String) != target, f"{OTHER_LANGUAGE} {target}")
     return target
 
 
@@ -269,9 +273,11 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
     sieve.drop(
         loss.is_null() | loss.is_nan() | loss.is_infinite(), f"{column} missing or not finite"
     )
-    for name in ("n_params", "tokens"):
+    for name in MOST:
         value = pl.col(name)
-        sieve.drop(value.is_null() | value.is_nan() | value.is_infinite(), f"{name} missing")
+        sieve.drop(
+            value.is_null() | value.is_nan() | value.is_infinite(), f"{name} missing or not finite"
+        )
     sieve.drop(pl.col("tokens") == 0, "before any training (tokens = 0)")
     for name, what in (("_loss", column), ("n_params", "n_params"), ("tokens", "tokens")):
         bad = sieve.frame.filter(pl.col(name) <= 0)
@@ -280,10 +286,20 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
                 f"{what} must be above zero",
                 value=bad[name][0],
                 where=f"row {bad['_row'][0] + 1} of the table, column {what} "
-                f"({bad.height} rows in all)",
+                f"({counted(bad.height, 'row')} in all)",
                 remedy="losses are nats per token or bits per byte, counts are plain numbers",
             )
-    for name in ("n_params", "tokens"):
+    for name, limit in MOST.items():
+        beyond = sieve.frame.filter(pl.col(name) > limit)
+        if beyond.height:
+            raise InputError(
+                f"no run has that many {'parameters' if name == 'n_params' else name}",
+                value=beyond[name][0],
+                where=f"row {beyond['_row'][0] + 1} of the table, column {name} "
+                f"({counted(beyond.height, 'row')} in all)",
+                remedy=f"write a plain count, at most {limit:g}, or leave out: "
+                f"--where '{name}<={limit:g}'",
+            )
         most = sieve.frame[name].max()
         if isinstance(most, int | float) and most < FEW:
             sieve.notes.append(
@@ -301,7 +317,7 @@ def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit)
             f"no loss in {unit.value} is that high: another unit, or a run that diverged",
             value=high["_loss"][0],
             where=f"row {high['_row'][0] + 1} of the table, column {column} "
-            f"({high.height} rows in all)",
+            f"({counted(high.height, 'row')} in all)",
             remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
         )
 

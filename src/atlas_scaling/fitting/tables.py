@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.runs.memory import free_bytes
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -181,7 +182,8 @@ def with_numbers(frame: pl.DataFrame, needed: Sequence[str]) -> pl.DataFrame:
             raise InputError(
                 f"the column {name} is not numbers",
                 value=column[row],
-                where=f"row {row + 1} of the table, column {name} ({len(bad)} rows in all)",
+                where=f"row {row + 1} of the table, column {name} "
+                f"({counted(len(bad), 'row')} in all)",
                 remedy="write plain numbers such as 1.4e9; atlas runs import reads 7B and 400M",
             )
         frame = frame.with_columns(numbers.alias(name))

@@ -32,6 +32,11 @@ _STEP: Final = 0.12
 """Of log N, where the best size is looked for."""
 
 
+def in_words(decision: str) -> str:
+    """The name of a decision as answers print it: a size is one, not its logarithm."""
+    return decision.replace("log N", "size", 1) if decision.startswith(LOG_SIZE) else decision
+
+
 @dataclass(frozen=True)
 class CandidateRun(Answer):
     """A run that could be made.
@@ -82,7 +87,18 @@ def loss_decision(
         value,
         losses,
         lambda values: np.exp(log_losses(replace(fit, draws=values), [run], unique))[:, 0],
+        tuple(_unseen_warnings(fit, run.mixture)),
     )
+
+
+def _unseen_warnings(fit: Fit, mixture: Mapping[str, float]) -> list[str]:
+    """Languages that no run of the fit had beside its target."""
+    facts = fit.observations.facts
+    unseen = [code for code in mixture if code not in (facts.target, *facts.co_sampled)]
+    if not unseen:
+        return []
+    named = ", ".join(unseen)
+    return [f"no run of this fit had {named} beside {facts.target}: what it adds is not told"]
 
 
 def size_decision(
@@ -105,7 +121,7 @@ def size_decision(
         float(value[0]),
         drawn,
         lambda values: _lowest(v, log_losses(replace(fit, draws=values), runs, unique)),
-        tuple(_bound_warnings(v, float(value[0]), drawn)),
+        (*_bound_warnings(v, float(value[0]), drawn), *_unseen_warnings(fit, mixture)),
     )
 
 
@@ -151,7 +167,7 @@ def design_space(
     """Sizes x tokens x mixtures that an allowance pays for.
 
     Tokens are ``TOKENS_PER_PARAMETER`` of each size; mixtures the target alone, half and half with
-    each other language, and all evenly.
+    each language that runs of the fit had beside it, and all evenly.
 
     Args:
         fit: whose range of sizes and languages is taken where nothing is given.
@@ -184,9 +200,10 @@ def _mixtures(fit: Fit) -> list[dict[str, float]]:
     facts = fit.observations.facts
     if facts.target is None or not facts.languages:
         return [{}]
-    others = [code for code in facts.languages if code != facts.target]
+    others = sorted(facts.co_sampled)
     pairs = [{facts.target: 0.5, code: 0.5} for code in others]
-    even = [dict.fromkeys(facts.languages, 1 / len(facts.languages))] if len(others) > 1 else []
+    all_of_them = sorted([facts.target, *others])
+    even = [dict.fromkeys(all_of_them, 1 / len(all_of_them))] if len(others) > 1 else []
     return [{facts.target: 1.0}, *pairs, *even]
 
 
