@@ -27,7 +27,7 @@ _COUNT = re.compile(r"^\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmb
 
 
 class LossUnit(StrEnum):
-    """Units a loss may come in (DESIGN section 7). A fit never mixes them."""
+    """Units a loss may come in. A fit never mixes them."""
 
     NATS_PER_TOKEN = "nats_per_token"
     BITS_PER_BYTE = "bits_per_byte"

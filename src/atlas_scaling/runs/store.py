@@ -1,7 +1,7 @@
 """Reads run directories into one long table: one row per (run, step, language).
 
-The directories are the truth (DESIGN section 7); this reader never writes. What it leaves out,
-such as the torn last line of a killed run, is said in ``RunTable.notes``.
+The directories are the truth; this reader never writes. What it leaves out, such as the torn last
+line of a killed run, is said in ``RunTable.notes``.
 """
 
 from __future__ import annotations

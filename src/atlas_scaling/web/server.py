@@ -84,7 +84,8 @@ def serve(
         say: is told where it listens, once it does.
 
     Raises:
-        InputError: a source cannot be shown, the port is taken, or the host is not this machine's.
+        InputError: a source cannot be shown, the port is taken, the host is not this machine's, or
+            the token will not do.
     """
     if token is not None and not asks_for_token:
         raise InputError("a token was given, and none is to be asked for", where="--no-token")
