@@ -6,10 +6,10 @@ the last point at which scratch goes below continuing. Where the curves do not c
 they share, the crossing is censored: at least the last of them, or at most the first.
 
 Beyond the last tokens both are carried on by ``L = E + B (D + D_0)^-b``, D_0 the head start of the
-checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by
-linear least squares, b and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit
-(the best alone, and resamples of it, held planted crossovers far too seldom). That is a guess about
-runs nobody made, and is labelled as one.
+checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by linear least squares, b
+and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit (the intervals of the best
+alone, and of resamples of it, held planted crossovers far too seldom). That is a guess about runs
+nobody made, and is labelled as one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ languages at 2B parameters (Fig. 6), and ``C = a N^b`` over ten languages in two
 text's and the legend's of Fig. 7. From these, at N parameters:
 
 - for a language of Fig. 6: its own ``D_x``, moved from 2B to N by either variant; beside it the two
-  variants as they stand. Their spread is the range; no probability can be had from single curves.
+  variants as they stand. Their spread is the range; single curves give no probability.
 - for another language: the variants at N, and about them the spread between the languages of
   Fig. 6, a t distribution in ``log D_x`` with 7 degrees of freedom. That takes the language for one
   like those eight, which all have plenty of text.

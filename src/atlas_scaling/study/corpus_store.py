@@ -92,7 +92,7 @@ class EvaluationText(StrEnum):
     """What a language's evaluation text is: whether its losses compare with other languages'."""
 
     ALIGNED = "aligned"  # with all others that are: line i says the same
-    GIVEN = "given"  # a test text, which says something else than the others'
+    GIVEN = "given"  # a test text of its own, which says something else
     SPLIT_OFF = "split off"  # some of its own training text
 
 

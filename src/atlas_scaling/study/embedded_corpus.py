@@ -61,7 +61,7 @@ class EmbeddedSpec(Frozen):
 def embedded_request(
     spec: EmbeddedSpec, languages: Sequence[str], missing: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """All that a corpus depends on; ``missing`` are parts that could not be had."""
+    """All that a corpus depends on; ``missing`` are parts that could not be fetched."""
     return {
         "spec": spec.model_dump(mode="json"),
         "languages": list(languages),
@@ -94,10 +94,10 @@ def check_languages(languages: Sequence[str]) -> None:
 def fetch_parts(
     spec: EmbeddedSpec, languages: Sequence[str], cache: Path, say: Say
 ) -> tuple[dict[str, Fetched], dict[str, SourceError]]:
-    """What was fetched of each part, and the error of each part that cannot be had.
+    """What was fetched of each part, and the error of each part that cannot be fetched.
 
     Raises:
-        SourceError: not one part can be had.
+        SourceError: not one part can be fetched.
     """
     wheels: dict[str, Fetched] = {}
     problems: dict[str, SourceError] = {}

@@ -1,7 +1,7 @@
 """Text as token ids: cut once, kept on disk, memory-mapped by every run.
 
 ``PackedText`` is one language's text as one long array of ids. Each line of the text ends with the
-end-of-sequence id, so that lines can be had back from the array alone. A ``TokenStore`` holds the
+end-of-sequence id, so that lines can be recovered from the array alone. A ``TokenStore`` holds the
 packed texts of a corpus::
 
     STORE/tokens.json      tokenizer, corpus, counts

@@ -13,9 +13,9 @@ the BTS that an even pair with the same transfer weight would have, so scores of
 beside those of even ones: 0 where the source does nothing (sigma = d/w), 2 at most, and minus
 infinity where tau <= -1, because then an even pair would never reach the loss.
 
-Three things are called BTS. The signed surplus above is ours. The ratio
-``r = d/sigma`` is 1/2 where an even pair gains nothing. A relative gain in bits per byte is a
-difference of losses, not of tokens; the slope of the loss curve turns one into the other.
+Three things are called BTS. The signed surplus above is ours. The ratio ``r = d/sigma`` is 1/2
+where an even pair gains nothing. A relative gain in bits per byte is a difference of losses, not of
+tokens; the slope of the loss curve turns one into the other.
 
 Every function takes floats or float64 arrays of one shape and returns the same.
 """

@@ -52,7 +52,7 @@ class MatrixView(Answer):
         targets, sources: codes of the rows and columns.
         values: scores; null where missing or censored.
         lower, upper: intervals, or the bound of a censored cell.
-        provenance: how each cell was come by.
+        provenance: how each cell was obtained.
         origin: index into ``origins``, -1 where missing.
         early: cells that may yet turn.
         origins: where cells are from.
