@@ -4,9 +4,8 @@ import pytest
 
 from atlas_scaling.errors import InputError
 from tests.cli.program import called
-from tests.study.test_corpus_folder import write_texts
-from tests.study.test_corpus_hub import write_madlad
 from tests.study.tiny_sources import install_tiny_corpus
+from tests.study.tiny_texts import write_madlad, write_texts
 
 
 def run(*arguments):

@@ -5,7 +5,7 @@ import pytest
 from atlas_scaling.cli.main import main
 from atlas_scaling.study.folder import StudyFolder
 from tests.run_files import eval_line, write_run
-from tests.study.test_spec import SPEC, spec
+from tests.study.trial import SPEC, spec
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
