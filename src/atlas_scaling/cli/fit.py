@@ -138,7 +138,7 @@ def fit_command(
 def _check_files(output: Path | None, plot: Path | None, of_many: bool) -> None:
     """Refuse what cannot be written before the work is done."""
     if plot is not None:
-        from atlas_scaling.report.fit_pages import check_page_or_figure
+        from atlas_scaling.report.figure import check_page_or_figure
 
         check_page_or_figure(plot)
     if output is None:
