@@ -179,7 +179,10 @@ class LocalEngine:
         return {}
 
     def cancel(self, study_dir: Path) -> int:
-        """Interrupt the program at work on the study, as Ctrl-C would."""
+        """Stop the program at work on the study, as Ctrl-C would.
+
+        By SIGTERM: shells have what a script starts in the background ignore Ctrl-C's signal.
+        """
         holder = last_holder(study_dir)
         if holder is None or holder.life is Life.GONE:
             return 0
@@ -189,7 +192,7 @@ class LocalEngine:
                 value=str(holder),
                 remedy="press Ctrl-C there, or give this command there",
             )
-        os.kill(holder.owner.pid, signal.SIGINT)
+        os.kill(holder.owner.pid, signal.SIGTERM)
         return 1
 
 
