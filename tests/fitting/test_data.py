@@ -317,6 +317,15 @@ def test_unique_tokens_of_the_whole_mixture_are_summed():
     np.testing.assert_allclose(o.x["unique_tokens"], [3e6, 6e6, 6e6, 6e6, 12e6])
 
 
+def test_a_share_column_of_nothing_but_zeros_is_no_language_of_the_runs():
+    frame = two_power_table(20).with_columns(
+        language=pl.lit("swe_Latn"), w_swe_Latn=pl.lit(1.0), w_dan_Latn=pl.lit(0.0)
+    )
+    law, o = observe(frame, laws.get("additive_mixture"), Selection(target="swe_Latn"))
+    assert o.facts.languages == ("swe_Latn",)
+    assert law.domains == ("swe_Latn",)
+
+
 def test_one_number_of_unique_tokens_is_said_to_be_that_of_the_target():
     frame = planted_runs(sizes=(4e5,), n_evals=2).with_columns(unique_tokens=pl.lit(3e6))
     _, o = observe(frame, laws.ATLAS(), Selection(target="swe_Latn"))

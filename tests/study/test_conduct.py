@@ -1,5 +1,7 @@
 """What is told at the end of a study; engines at work are in ``test_local_engine.py``."""
 
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
@@ -9,7 +11,7 @@ from atlas_scaling.study import conduct
 from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.engines.options import LocalOptions
-from atlas_scaling.study.folder import StudyInputs
+from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from tests.study.trial import spec
 
 RUN, OTHER = "mono-swe_Latn-s-seed0", "mono-dan_Latn-s-seed0"
@@ -70,3 +72,27 @@ def test_what_never_began_is_said_to_wait_and_for_what(finish):
 def test_a_run_that_comes_again_is_said_to_with_the_reason(finish):
     _, said = finish(Event(RUN, EventKind.LOST, reason="it comes again alone"))
     assert f"{RUN}: goes on from its last checkpoint: it comes again alone" in said
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.process import sigterm_as_ctrl_c
+try:
+    with sigterm_as_ctrl_c(), StudyFolder.open(Path(sys.argv[1])).lock():
+        print("held", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_what_a_script_began_in_the_background_can_be_cancelled(tmp_path):
+    StudyFolder.begin(tmp_path, spec())
+    in_background = f"{sys.executable} -c '{HOLD}' {tmp_path} & wait $!"  # deaf to Ctrl-C
+    with subprocess.Popen(["sh", "-c", in_background], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout.readline() == b"held\n"
+        assert conduct.cancel_study(tmp_path) == 1
+        assert shell.wait(20) == 130
+    assert conduct.cancel_study(tmp_path) == 0

@@ -18,7 +18,7 @@ def test_a_study_is_begun_once_and_opened_as_it_was(tmp_path):
 
 
 def test_a_changed_spec_is_refused_with_the_key_that_changed_and_both_values(tmp_path):
-    StudyFolder.begin(tmp_path, spec())
+    StudyFolder.begin(tmp_path, spec()).write_inputs(INPUTS)
     text = SPEC.replace("n_layers: 2", "n_layers: 3")
     changed = parse_config(text, StudySpec, name="trial.yaml")
     with pytest.raises(InputError, match=r"in sizes\.s\.n_layers") as caught:
@@ -33,8 +33,17 @@ def test_a_changed_spec_is_refused_with_the_key_that_changed_and_both_values(tmp
     assert "no run began" not in caught.value.remedy
 
 
+def test_what_was_wrong_with_a_spec_may_be_mended_while_nothing_has_come_of_it(tmp_path):
+    study = StudyFolder.begin(tmp_path, spec())
+    mended = spec("  - {kind: capacity, sizes: [s], tokens: 100k}")
+    with study.lock(), pytest.raises(InputError, match="spec differs"):  # somebody is at it
+        StudyFolder.begin(tmp_path, mended)
+    assert StudyFolder.begin(tmp_path, mended).spec == mended
+    assert StudyFolder.open(tmp_path).spec == mended
+
+
 def test_an_added_group_is_a_change_too(tmp_path):
-    StudyFolder.begin(tmp_path, spec())
+    StudyFolder.begin(tmp_path, spec()).write_inputs(INPUTS)
     with pytest.raises(InputError, match="in groups"):
         StudyFolder.begin(tmp_path, spec("  - {kind: capacity, sizes: [s], tokens: 100k}"))
 

@@ -75,7 +75,7 @@ def _facts(frame: pl.DataFrame, target: str | None, mixtures: Mixtures | None) -
     return DataFacts(
         target=target,
         co_sampled=mixtures.co_sampled(target, _run_ids(frame)) if target else (),
-        languages=mixtures.languages,
+        languages=tuple(np.array(mixtures.languages)[(mixtures.tokens > 0).any(axis=1)].tolist()),
     )
 
 

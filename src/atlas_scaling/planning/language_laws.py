@@ -126,7 +126,8 @@ def law_of_fit(fit: Fit) -> LanguageLaw:
         raise InputError(
             "this fit does not say which language's loss it is of",
             where="fit",
-            remedy="fit with --target",
+            remedy="fit with --target, if need be with a column language in the table; the best "
+            "size alone is told without: atlas plan next --decide size --budget 1e21",
         )
     names = list(values)
     lam, borrowed = _repetition(fit)

@@ -24,7 +24,7 @@ from atlas_scaling.runs.record import Frozen, RunState, RunStatus
 from atlas_scaling.runs.store import read_status
 from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.design import design_study
-from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.lock import Life, Lock, last_holder
 from atlas_scaling.study.planned_runs import Design, PlannedRun
 from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 from atlas_scaling.study.tokens import TokenStore
@@ -91,12 +91,15 @@ class StudyFolder:
     def begin(cls, path: Path, spec: StudySpec) -> StudyFolder:
         """Begin ``spec`` in ``path``, or go on with it if the very same study began there.
 
+        One that ended before its text was ready leaves nothing to go on with: what was wrong with
+        its spec may be mended.
+
         Raises:
             InputError: another study, or a changed spec, lives there.
             RunError: the folder cannot be written.
         """
         written = path / SPEC_NAME
-        if written.exists():
+        if written.exists() and _has_come_to_something(path):
             _refuse_changed(load_config(written, StudySpec), spec, written)
         else:
             try:
@@ -197,6 +200,13 @@ class StudyFolder:
         return Lock(self.path, what="study", say=say)
 
 
+def _has_come_to_something(path: Path) -> bool:
+    """Whether a study's text is ready, or somebody is at it."""
+    holder = last_holder(path)
+    is_held = holder is not None and holder.life is not Life.GONE
+    return is_held or (path / INPUTS_NAME).exists() or (path / "runs").is_dir()
+
+
 def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
     if before == now:
         return
@@ -208,7 +218,11 @@ def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
         value=new,
         where=f"{written}, which has {old!r}",
         remedy="give the new study a folder of its own (--output), or put the spec back"
-        + ("" if (written.parent / "runs").is_dir() else "; no run began: removing it loses none"),
+        + (
+            ""
+            if (written.parent / "runs").is_dir()
+            else "; no run began: removing the folder loses none"
+        ),
     )
 
 

@@ -6,6 +6,7 @@ The packaged examples (``atlas study run demo``) are such files too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -281,20 +282,30 @@ class StudySpec(Frozen):
         for index, group in enumerate(self.groups):
             for size in group.sizes:
                 if size not in self.sizes:
-                    known = ", ".join(self.sizes)
-                    raise ValueError(f"groups.{index}: no size {size!r}; the sizes are {known}")
-            for code in sorted(group.codes()):
-                if code not in self.languages:
-                    raise ValueError(f"groups.{index}: {code} is not one of the study's languages")
+                    raise InputError(
+                        f"no size {size!r}",
+                        value=list(group.sizes),
+                        where=f"groups.{index}.sizes",
+                        remedy=f"the sizes are {', '.join(self.sizes)}",
+                    )
+            self._refuse_others(group.codes(), f"groups.{index}")
         if self.tokenizer.file is not None and self.with_own_vocabulary:
             raise ValueError(
                 "a group has vocabulary: own, and a tokenizer file cannot be trained anew; give "
                 "vocab_size in place of file"
             )
-        for code in sorted(named(self.evaluate)):
-            if code not in self.languages:
-                raise ValueError(f"evaluate: {code} is not one of the study's languages")
+        self._refuse_others(named(self.evaluate), "evaluate")
         return self
+
+    def _refuse_others(self, codes: Iterable[str], where: str) -> None:
+        for code in sorted(codes):
+            if code not in self.languages:
+                raise InputError(
+                    f"{code} is not one of the study's languages",
+                    value=code,
+                    where=where,
+                    remedy="add it to languages, or leave it out here",
+                )
 
     @property
     def evaluated(self) -> tuple[str, ...]:

@@ -179,7 +179,9 @@ class LocalEngine:
         return {}
 
     def cancel(self, study_dir: Path) -> int:
-        """Interrupt the program at work on the study, as Ctrl-C would.
+        """Stop the program at work on the study, as Ctrl-C would.
+
+        By SIGTERM: shells have what a script starts in the background ignore Ctrl-C's signal.
 
         Raises:
             InputError: the study is at work on another machine.
@@ -193,7 +195,7 @@ class LocalEngine:
                 value=str(holder),
                 remedy="press Ctrl-C there, or give this command there",
             )
-        os.kill(holder.owner.pid, signal.SIGINT)
+        os.kill(holder.owner.pid, signal.SIGTERM)
         return 1
 
 
