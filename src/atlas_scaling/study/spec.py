@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
-from atlas_scaling.errors import unknown
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
 from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
