@@ -43,9 +43,10 @@ def design(
 ) -> None:
     """Show the runs a study expands to, with tokens, compute and cost; run nothing."""
     from atlas_scaling.accelerators import accelerator as named_accelerator
+    from atlas_scaling.runs.store import SPEC_NAME
     from atlas_scaling.study.design import design_study, refuse_short_runs
     from atlas_scaling.study.engines.options import load_study_file
-    from atlas_scaling.study.folder import SPEC_NAME, StudyFolder
+    from atlas_scaling.study.folder import StudyFolder
     from atlas_scaling.study.paper import NAME, beside_published
     from atlas_scaling.study.spec import packaged_studies, study_path
 

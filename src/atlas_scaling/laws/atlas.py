@@ -40,6 +40,12 @@ _TARGET: Final = "target"
 _OTHER: Final = "other"
 
 
+def at_floor(D_eff: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
+    """Rows where the floor of ``D_eff`` (..., n) decided the loss, with the reason."""
+    bound = np.asarray(D_eff) <= FLOOR * x.tokens
+    return {"effective data reached its floor: the transfer weights cancel the target": bound}
+
+
 def _transfer_weight(name: str, description: str) -> Parameter:
     """A transfer weight: 1 is worth as much as the target's own text, 0 nothing, < 0 harms."""
     return Parameter(
@@ -190,8 +196,7 @@ class ATLAS(Law):
 
     def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
         """Rows where the floor of ``D_eff`` decided the loss."""
-        bound = np.asarray(self.effective_tokens(p, x)) <= FLOOR * x.tokens
-        return {"effective data reached its floor: the transfer weights cancel the target": bound}
+        return at_floor(self.effective_tokens(p, x), x)
 
     def evidence(self, x: Any) -> dict[str, str]:
         """Repetition needs repeated tokens; a transfer weight needs runs with its source."""
