@@ -76,11 +76,11 @@ Starts = Annotated[
     int | None, typer.Option("--starts", help="Descend from this many starting points.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of starting points and resamples.")]
-
-# what is done with it
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="Processes that share fits of several targets.")
 ]
+
+# what is done with it
 Output = Annotated[
     Path | None,
     typer.Option(
