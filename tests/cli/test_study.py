@@ -4,6 +4,7 @@ import pytest
 
 from atlas_scaling.cli.main import main
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.spec import load_study
 from tests.run_files import eval_line, write_run
 from tests.study.test_spec import SPEC, spec
 
@@ -22,6 +23,19 @@ def test_a_design_is_shown_with_its_tokens_and_compute(capsys, tmp_path):
     assert code == 0
     assert "mono-nob_Latn-s-seed0" in out
     assert "4 runs, 800k tokens" in out
+
+
+def test_no_run_s_name_is_cut_short(capsys, tmp_path):
+    path = tmp_path / "trial.yaml"
+    mixture = "kind: mixture, name: of-many-languages, shares: {sv: 1}, decays: [0.5, 1]"
+    path.write_text(SPEC + f"  - {{{mixture}, sizes: [s], tokens: 200k}}\n")
+    _, design, _ = run(capsys, "study", "design", str(path))
+    StudyFolder.begin(tmp_path / "study", load_study(path))
+    _, status, _ = run(capsys, "study", "status", str(tmp_path / "study"))
+    name = "mix-of-many-languages-s-seed0-at100k" * 2
+    runs = write_run(tmp_path, [eval_line(2, 4096, "swe_Latn", 5.0)], run_id=name)
+    _, check, _ = run(capsys, "runs", "check", str(runs))
+    assert [text for text in (design, status, check) if "…" in text] == []
 
 
 def test_a_design_as_json_has_every_run(capsys):

@@ -256,7 +256,7 @@ def status_text(status: StudyStatus) -> RenderableType:
     table = Table(box=None)
     for name in ("run", "state", "tokens", "of", "tokens/s", "left", "job"):
         table.add_column(name, no_wrap=True)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for run in status.runs:
         speed, left = run.tokens_per_second, run.seconds_left
         table.add_row(
