@@ -7,6 +7,7 @@ hand are queued. What is left has failed or stopped and says so, or is lost, or 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -275,7 +276,9 @@ def status_text(status: StudyStatus) -> RenderableType:
     lines += [f"WARNING {warning}" for warning in status.warnings]
     lost = any(status.states.get(state) for state in ("lost", "failed", "stopped"))
     if lost:
-        lines.append(f"What is lost, failed or stopped: atlas study resume {status.path}")
+        lines.append(
+            f"What is lost, failed or stopped: atlas study resume {shlex.quote(status.path)}"
+        )
     return Group(table, Text("\n".join(lines)))
 
 
