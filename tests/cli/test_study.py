@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -168,6 +169,17 @@ def test_another_engine_is_refused_while_nobody_can_say_what_the_first_has_in_ha
     assert code == 1
     assert "slurm, which carried this study out before, does not answer" in err
     assert "engine.yaml" in err
+
+
+def test_commands_to_copy_quote_the_folder_of_a_study(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = StudyFolder.begin(Path("a study"), spec())
+    failed = {"state": "failed", "tokens": 0, "updated_at": "2026-11-23T10:00:00+00:00"}
+    directory = study.run_dir("mono-swe_Latn-s-seed0")
+    directory.mkdir(parents=True)
+    (directory / "status.json").write_text(json.dumps(failed))
+    _, out, _ = run(capsys, "study", "status", "a study")
+    assert "atlas study resume 'a study'" in out
 
 
 def test_nothing_is_cancelled_where_nothing_works(capsys, tmp_path):
