@@ -5,6 +5,7 @@ import pytest
 
 from atlas_scaling.cli.main import main
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.lock import Lock
 from atlas_scaling.study.spec import load_study
 from tests.run_files import eval_line, write_run
 from tests.study.test_spec import SPEC, spec
@@ -194,6 +195,23 @@ def test_watching_a_study_in_which_nothing_runs_shows_it_once(capsys, tmp_path):
     code, out, _ = run(capsys, "study", "status", str(tmp_path), "--watch")
     assert code == 0
     assert "4 waiting" in out
+
+
+def test_leaving_the_watch_does_not_sound_as_if_the_study_was_stopped(
+    capsys, tmp_path, monkeypatch
+):
+    study = StudyFolder.begin(tmp_path, spec())
+    directory = study.run_dir("mono-swe_Latn-s-seed0")
+    directory.mkdir(parents=True)
+
+    def ctrl_c(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with Lock(directory, what="run"):
+        monkeypatch.setattr("time.sleep", ctrl_c)
+        code, out, err = run(capsys, "study", "status", str(tmp_path), "--watch")
+    assert (code, err) == (0, "")
+    assert "1 running" in out
 
 
 def test_a_check_of_runs_says_what_is_there_and_what_is_wrong(capsys, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -187,7 +188,8 @@ def _watch(folder: Path) -> None:
 
     from atlas_scaling.study.status import status_text, study_status
 
-    with Live(console=console(), auto_refresh=False) as live:
+    # Ctrl-C is how one leaves, and must not sound as if the study was stopped.
+    with suppress(KeyboardInterrupt), Live(console=console(), auto_refresh=False) as live:
         while True:
             now = study_status(folder)
             live.update(status_text(now), refresh=True)
