@@ -58,7 +58,11 @@ def load_config(path: Path, model: type[M]) -> M:
 
 
 def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = None) -> M:
-    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place."""
+    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place.
+
+    Raises:
+        InputError: the text is no YAML of a mapping, or does not fit the model.
+    """
     data = _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(
@@ -73,7 +77,11 @@ def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = 
 def check_config(
     data: dict[str, Any], model: type[M], *, name: str, folder: Path | None = None
 ) -> M:
-    """The same from a mapping; ``name`` stands for where it came from in messages."""
+    """The same from a mapping; ``name`` stands for where it came from in messages.
+
+    Raises:
+        InputError: the mapping does not fit the model; says the key, the value and the place.
+    """
     try:
         return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:

@@ -8,7 +8,7 @@ from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.lock import Lock
 from atlas_scaling.study.spec import load_study
 from tests.run_files import eval_line, write_run
-from tests.study.test_spec import SPEC, spec
+from tests.study.trial import SPEC, spec
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:

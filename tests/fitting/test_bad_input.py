@@ -26,6 +26,31 @@ def test_a_loss_that_no_model_can_have_is_of_another_unit(loss):
     assert "row 4" in caught.value.where
 
 
+@pytest.mark.parametrize(("column", "value"), [("n_params", 1e210), ("tokens", 1e30)])
+def test_a_count_that_no_run_can_have_is_refused_with_its_row(column, value):
+    with pytest.raises(InputError, match="no run has that many") as caught:
+        fit(with_value(column, value), bootstrap=0)
+    assert caught.value.value == value
+    assert f"row 4 of the table, column {column} (1 row in all)" in caught.value.where
+
+
+def test_a_row_whose_size_is_a_thousand_times_off_is_named():
+    table = two_power_table(60, noise=0.003).with_columns(
+        run_id=pl.format("run{}", pl.int_range(pl.len()))
+    )
+    assert not any("far off" in said for said in fit(table, bootstrap=0).warnings)
+    n = pl.when(pl.col("run_id") == "run7").then(1000 * pl.col("n_params"))
+    wrong = table.with_columns(n_params=n.otherwise(pl.col("n_params")))
+    said = [w for w in fit(wrong, bootstrap=0).warnings if "far off the law" in w]
+    assert len(said) == 1
+    assert "1 row far off the law, farthest run7" in said[0]
+
+
+def test_an_infinite_size_is_said_as_what_it_is():
+    held = fit(with_value("n_params", float("inf")), bootstrap=0)
+    assert held.observations.dropped[0].reason == "n_params missing or not finite"
+
+
 def test_a_model_may_be_hopeless_on_a_language_that_it_never_saw():
     table = planted_runs(sizes=(4e5,), n_evals=3)
     alone = table.filter(pl.col("run_id") == "dan_Latn-400000")
@@ -190,9 +215,8 @@ def test_a_row_with_too_many_fields_is_named(tmp_path):
 def test_three_rows_for_five_parameters():
     with pytest.raises(InputError, match="3 rows cannot determine the 5 parameters"):
         fit(two_power_table(3))
-    row = compare(two_power_table(3), ["chinchilla"]).rows[0]
-    assert row.r2 is None
-    assert row.failures
+    with pytest.raises(InputError, match="no law could be scored"):
+        compare(two_power_table(3), ["chinchilla"])
 
 
 def test_a_pandas_frame_is_a_table():

@@ -10,8 +10,9 @@ from atlas_scaling import laws
 from atlas_scaling.cli.compare_text import comparison_text
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.comparison import compare, default_laws
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
 from atlas_scaling.fitting.pooled import fit_each, fit_pooled
+from atlas_scaling.fitting.selection import Selection
 from atlas_scaling.fitting.splits import SPLITS, splits
 from atlas_scaling.laws import ATLAS
 from tests.fitting.planted import TAU, TRUTH, planted_runs, two_power_table
@@ -146,6 +147,32 @@ def test_every_law_has_a_row_and_failures_are_said_not_hidden():
     assert {"law", "variant", "r2", "r2_n", "r2_d", "r2_c", "r2_m", "errors"} <= set(
         found.to_dict()["rows"][0]
     )
+
+
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_a_table_in_which_no_law_can_be_scored_is_refused(n):
+    with pytest.raises(InputError, match="no law could be scored") as caught:
+        compare(two_power_table(n))
+    assert f"{n} row" in caught.value.where
+    assert "rows" in caught.value.remedy
+
+
+def test_means_over_other_languages_than_those_of_other_laws_are_said(runs):
+    of_all_four = pl.col("run_id").str.starts_with("swe_Latn-dan_Latn-spa_Latn-rus_Cyrl")
+    few = runs.filter((pl.col("language") == "dan_Latn") & of_all_four).head(15)
+    mixed = pl.concat([runs.filter(pl.col("language") == "swe_Latn"), few])
+    found = compare(mixed, ["single_power", "additive_mixture"])
+    assert [row.n_targets for row in found.rows] == [2, 1]
+    assert any(
+        w.startswith("additive_mixture: its means are over 1 of the 2") for w in found.warnings
+    )
+
+
+def test_rows_that_no_law_sees_are_said(runs):
+    stable = pl.when(pl.col("n_params") > 1e7).then(pl.lit("decayed")).otherwise(pl.lit("stable"))
+    found = compare(runs.with_columns(lr_state=stable), ["chinchilla"], targets=["swe_Latn"])
+    left_out = runs.filter((pl.col("n_params") > 1e7) & (pl.col("language") == "swe_Latn")).height
+    assert any(f"left out: {left_out} rows" in n and "swe_Latn" in n for n in found.notes)
 
 
 def test_fits_of_many_targets_come_by_target(runs):

@@ -5,7 +5,8 @@ import pytest
 from atlas_scaling import laws
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
+from atlas_scaling.fitting.selection import Selection
 from atlas_scaling.laws import ATLAS, Law, Parameter
 from atlas_scaling.runs.store import read_runs
 from tests.fitting.planted import planted_runs, two_power_table
@@ -174,7 +175,7 @@ def test_a_number_that_cannot_be_is_an_error_with_its_row(column, value):
     with pytest.raises(InputError, match=f"{column} must be above zero") as caught:
         observed(table)
     assert caught.value.value == value
-    assert caught.value.where == f"row 5 of the table, column {column} (1 rows in all)"
+    assert caught.value.where == f"row 5 of the table, column {column} (1 row in all)"
 
 
 def test_evaluations_before_training_are_dropped_and_counted():
@@ -269,7 +270,7 @@ def test_an_input_with_a_gap_is_an_error_with_its_row():
     )
     with pytest.raises(InputError, match="n_languages is missing") as caught:
         observed(table, laws.Capacity())
-    assert caught.value.where == "row 3 of the table, column n_languages (1 rows in all)"
+    assert caught.value.where == "row 3 of the table, column n_languages (1 row in all)"
 
 
 def test_a_number_of_languages_without_a_mixture_is_of_evenly_sampled_ones():
@@ -314,6 +315,26 @@ def test_unique_tokens_of_the_whole_mixture_are_summed():
     table = planted_runs(sizes=(4e5,), n_evals=1).filter(pl.col("language") == "swe_Latn")
     o = observed(table, laws.DataConstrained())
     np.testing.assert_allclose(o.x["unique_tokens"], [3e6, 6e6, 6e6, 6e6, 12e6])
+
+
+def test_a_share_column_of_nothing_but_zeros_is_no_language_of_the_runs():
+    frame = two_power_table(20).with_columns(
+        language=pl.lit("swe_Latn"), w_swe_Latn=pl.lit(1.0), w_dan_Latn=pl.lit(0.0)
+    )
+    law, o = observe(frame, laws.get("additive_mixture"), Selection(target="swe_Latn"))
+    assert o.facts.languages == ("swe_Latn",)
+    assert law.domains == ("swe_Latn",)
+
+
+def test_one_number_of_unique_tokens_is_said_to_be_that_of_the_target():
+    frame = planted_runs(sizes=(4e5,), n_evals=2).with_columns(unique_tokens=pl.lit(3e6))
+    _, o = observe(frame, laws.ATLAS(), Selection(target="swe_Latn"))
+    assert (o.x["target_unique"] == 3e6).all()
+    assert np.isinf(o.x["source_unique"]).all()
+    (note,) = o.notes
+    assert "one number a row, taken as that of swe_Latn alone" in note
+    alone = frame.filter(pl.col("run_id") == "swe_Latn-400000")
+    assert observe(alone, laws.ATLAS(), Selection(target="swe_Latn"))[1].notes == ()
 
 
 def test_unique_tokens_that_are_missing_in_some_runs_are_said():

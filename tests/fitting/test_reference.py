@@ -9,8 +9,9 @@ from benchmarks.validation import DATABLATIONS, imported
 
 from atlas_scaling import laws
 from atlas_scaling.fitting import compare, fit
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
 from atlas_scaling.fitting.objective import huber
+from atlas_scaling.fitting.selection import Selection
 
 
 @pytest.fixture
@@ -34,6 +35,17 @@ def test_the_chinchilla_optimum_is_that_of_forty_digit_newton(chinchilla_240, sh
         assert found.values[name] == pytest.approx(float(reference[name]), rel=1e-6)
     assert found.diagnostics.share_at_optimum > 0.95
     assert found.status == "ok"
+
+
+def test_rows_named_as_far_off_are_among_those_that_the_replication_left_out(
+    chinchilla_240, shared_data
+):
+    assert not any("far off" in w for w in fit(chinchilla_240, bootstrap=0).warnings)
+    table = pl.read_csv(shared_data / "chinchilla_epoch.csv", infer_schema_length=None)
+    (said,) = [w for w in fit(table, bootstrap=0).warnings if "far off the law" in w]
+    assert said.startswith("2 rows")
+    left_out = table.filter(~pl.col("epoch_fit_240"))["run_id"]
+    assert any(f"farthest {run} at" in said for run in left_out)
 
 
 def test_the_published_replication_is_the_least_absolute_deviations_fit(chinchilla_240):

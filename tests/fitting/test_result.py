@@ -170,13 +170,30 @@ def test_words_that_are_no_fit_s_are_said(saved_fit, tmp_path, changes):
         Fit.load(_copied(saved_fit, tmp_path, **changes))
 
 
-def test_predictions_come_with_intervals_that_hold_the_truth(tmp_path):
+def test_predictions_come_with_intervals_that_hold_the_truth():
     found = fit(two_power_table(200, noise=0.005), level=0.99)
     (estimate,) = found.estimate(n_params=3e9, tokens=3e11)
     truth = 1.8 + 480 / 3e9**0.35 + 2000 / 3e11**0.37
     assert estimate.interval[0] < truth < estimate.interval[1]
     assert estimate.value == pytest.approx(float(found.predict(n_params=3e9, tokens=3e11)))
     assert found.predict_draws(n_params=[3e9, 1e9], tokens=[3e11, 1e11]).shape == (200, 2)
+
+
+def test_a_loss_that_the_rows_leave_open_has_no_value():
+    D = np.geomspace(1e8, 1e11, 12)
+    found = fit(two_power_table(12, noise=0.003, n_params=np.full(12, 1e8), tokens=D))
+    other, same = found.estimate(n_params=[7e9, 1e8], tokens=[1e11, 1e11])
+    assert other.value is None
+    assert other.interval is None
+    truth = 1.8 + 480 / 1e8**0.35 + 2000 / 1e11**0.37
+    assert same.interval[0] < truth < same.interval[1]
+
+
+def test_a_given_value_tells_what_the_rows_leave_open():
+    D = np.geomspace(1e8, 1e11, 12)
+    table = two_power_table(12, noise=0.003, n_params=np.full(12, 1e8), tokens=D)
+    found = fit(table, laws.get("chinchilla").with_fixed(E=1.8, alpha=0.35))
+    assert found.estimate(n_params=7e9, tokens=1e11)[0].value is not None
 
 
 def test_without_draws_there_are_no_intervals_rather_than_narrow_ones():

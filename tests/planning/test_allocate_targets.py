@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
+import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting import fit
 from atlas_scaling.planning.allocate_targets import _sources, allocate_targets
 from atlas_scaling.planning.allocation_budget import Budget
 from atlas_scaling.planning.allocation_warnings import said_of_laws
 from atlas_scaling.planning.language_laws import law_of_fit
 from atlas_scaling.transfer.reference import published_matrix
+from tests.fitting.planted import two_power_table
 from tests.planning.test_language_laws import MATRIX, atlas_fit  # noqa: F401
 
 ROMANCE = ["es", "pt", "fr", "it", "en"]
@@ -122,6 +126,19 @@ def test_without_targets_the_plan_is_for_what_the_fits_are_of_and_says_so(atlas_
     assert set(plan.warnings) - set(named.warnings) == {
         "no target is named: the plan is for swe_Latn, which the fit is of"
     }
+
+
+def test_a_loss_at_a_size_that_the_runs_leave_open_is_refused():
+    D = np.geomspace(1e8, 1e11, 12)
+    table = two_power_table(12, noise=0.003, n_params=np.full(12, 1e8), tokens=D)
+    one_size = fit(table.with_columns(language=pl.lit("swe_Latn")), bootstrap=40)
+    ask = {"fits": [one_size], "sources": ["dan"]}
+    with pytest.raises(InputError, match="do not tell the loss of 7B parameters") as caught:
+        allocate_targets(["swe"], Budget(flops=1e21, n_params=7e9), **ask)
+    assert "a size that was fitted" in caught.value.remedy
+    plan = allocate_targets(["swe"], Budget(n_params=1e8, tokens=2e10), **ask)
+    low, high = plan.loss["swe_Latn"].interval
+    assert low < 1.8 + 480 / 1e8**0.35 + 2000 / 2e10**0.37 < high
 
 
 def test_what_is_said_of_one_of_several_fits_names_its_language(atlas_fit):  # noqa: F811

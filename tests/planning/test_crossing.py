@@ -109,6 +109,30 @@ def test_the_interval_of_a_crossing_beyond_the_curves_holds_it_about_as_often_as
     assert held >= 23
 
 
+def test_a_curve_that_tells_its_exponent_well_is_carried_on_by_that_exponent():
+    """From losses over a 300-fold of tokens; a fixed grid of exponents held it in 5 of 30."""
+
+    def scratch(d):
+        return 1.9 + 400 * d**-0.33
+
+    def continued(d):
+        return 2.05 + 6 * (d + 2e8) ** -0.12
+
+    true = brentq(lambda d: scratch(d) - continued(d), 1e8, 1e10)
+    tokens = np.geomspace(true / 900, true / 3, 30)
+    held = 0
+    for seed in range(30):
+        rng = np.random.Generator(np.random.PCG64(seed))
+        pair = [
+            LossPoints.of(tokens, loss(tokens) * np.exp(0.003 * rng.standard_normal(30)))
+            for loss in (scratch, continued)
+        ]
+        low, high = crossing(*pair, n_draws=200, seed=seed).interval(0.9)
+        held += low <= true <= high
+    # binomial(30, .9): 22 or fewer has probability .01
+    assert held >= 23
+
+
 def test_beyond_what_was_looked_at_there_is_a_bound_and_no_probability():
     never = [
         LossPoints.of(points.tokens, loss * points.loss)

@@ -249,3 +249,49 @@ def test_a_best_size_at_an_end_of_those_looked_at_says_so(small):
     flat[:10, names.index("A")] = 1e-12  # size is worth nothing in these draws
     decision = size_decision(replace(small, draws=flat), 1e21, {})
     assert "10 of" in decision.warnings[0]
+
+
+def fitted(sizes, **columns):
+    N = np.repeat(sizes, 6)
+    made = rows(N, np.tile(np.geomspace(1e8, 3e10, 6), len(sizes)), seed=5) | columns
+    return fit(made, "chinchilla", bootstrap=60)
+
+
+@pytest.mark.parametrize("sizes", [[1e8], [1e8, 2e8]])
+def test_what_the_runs_leave_open_is_refused_instead_of_given_a_narrow_interval(sizes):
+    # two sizes give two numbers, E + A/N^alpha at each: the three parameters stay open
+    few = fitted(sizes)
+    for decision in (
+        loss_decision(few, CandidateRun(7e9, 140e9, {})),
+        size_decision(few, 1e21, {}),
+        parameter_decision(few, "alpha"),
+    ):
+        with pytest.raises(InputError, match="do not tell") as caught:
+            next_runs(few, decision, flops=1e20)
+        assert "the N range is" in str(caught.value.value)
+
+
+def test_what_such_runs_do_tell_is_answered_with_runs_that_bear_on_it():
+    few = fitted([1e8])
+    answer = next_runs(few, loss_decision(few, CandidateRun(1e8, 140e9, {})), flops=1e20)
+    low, high = answer.now.interval
+    assert low < true_loss(1e8, 140e9) < high
+    assert answer.information == "jacobian"  # draws do not move where nothing holds them
+    assert [run.n_params for run in answer.runs] == pytest.approx([1e8] * len(answer.runs))
+    assert len(answer.runs) > 1
+
+
+def test_three_sizes_tell_it_with_a_wide_interval_that_holds_the_truth():
+    few = fitted([1e8, 2e8, 4e8])
+    answer = next_runs(few, loss_decision(few, CandidateRun(7e9, 140e9, {})), flops=1e20)
+    low, high = answer.now.interval
+    assert low < true_loss(7e9, 140e9) < high
+    assert high - low > 0.05
+
+
+def test_languages_that_no_fitted_run_had_are_not_proposed_and_not_weighed_silently():
+    alone = {"language": ["swe_Latn"] * 18, "w_swe_Latn": [1.0] * 18, "w_dan_Latn": [0.0] * 18}
+    mono = fitted([1e7, 1e8, 1e9], **alone)
+    assert {tuple(run.mixture) for run in design_space(mono, 1e20)} == {("swe_Latn",)}
+    asked = loss_decision(mono, CandidateRun(1e9, 20e9, {"swe_Latn": 0.5, "dan_Latn": 0.5}))
+    assert any("had dan_Latn beside swe_Latn" in warning for warning in asked.warnings)

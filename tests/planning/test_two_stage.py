@@ -150,6 +150,12 @@ def test_questions_without_a_target_or_about_another_are_refused(fitted):
         two_stages(fitted, flops=-1)
 
 
+def test_stages_of_one_language_are_no_stages():
+    with pytest.raises(InputError, match="one language only") as caught:
+        two_stages(None, flops=1e21, target="ca")
+    assert "--source" in caught.value.remedy
+
+
 def test_staged_runs_that_do_not_tell_ask_for_larger_and_longer_ones():
     few = table(noise=0.2).filter(pl.col("n_params") == 1e7)
     unsure = fit(few, LAW, target="swe_Latn", bootstrap=40)

@@ -14,7 +14,7 @@ from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.engines.options import LocalOptions
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
-from tests.study.test_spec import spec
+from tests.study.trial import spec
 
 RUN, OTHER = "mono-swe_Latn-s-seed0", "mono-dan_Latn-s-seed0"
 CONTINUED = """  - {kind: capacity, sizes: [s], tokens: 100k}

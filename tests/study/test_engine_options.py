@@ -12,7 +12,7 @@ from atlas_scaling.study.engines.options import (
     noted_options,
 )
 from atlas_scaling.study.spec import load_study, packaged_studies, study_path
-from tests.study.test_spec import SPEC
+from tests.study.trial import SPEC
 
 SECTION = "engine: {kind: slurm, partition: gpu, time: 04:00:00, sizes: {m: {gpus: 8, time: 2d}}}\n"
 

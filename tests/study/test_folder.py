@@ -6,7 +6,7 @@ from atlas_scaling.config import parse_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.spec import StudySpec
-from tests.study.test_spec import SPEC, spec
+from tests.study.trial import SPEC, spec
 
 INPUTS = StudyInputs(corpus_dir="c", corpus_sha256="aa", tokens_dir="t", tokenizer_sha256="bb")
 

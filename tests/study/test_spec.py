@@ -4,23 +4,7 @@ from atlas_scaling.config import dump_config, parse_config
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.spec import StudySpec, load_study, packaged_studies
-
-SPEC = """
-name: trial
-languages: [sv, dan, nob_Latn, es]
-corpus: {source: embedded}
-tokenizer: {vocab_size: 4096}
-sizes:
-  s: {n_layers: 2, d_model: 64, n_heads: 4, lr: 0.005}
-  m: {n_layers: 4, d_model: 128, n_heads: 4, lr: 0.003}
-training: {batch_size: 4}
-groups:
-  - {kind: monolingual, sizes: [s], tokens: 200k}
-"""
-
-
-def spec(groups: str = "") -> StudySpec:
-    return parse_config(SPEC + groups, StudySpec, name="trial.yaml")
+from tests.study.trial import SPEC, spec
 
 
 def refused(text: str) -> InputError:

@@ -11,7 +11,7 @@ from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.follow import follow
 from atlas_scaling.study.lock import Lock, last_holder
 from atlas_scaling.study.status import left_to_do, standings
-from tests.study.test_spec import spec
+from tests.study.trial import spec
 
 CONTINUED = "  - {kind: continued, languages: [swe], sizes: [s], tokens: 100k}\n"
 CAPACITY = "  - {kind: capacity, sizes: [s], tokens: 100k}\n"

@@ -263,3 +263,21 @@ def test_what_is_not_recorded_is_said(column: str, said: str) -> None:
     blank = pl.lit(None, dtype=MONO[column].dtype).alias(column)
     answer = bts_from_runs(MONO.with_columns(blank), PAIR.with_columns(blank), "swe_Latn")
     assert any(said in warning for warning in answer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "loss", "said"),
+    [
+        (1e-3, 1.0, "more than three of the target itself"),  # tokens in thousands
+        (1.0, 1 / np.log(2), "never comes down to where the monolingual run begins"),  # bits
+    ],
+)
+def test_sides_in_different_units_are_doubted(tokens: float, loss: float, said: str) -> None:
+    D = np.geomspace(1e6, 6e6, 30)
+    mono = LossPoints.of(D, [law(d) for d in D])
+    pair = LossPoints.of(D * 3 * tokens, [law(0.7 * d * 3) * loss for d in D])
+    doubts = [w for w in compare_points(mono, pair).score().warnings if "same units?" in w]
+    assert len(doubts) == 1
+    assert said in doubts[0]
+    fair = LossPoints.of(D * 3, [law(0.7 * d * 3) for d in D])
+    assert not any("same units?" in w for w in compare_points(mono, fair).score().warnings)

@@ -33,7 +33,8 @@ def comparison_text(comparison: Comparison) -> RenderableType:
             "-" if row.errors["r2"] is None else f"{row.errors['r2']:.4f}",
             "-" if share is None else f"{share:.2f}",
         )
-    languages = ", ".join(t for t in comparison.targets if t) or "one unnamed target"
+    scored = [t for t in comparison.targets if _has_score(comparison, t)]
+    languages = ", ".join(t for t in scored if t) or "one unnamed target"
     lines = [
         "R² on held-out data: random 20 %; largest and a middle model size; top 20 % of tokens; "
         "top 20 % of compute; mixtures of three languages or more. Mean over "
@@ -45,6 +46,11 @@ def comparison_text(comparison: Comparison) -> RenderableType:
     ]
     by_language = _by_language(comparison)
     return Group(table, *([] if by_language is None else [by_language]), Text("\n".join(lines)))
+
+
+def _has_score(comparison: Comparison, target: str) -> bool:
+    scores = [score for row in comparison.rows for score in row.by_target[target].values()]
+    return any(score.error is not None for score in scores)
 
 
 def _r_squared(value: float | None) -> str:

@@ -60,12 +60,20 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
 
 
 def _said(fits: Mapping[str, Fit]) -> list[str]:
-    """Notes and warnings, each once with the targets it is of; what ``-`` says is left out."""
+    """Rows left out, notes and warnings, each once with its targets; not what ``-`` says."""
+    from atlas_scaling.fitting.selection import OTHER_LANGUAGE
+    from atlas_scaling.units import counted
+
     targets: dict[str, list[str]] = {}
     for target, fit in fits.items():
         unidentified = {f"{name} is {verdict}" for name, verdict in fit.verdicts.items()}
         warnings = [f"warning: {w}" for w in fit.warnings if w not in unidentified]
-        for text in (*fit.observations.notes, *warnings):
+        left_out = [
+            f"left out: {counted(one.rows, 'row')}, {one.reason}"
+            for one in fit.observations.dropped
+            if not one.reason.startswith(OTHER_LANGUAGE)
+        ]
+        for text in (*left_out, *fit.observations.notes, *warnings):
             targets.setdefault(text, []).append(target)
     return [
         text if len(of) == len(fits) else f"{text} ({', '.join(of)})"
@@ -93,6 +101,7 @@ def sweep_text(sweep: DeltaSweep) -> RenderableType:
     from rich.text import Text
 
     from atlas_scaling.fitting.show import number
+    from atlas_scaling.units import counted
 
     table = Table("delta", *map(escape, sweep.spread), "rows within", "R²", box=None)
     for row in sweep.rows:
@@ -105,4 +114,7 @@ def sweep_text(sweep: DeltaSweep) -> RenderableType:
         "(lsq). Where a parameter moves by more than its interval, the answer is the choice of "
         "delta."
     )
-    return Group(table, Text(text))
+    if None in sweep.spread.values():
+        text += " - is a value that the data does not identify."
+    left_out = [f"left out: {counted(one.rows, 'row')}, {one.reason}" for one in sweep.dropped]
+    return Group(table, Text("\n".join([text, *left_out, *sweep.notes])))

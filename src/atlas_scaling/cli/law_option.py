@@ -22,7 +22,8 @@ def law_of(
     """The law that the options of ``atlas fit`` say.
 
     Args:
-        name: of a built-in law, or ``FILE.py:CLASS``.
+        name: of a built-in law, or one form of it (``atlas:target``, ``chinchilla:alpha=beta``),
+            or ``FILE.py:CLASS``.
         variant: of ATLAS.
         sources: of ATLAS, by comma.
         tie: ``alpha=beta``, parameters held equal.
@@ -33,13 +34,25 @@ def law_of(
     from atlas_scaling.laws.own import load_law
 
     options: dict[str, Any] = {}
+    name, form = (name, "") if is_own(name) else name.partition(":")[::2]
+    if form and variant is not None:
+        raise InputError(
+            "the form of the law is said twice",
+            value=[form, variant],
+            where="--law, --variant",
+            remedy="give one of them",
+        )
+    if "=" in form:
+        tie = [form, *(tie or ())]
+    elif form:
+        variant = form
     if variant is not None:
         options["variant"] = variant
     if sources is not None:
         from atlas_scaling.languages import normalise
 
         options["sources"] = tuple(normalise(s.strip()) for s in sources.split(",") if s.strip())
-    law = load_law(name, **options) if ".py:" in name else laws.get(name, **options)
+    law = load_law(name, **options) if is_own(name) else laws.get(name, **options)
     for one in tie or ():
         law = law.tied(*(part.strip() for part in one.split("=")))
     held = dict(pairs(fix, "--fix"))
@@ -47,6 +60,11 @@ def law_of(
         law = law.with_fixed(**{k: number_of(v, "--fix") for k, v in held.items()})
     limits = {k: two_numbers(v, "--bound") for k, v in pairs(bound, "--bound")}
     return law.within(**limits) if limits else law
+
+
+def is_own(name: str) -> bool:
+    """Whether ``--law`` names a file of the user's."""
+    return ".py:" in name
 
 
 def pairs(given: Sequence[str] | None, option: str) -> list[tuple[str, str]]:

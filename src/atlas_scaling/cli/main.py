@@ -10,6 +10,7 @@ from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
 from atlas_scaling.cli import (
+    compare,
     corpus,
     demo,
     doctor,
@@ -55,7 +56,7 @@ app.command(epilog="Example: atlas demo --output atlas-demo")(demo.demo)
 app.add_typer(plan.app, name="plan")
 app.add_typer(transfer.app, name="transfer")
 app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
-app.command("compare", epilog=fit.COMPARE_EXAMPLE)(fit.compare_command)
+app.command("compare", epilog=compare.COMPARE_EXAMPLE)(compare.compare_command)
 app.command("report", epilog=report.REPORT_EXAMPLE)(report.report_command)
 app.command("serve", epilog=serve.SERVE_EXAMPLE)(serve.serve_command)
 app.add_typer(study.app, name="study")

@@ -174,18 +174,17 @@ def cost_text(answer: CostAnswer) -> RenderableType:
 
 def next_text(answer: NextRuns) -> RenderableType:
     """The runs in the order of their worth, and what each leaves of the interval."""
-    from atlas_scaling.planning.decisions import LOG_SIZE
+    from atlas_scaling.planning.decisions import LOG_SIZE, in_words
 
     now = answer.now
     assert now.value is not None
     assert now.interval is not None
-    what, numbers = answer.decision, [f"{x:.5g}" for x in (now.value, *now.interval)]
-    if what.startswith(LOG_SIZE):
-        what = "size" + what.removeprefix("log N")
+    numbers = [f"{x:.5g}" for x in (now.value, *now.interval)]
+    if answer.decision.startswith(LOG_SIZE):
         numbers = [format_count(math.exp(x)) for x in (now.value, *now.interval)]
     value, low, high = numbers
     head = (
-        f"{what}: {value} ({low} to {high}). "
+        f"{in_words(answer.decision)}: {value} ({low} to {high}). "
         f"{len(answer.runs)} runs of {answer.flops:.3g} FLOPs should leave "
         f"{answer.interval_left:.0%} of that interval.\n"
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -12,16 +12,20 @@ from atlas_scaling import laws
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import FitError, InputError
 from atlas_scaling.fitting.api import enough_rows
-from atlas_scaling.fitting.data import Selection, as_frame, loss_unit, observe, targets_of
+from atlas_scaling.fitting.data import observe, targets_of
 from atlas_scaling.fitting.identify import goodness
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.fitting.splits import SPLITS, Split, splits
+from atlas_scaling.fitting.selection import OTHER_LANGUAGE, Selection, loss_unit
+from atlas_scaling.fitting.splits import FEWEST, SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
 from atlas_scaling.fitting.tables import read
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
-from atlas_scaling.units import LossUnit
+from atlas_scaling.units import LossUnit, counted
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MANY_DOMAINS: Final = 12
 """Above this many domains a law of every share is not fitted unless it is asked for."""
@@ -153,7 +157,7 @@ def compare(
         targets: languages to average over; None for all that the data has.
         estimator: as for ``fit``.
         delta: as for ``fit``.
-        seed: of the random cut.
+        seed: of the random cut and the starts.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.
@@ -161,30 +165,25 @@ def compare(
         done: is told the share of the work that is done, now and then.
 
     Raises:
-        InputError: the data or an option cannot be used for any law.
+        InputError: the data or an option cannot be used for any law, or no law has a score.
     """
-    frame = as_frame(read(data))
+    frame = read(data)
     chosen = [laws.get(c) if isinstance(c, str) else c for c in candidates or default_laws()]
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]
     measured = Estimator.named(estimator, delta)
-    notes: list[str] = []
-    asked_of: dict[str, tuple[Selection, list[Split]]] = {}
-    n_rows = 0
-    for target in named:
-        selection = Selection(
-            target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
-        )
-        _, base = observe(frame, laws.get("chinchilla"), selection)
-        if (base.facts.target or "") in asked_of:  # named twice, by two codes perhaps
-            continue
-        n_rows += base.n_rows
-        notes += [note for note in base.notes if note not in notes]
-        asked_of[base.facts.target or ""] = selection, splits(base, seed)
-    calls = [(target, i) for target in asked_of for i in range(len(chosen))]
+    exam = _Exam.of(
+        frame,
+        (
+            Selection(target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued)
+            for target in named
+        ),
+        seed,
+    )
+    calls = [(target, i) for target in exam.cuts for i in range(len(chosen))]
     scored = spread_over(
         _scores,
-        ((chosen[i], *asked_of[target]) for target, i in calls),
+        ((chosen[i], *exam.cuts[target]) for target, i in calls),
         workers=workers,
         common=(frame, measured, seed, asked),
         done=done,
@@ -196,15 +195,64 @@ def compare(
         table[i][target] = scores
         n_parameters[i] = n_parameters[i] or n_free
     rows = [_row(*parts) for parts in zip(chosen, table, n_parameters, strict=True)]
+    cuts = _described({target: cuts for target, (_, cuts) in exam.cuts.items()})
+    _check_scored(rows, cuts, exam.n_rows)
     return Comparison(
         rows=tuple(rows),
         targets=tuple(dict.fromkeys(t for scores in table for t in scores)),
         loss_unit=loss_unit(unit).value,
-        n_rows=n_rows,
+        n_rows=exam.n_rows,
         seed=seed,
-        cuts=_described([cuts for _, cuts in asked_of.values()]),
-        notes=tuple(notes),
+        cuts=cuts,
+        notes=exam.notes,
         warnings=tuple(_warnings(rows)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """What every law is asked: by target which rows enter, and how they are cut."""
+
+    cuts: dict[str, tuple[Selection, list[Split]]]
+    n_rows: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, selections: Iterable[Selection], seed: int) -> _Exam:
+        cuts: dict[str, tuple[Selection, list[Split]]] = {}
+        dropped: dict[str, list[str]] = {}
+        notes = dict[str, None]()
+        n_rows = 0
+        for selection in selections:
+            _, base = observe(frame, laws.get("chinchilla"), selection)
+            target = base.facts.target or ""
+            if target in cuts:  # named twice, by two codes perhaps
+                continue
+            n_rows += base.n_rows
+            notes.update(dict.fromkeys(base.notes))
+            for one in base.dropped:
+                if not one.reason.startswith(OTHER_LANGUAGE):
+                    left_out = f"left out: {counted(one.rows, 'row')}, {one.reason}"
+                    dropped.setdefault(left_out, []).append(target)
+            cuts[target] = selection, splits(base, seed)
+        said = (f"{what} ({', '.join(of)})" if any(of) else what for what, of in dropped.items())
+        return cls(cuts, n_rows, (*said, *notes))
+
+
+def _check_scored(rows: Sequence[ComparedLaw], cuts: Mapping[str, str], n_rows: int) -> None:
+    """A table without a single score is no answer.
+
+    Raises:
+        InputError: no law has one.
+    """
+    if any(row.n_targets or any(e is not None for e in row.errors.values()) for row in rows):
+        return
+    raise InputError(
+        "no law could be scored on held-out rows",
+        value=[*_warnings(rows), *(f"{name}: {said}" for name, said in cuts.items())],
+        where=f"data, {counted(n_rows, 'row')}",
+        remedy="a law needs more rows than parameters after a fifth is held out, and a cut holds "
+        f"out {FEWEST} or more: from about 30 rows on a comparison tells something",
     )
 
 
@@ -319,19 +367,28 @@ def _mean(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _described(made: list[list[Split]]) -> dict[str, str]:
-    """How many rows each cut holds out, over all targets."""
+def _described(made: Mapping[str, list[Split]]) -> dict[str, str]:
+    """How many rows each cut holds out over all targets, and of which there is none."""
     said = {}
-    for name, *cuts in zip(SPLITS, *made, strict=True):
+    for name, *cuts in zip(SPLITS, *made.values(), strict=True):
         held = sum(int(cut.held_out.sum()) for cut in cuts if cut.missing is None)
-        reasons = dict.fromkeys(cut.missing for cut in cuts if cut.missing)
-        said[name] = f"{held} rows held out" + "".join(f"; not made: {r}" for r in reasons)
+        said[name] = f"{held} rows held out"
+        for reason in dict.fromkeys(cut.missing for cut in cuts if cut.missing):
+            of = [target for target, cut in zip(made, cuts, strict=True) if cut.missing == reason]
+            named = "" if len(of) == len(made) else f" for {', '.join(of)}"
+            said[name] += f"; not made{named}: {reason}"
     return said
 
 
-def _warnings(rows: list[ComparedLaw]) -> list[str]:
+def _warnings(rows: Sequence[ComparedLaw]) -> list[str]:
     said = []
+    most = max((row.n_targets for row in rows), default=0)
     for row in rows:
         name = f"{row.law} ({row.variant})" if row.variant else row.law
         said += [f"{name}: {failure}" for failure in row.failures]
+        if 0 < row.n_targets < most:
+            said.append(
+                f"{name}: its means are over {row.n_targets} of the {most} languages that other "
+                "laws have scores of, so compare language by language"
+            )
     return said

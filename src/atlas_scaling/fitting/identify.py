@@ -1,8 +1,8 @@
 """What the data can tell: standard errors, spreads and a verdict in words for each parameter.
 
 A parameter is not identified when its standard error exceeds the tolerance its law states, or when
-the fit ended at one of its bounds. The standard error is that of
-the bootstrap draws where there are any, else the sandwich ``H^-1 (sum_runs g g') H^-1``.
+the fit ended at one of its bounds. The standard error is that of the bootstrap draws where there
+are any, else the sandwich ``H^-1 (sum_runs g g') H^-1``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _MOST: Final = 100.0
 _LETTER: Final = {"n_params": "N", "tokens": "D", "target_tokens": "D_t", "n_languages": "K"}
 _MAD_TO_SD: Final = 1.4826
 _FLAT: Final = 1e-11
+_BLIND: Final = 1e-300
 _LOADING: Final = 0.05
 
 
@@ -172,12 +173,24 @@ def _moments(
     )
 
 
+class Axes(NamedTuple):
+    """Principal axes of a Gauss-Newton matrix scaled to a unit diagonal."""
+
+    diagonal: FloatArray  # p: square roots; 1 where no row depends on the coordinate
+    eigenvalues: FloatArray  # p, ascending
+    directions: FloatArray  # p, p: columns
+    flat: NDArray[np.bool_]  # p: axes along which the rows set no limit
+
+
+def principal_axes(H: FloatArray) -> Axes:
+    """Axes of ``H`` (p, p), and which of them the rows leave open."""
+    diagonal = np.sqrt(np.where(np.diag(H) <= _BLIND, 1.0, np.diag(H)))
+    eigenvalues, directions = np.linalg.eigh(H / np.outer(diagonal, diagonal))
+    return Axes(diagonal, eigenvalues, directions, eigenvalues <= _FLAT * eigenvalues[-1])
+
+
 def _curvature(sums: _Moments) -> Curvature:
-    blind = np.diag(sums.H) <= 1e-300
-    diagonal = np.sqrt(np.where(blind, 1.0, np.diag(sums.H)))
-    unit_H = sums.H / np.outer(diagonal, diagonal)
-    eigenvalues, directions = np.linalg.eigh(unit_H)
-    flat = eigenvalues <= _FLAT * eigenvalues[-1]
+    diagonal, eigenvalues, directions, flat = principal_axes(sums.H)
     inverse = (directions[:, ~flat] / eigenvalues[~flat]) @ directions[:, ~flat].T
     inverse /= np.outer(diagonal, diagonal)
     covariance = inverse @ (sums.by_run @ sums.by_run.T) @ inverse
@@ -191,7 +204,7 @@ def _curvature(sums: _Moments) -> Curvature:
         standard_error=error,
         independent_error=np.sqrt(np.maximum(np.diag(each), 0.0)),
         condition_number=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
-        blind=blind,
+        blind=np.diag(sums.H) <= _BLIND,
         scaled_gradient=float(
             np.max(np.abs(sums.gradient / diagonal)) / (value / np.sqrt(sums.n_rows))
         ),

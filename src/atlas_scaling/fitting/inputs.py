@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,7 +137,7 @@ def build_inputs(
         mixtures: of the rows, where they have been read already.
 
     Raises:
-        InputError: an input cannot be had from this table.
+        InputError: an input cannot be made from this table.
     """
     builder = _Builder(frame, law, facts, mixtures or Mixtures.of(frame))
     return {name: builder.build(name) for name in law.inputs}, builder.notes
@@ -172,7 +173,7 @@ class _Builder:
             raise InputError(
                 f"{name} is missing or not finite",
                 value=values[bad[0]],
-                where=f"row {row} of the table, column {name} ({len(bad)} rows in all)",
+                where=f"row {row} of the table, column {name} ({counted(len(bad), 'row')} in all)",
                 remedy="drop these rows, or choose a law that does without it",
             )
         return values
@@ -198,7 +199,7 @@ class _Builder:
 
     def _unique_tokens(self) -> FloatArray:
         if self.mixtures is None or self.mixtures.unique is None:
-            return self._single_unique()
+            return self._single_unique("all languages together")
         known = np.where(self.mixtures.tokens > 0, self.mixtures.unique, 0.0).sum(axis=0)
         return np.where(known > 0, known, np.inf)
 
@@ -225,7 +226,7 @@ class _Builder:
 
     def _target_unique(self) -> FloatArray:
         if self.mixtures is None or self.mixtures.unique is None:
-            return self._single_unique()
+            return self._single_unique(f"{self.facts.target} alone; others are not repeated")
         return self._unique_of(self.facts.target)
 
     def _source_tokens(self) -> FloatArray:
@@ -306,7 +307,8 @@ class _Builder:
         if i is None:
             return np.zeros(self.frame.height)
         if mixtures.unique is None:
-            self._note("unique tokens are not recorded: nothing counts as repeated")
+            if not self._one_unique_number():
+                self._note("unique tokens are not recorded: nothing counts as repeated")
             return np.full(self.frame.height, np.inf)
         known = mixtures.unique[i]
         lacking = np.isnan(known) | ((known <= 0) & (mixtures.tokens[i] > 0))
@@ -316,13 +318,20 @@ class _Builder:
             )
         return np.where(lacking, np.inf, known)
 
-    def _single_unique(self) -> FloatArray:
-        if (
-            "unique_tokens" in self.frame.columns
-            and self.frame.schema["unique_tokens"].is_numeric()
-        ):
+    def _one_unique_number(self) -> bool:
+        schema = self.frame.schema
+        return "unique_tokens" in schema and schema["unique_tokens"].is_numeric()
+
+    def _single_unique(self, meant: str) -> FloatArray:
+        if self._one_unique_number():
             values = self.frame["unique_tokens"].to_numpy().astype(np.float64)
             if (known := np.isfinite(values) & (values > 0)).any():
+                if self.mixtures is not None and (self.mixtures.n_languages() > 1).any():
+                    self._note(
+                        f"unique_tokens is one number a row, taken as that of {meant}; to give "
+                        "each language its own: atlas runs import --column "
+                        "unique_tokens=u_{language}"
+                    )
                 return np.where(known, values, np.inf)
         self._note("unique tokens are not recorded: nothing counts as repeated")
         return np.full(self.frame.height, np.inf)
@@ -422,7 +431,7 @@ def _as_tokens(
             if below
             else f"the shares of a mixture sum to {sums[k]:.4g}, not to 1 or 100",
             value={c: float(v) for c, v in zip(languages, shares[:, k], strict=True) if v},
-            where=f"row {row + 1} of the table ({len(bad)} rows in all)",
+            where=f"row {row + 1} of the table ({counted(len(bad), 'row')} in all)",
             remedy="give shares or percentages of all training tokens; other weights: "
             "atlas runs import with mixture_unit: relative in the map",
         )

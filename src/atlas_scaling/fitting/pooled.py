@@ -26,7 +26,7 @@ from atlas_scaling.fitting.api import (
     result_of,
 )
 from atlas_scaling.fitting.bootstrap import NEAR, TOLERANCE, Draws, draw, redrawn
-from atlas_scaling.fitting.data import as_frame, targets_of
+from atlas_scaling.fitting.data import targets_of
 from atlas_scaling.fitting.identify import pooled_curvature
 from atlas_scaling.fitting.objective import Estimator, Prior, Problem
 from atlas_scaling.fitting.observations import Observations
@@ -98,7 +98,7 @@ def fit_each(
         done: is told the share of the work that is done, now and then.
         **options: as for ``fit``.
     """
-    frame = as_frame(read(data))
+    frame = read(data)
     named = targets or [t for t in targets_of(frame) if t is not None]
     calls = (prepared(frame, law, target=target, **options) for target in named)
     fits = spread_over(
@@ -149,7 +149,7 @@ def fit_pooled(
         InputError: the data cannot be used, or a shared parameter is not one of the law's.
     """
     check_options(level, bootstrap, starts)
-    frame = as_frame(read(data))
+    frame = read(data)
     named = list(targets or [t for t in targets_of(frame) if t is not None])
     if len(named) < 2:
         raise InputError("a pooled fit needs two targets at least", value=named, where="targets")

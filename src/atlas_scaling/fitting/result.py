@@ -23,8 +23,9 @@ from atlas_scaling.fitting.identify import FLAT, Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.fitting.saved import read_saved, write_saved
+from atlas_scaling.fitting.untold import is_told
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
-from atlas_scaling.units import LossUnit
+from atlas_scaling.units import LossUnit, counted, format_count, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -35,6 +36,15 @@ FEW_RUNS: Final = 10
 
 POOR_R2: Final = 0.5
 """A law that explains less of the variance of the losses does not describe them."""
+
+
+FAR: Final = 20.0
+"""Times the scatter of the others. Of the 245 Chinchilla points of Epoch AI two are farther, both
+among the five that they leave out; of the other 240, and of four more published tables, none."""
+
+FAR_AT_LEAST: Final = 0.02
+ENOUGH_ROWS: Final = 20
+"""Few rows of a flexible law have hardly a scatter to measure others by."""
 
 
 class FitStatus(StrEnum):
@@ -155,13 +165,15 @@ class Fit(Answer):
         return np.asarray(self.law.loss(p, x), dtype=np.float64)
 
     def estimate(self, **inputs: Any) -> list[Estimate]:
-        """Loss at the inputs with its interval (of the law, not of a single run's noise)."""
+        """Loss at the inputs with its interval (of the law, not of a single run's noise).
+
+        The value is None where the loss rests on what the fitted rows leave open.
+        """
         values = np.atleast_1d(self.predict(**inputs))
-        if self.draws is None:
-            return [Estimate(float(v)) for v in values]
-        draws = self.predict_draws(**inputs)
+        draws = np.empty((0, len(values))) if self.draws is None else self.predict_draws(**inputs)
         return [
-            Estimate(float(v), _percentiles(draws[:, i], self.level)) for i, v in enumerate(values)
+            Estimate(float(v), _percentiles(drawn, self.level)) if told else Estimate(None)
+            for v, drawn, told in zip(values, draws.T, is_told(self, **inputs), strict=True)
         ]
 
     @property
@@ -172,7 +184,7 @@ class Fit(Answer):
         return np.broadcast_to(np.asarray(loss, dtype=np.float64), (self.n_rows,))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of DESIGN section 11."""
+        """What ``atlas fit --json`` prints."""
         return {
             "law": self.law.name,
             "formula": self.law.formula,
@@ -286,6 +298,7 @@ def _warnings(fit: Fit) -> list[str]:
         )
     if d.r2 is not None and d.r2 < POOR_R2:
         said.append(f"R² {d.r2:.2f}: the law describes these losses poorly")
+    said += _far_rows(fit)
     for name, verdict in fit.verdicts.items():
         if not identified(verdict):
             said.append(f"{name} is {verdict}")
@@ -303,6 +316,23 @@ def _warnings(fit: Fit) -> list[str]:
             f"mostly too narrow; {FEW_RUNS} or more are better"
         )
     return said
+
+
+def _far_rows(fit: Fit) -> list[str]:
+    """Rows so far off the law that a number of theirs may be wrong: Huber's function hides them."""
+    o = fit.observations
+    off = np.log(o.loss) - np.log(fit.predicted)
+    limit = max(FAR * fit.diagnostics.residual_scale, FAR_AT_LEAST)
+    n_far = int((np.abs(off) > limit).sum())
+    if not n_far or o.n_rows < ENOUGH_ROWS:
+        return []
+    k = int(np.argmax(np.abs(off)))
+    which = f"{o.run_ids[o.run[k]]} at {format_count(o.facets['tokens'][k])} tokens"
+    how = f"{plain(100 * abs(math.expm1(off[k])))} % {'above' if off[k] > 0 else 'below'}"
+    return [
+        f"{counted(n_far, 'row')} far off the law, farthest {which}, whose loss is {how} it: check "
+        "its loss, parameters and tokens"
+    ]
 
 
 def _restored(document: dict[str, Any], arrays: dict[str, FloatArray], law: Law | None) -> Fit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from atlas_scaling.answers import Estimate
-from atlas_scaling.units import plain
+from atlas_scaling.units import counted, plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,7 +67,7 @@ def _notes(fit: Fit) -> list[str]:
         f"{d.share_at_optimum:.0%} of {d.n_descended} descents ended here; intervals from "
         + ("no resamples" if fit.draws is None else f"{len(fit.draws)} resamples by {d.resample}"),
     ]
-    lines += [f"left out: {x.rows} rows, {x.reason}" for x in fit.observations.dropped]
+    lines += [f"left out: {counted(x.rows, 'row')}, {x.reason}" for x in fit.observations.dropped]
     lines += list(fit.observations.notes)
     lines += [f"warning: {w}" for w in fit.warnings]
     return lines

@@ -16,6 +16,7 @@ from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import fit_prepared, prepared
 from atlas_scaling.fitting.objective import Estimator
+from atlas_scaling.fitting.observations import Dropped
 from atlas_scaling.laws.base import Law
 
 DELTAS: Final = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -28,14 +29,14 @@ class SweptFit(Answer):
     Attributes:
         estimator: ``huber``, or its limits ``lad`` and ``lsq``.
         delta: of ``huber``; None for the limits.
-        values: parameters at the optimum, whether the data identifies them or not.
+        values: parameters at the optimum; None where the data does not identify them.
         share_within: share of rows within ``delta``; None for the limits.
         r2: share of the variance of the loss explained.
     """
 
     estimator: str
     delta: float | None
-    values: dict[str, float]
+    values: dict[str, float | None]
     share_within: float | None
     r2: float | None
 
@@ -47,16 +48,20 @@ class DeltaSweep(Answer):
     Attributes:
         law: name of the law.
         rows: one an estimator, delta rising.
-        spread: parameter -> largest less smallest value over the rows.
+        spread: parameter -> largest less smallest value over the rows; None where a row has none.
         n_rows: rows fitted.
         seed: of the starts.
+        dropped: rows that did not enter, with the reason.
+        notes: what was decided about the rows.
     """
 
     law: str
     rows: tuple[SweptFit, ...]
-    spread: dict[str, float]
+    spread: dict[str, float | None]
     n_rows: int
     seed: int
+    dropped: tuple[Dropped, ...]
+    notes: tuple[str, ...]
 
 
 def sweep_delta(
@@ -97,7 +102,7 @@ def sweep_delta(
             SweptFit(
                 estimator=estimator.name,
                 delta=estimator.delta if finite else None,
-                values=found.values,
+                values={name: p.value for name, p in found.parameters.items()},
                 share_within=float((residual <= estimator.delta).mean()) if finite else None,
                 r2=found.diagnostics.r2,
             )
@@ -105,7 +110,14 @@ def sweep_delta(
     return DeltaSweep(
         law=found.law.name,
         rows=tuple(rows),
-        spread={k: float(np.ptp([row.values[k] for row in rows])) for k in rows[0].values},
+        spread={name: _spread([row.values[name] for row in rows]) for name in rows[0].values},
         n_rows=found.n_rows,
         seed=seed,
+        dropped=one.observations.dropped,
+        notes=one.observations.notes,
     )
+
+
+def _spread(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.ptp(known)) if len(known) == len(values) else None

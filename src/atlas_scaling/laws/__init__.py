@@ -82,15 +82,10 @@ def get(name: str, **options: Any) -> Law:
     Raises:
         InputError: there is no such law, or it has no such option.
     """
-    from atlas_scaling.errors import InputError, nearest
+    from atlas_scaling.errors import InputError, nearest, unknown
 
     if name not in _CLASSES:
-        raise InputError(
-            "there is no such law",
-            value=name,
-            where="law",
-            remedy=nearest(name, _CLASSES) or f"one of {', '.join(_CLASSES)}",
-        )
+        raise unknown("there is no such law", name, _CLASSES, where="law")
     law_class: type[Law] = getattr(_module(_HOMES[_CLASSES[name]]), _CLASSES[name])
     known = [f.name for f in dataclasses.fields(law_class)]
     for option in options:
@@ -99,9 +94,17 @@ def get(name: str, **options: Any) -> Law:
                 f"the law {name} has no such option",
                 value=option,
                 where="law",
-                remedy=nearest(option, known) or f"one of {', '.join(known)}",
+                remedy=nearest(option, known) or _options_of(known),
             )
     return law_class(**options)
+
+
+def _options_of(known: list[str]) -> str:
+    """What a law takes beside that which every law does."""
+    from atlas_scaling.laws.base import Law
+
+    own = [name for name in known if name not in {f.name for f in dataclasses.fields(Law)}]
+    return f"one of {', '.join(own)}" if own else "leave it out: this law has none"
 
 
 def __getattr__(name: str) -> Any:

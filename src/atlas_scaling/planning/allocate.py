@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Estimate
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
+from atlas_scaling.fitting.identify import FLAT
 from atlas_scaling.planning.allocation_answer import (
     Allocation,
     Alternative,
@@ -36,6 +37,7 @@ from atlas_scaling.planning.language_laws import LanguageLaw
 from atlas_scaling.planning.sensitivity import sensitivities
 from atlas_scaling.planning.unique_tokens import UniqueTokens
 from atlas_scaling.planning.usual_mixtures import usual_mixtures
+from atlas_scaling.units import format_count
 
 FRONTIER_FACTORS: Final = (0.1, 0.3, 3.0, 10.0)
 LAW: Final = "L = E + A/N^alpha + B/D_eff^beta, D_eff = sum_l tau_l S(D_l; U_l) (ATLAS, eqs. 1-3)"
@@ -43,6 +45,8 @@ TIE: Final = 1e-6
 """Objectives that differ by no more nats than this are the same plan's, found in two ways."""
 
 SIZE_RESTS_ON: Final = ("A", "alpha", "B", "beta")
+SAME_SIZE: Final = 1.01
+"""Sizes within this factor are one."""
 POSSIBLE_SHARE: Final = 0.01
 
 
@@ -127,10 +131,12 @@ def allocate(
 def _check_identified(setup: Setup) -> None:
     """Refuse to choose a size by terms that the runs of a fit do not identify.
 
-    At a given size they only move all losses alike, or are in the draws.
+    At a given size they only move all losses alike, or are in the draws; but for those that can
+    take one another's place, which neither values nor draws tell beyond the sizes fitted.
     """
     choices = setup.fixed_v(setup.budget.spent)
     if choices is not None and len(choices) == 1:
+        _check_level(setup, math.exp(float(choices[0])))
         return
     for law in setup.laws:
         unsure = {name: v for name, v in law.unsure.items() if name in SIZE_RESTS_ON}
@@ -145,16 +151,32 @@ def _check_identified(setup: Setup) -> None:
             )
 
 
+def _check_level(setup: Setup, n_params: float) -> None:
+    """Refuse a loss at a size, or at tokens, that the runs of a fit leave open."""
+    for law in setup.laws:
+        low, high = law.n_params or (0.0, math.inf)
+        of_size = () if low / SAME_SIZE <= n_params <= high * SAME_SIZE else ("A", "alpha")
+        opened = {
+            name: law.unsure[name]
+            for name in (*of_size, "B", "beta")
+            if law.unsure.get(name, "").startswith(FLAT)
+        }
+        if opened:
+            raise InputError(
+                f"the runs of the fit of {law.language} do not tell the loss of "
+                f"{format_count(n_params)} parameters",
+                value="; ".join(f"{name} {verdict}" for name, verdict in opened.items()),
+                where="fit",
+                remedy="give a size that was fitted: for the mean loss the best mixture of given "
+                "--tokens is the same at any size; or fit runs of wider ranges of N and D",
+            )
+
+
 def _kind(objective: ObjectiveKind | str) -> ObjectiveKind:
     try:
         return ObjectiveKind(objective)
     except ValueError:
-        raise InputError(
-            "unknown objective",
-            value=objective,
-            where="objective",
-            remedy=nearest(str(objective), ObjectiveKind) or f"one of {', '.join(ObjectiveKind)}",
-        ) from None
+        raise unknown("unknown objective", objective, ObjectiveKind, where="objective") from None
 
 
 def _estimate(value: float, draws: FloatArray | None, level: float) -> Estimate:
@@ -198,6 +220,7 @@ def _alternative(solver: Solver, plan: Plan, level: float) -> Alternative:
         loss=_losses(solver, plan, level),
         objective=_estimate(solver.value(plan), drawn, level),
         probability_plan_better=None if drawn is None or ours is None else _chance(ours, drawn),
+        keeps_limits=setup.keeps_limits(plan.shares, plan.tokens),
     )
 
 

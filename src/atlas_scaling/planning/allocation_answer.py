@@ -30,6 +30,8 @@ class Alternative(Answer):
         objective: its value.
         probability_plan_better: share of draws in which the plan's objective is lower, draws that
             make no difference counted half; None without draws.
+        keeps_limits: whether it keeps the floors, caps and limits of epochs that bind the plan; one
+            that does not may be better than the plan.
     """
 
     n_params: float
@@ -39,6 +41,7 @@ class Alternative(Answer):
     loss: Mapping[str, Estimate]
     objective: Estimate
     probability_plan_better: float | None
+    keeps_limits: bool = True
 
 
 @dataclass(frozen=True)

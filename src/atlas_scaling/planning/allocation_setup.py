@@ -25,6 +25,9 @@ _ORDERS: Final = 4.0
 
 _SPARE: Final = 1e-9
 
+_KEPT: Final = 1e-6
+"""A limit passed by no more than this is kept."""
+
 BELOW_LAWS: Final = 10.0
 """How far below the smallest size of a law sizes are looked at."""
 
@@ -140,6 +143,16 @@ class Setup:
         with np.errstate(divide="ignore", invalid="ignore"):
             ends = np.where(rest < 1, read / (1 - rest), math.inf)
         return min(most, float(np.nanmin(ends)))
+
+    def keeps_limits(self, shares: FloatArray, tokens: float) -> bool:
+        """Whether a mixture keeps every floor, cap and limit of epochs."""
+        most = np.inf if self.max_tokens is None else self.max_tokens
+        kept = (
+            (shares >= self.low - _KEPT)
+            & (shares <= self.high + _KEPT)
+            & (shares * tokens <= most * (1 + _KEPT))
+        )
+        return bool(kept.all())
 
     @cached_property
     def smallest(self) -> float:

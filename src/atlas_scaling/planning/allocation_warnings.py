@@ -34,6 +34,7 @@ def allocation_warnings(solver: Solver, alternatives: Mapping[str, Plan]) -> lis
         *said_of_laws(laws),
         *_outside_the_laws(solver),
         *_bound_of_search(solver, alternatives),
+        *_outside_the_limits(solver, alternatives),
         *_all_text(solver),
         *_end_of_sizes(solver),
         *_repetition(solver),
@@ -91,6 +92,16 @@ def _bound_of_search(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterat
                 f"in {n} of {len(drawn.v)} draws the best size is a bound of the search: the range "
                 "of sizes is cut there"
             )
+
+
+def _outside_the_limits(solver: Solver, alternatives: Mapping[str, Plan]) -> Iterator[str]:
+    keeps = solver.setup.keeps_limits
+    outside = [n for n, other in alternatives.items() if not keeps(other.shares, other.tokens)]
+    if outside:
+        yield (
+            f"outside the floors, caps or epochs given: {', '.join(outside)}; what those do better "
+            "than the plan is what the limits cost"
+        )
 
 
 def _end(v: float, bounds: tuple[float, float], smallest: float) -> str:

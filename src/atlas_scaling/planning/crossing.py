@@ -6,14 +6,17 @@ the last point at which scratch goes below continuing. Where the curves do not c
 they share, the crossing is censored: at least the last of them, or at most the first.
 
 Beyond the last tokens both are carried on by ``L = E + B (D + D_0)^-b``, D_0 the head start of the
-checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by
-linear least squares, b and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit
-(the best alone, and resamples of it, held planted crossovers far too seldom). That is a guess about
-runs nobody made, and is labelled as one.
+checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by linear least squares, b
+and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit (the intervals of the best
+alone, and of resamples of it, held planted crossovers far too seldom). The grid of b is made finer
+where it fits until several of its points do: a long curve tells b far better than any fixed grid,
+and the nearest point of one misses what lies ahead by several times the noise. That is a guess
+about runs nobody made, and is labelled as one.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,9 +34,16 @@ REACH: Final = 30.0
 """How far beyond the last tokens a crossing is looked for, as a factor."""
 
 EXPONENTS: Final = np.geomspace(0.02, 2.0, 41)
-HEAD_STARTS: Final = np.geomspace(0.01, 10.0, 13)
+HEAD_STARTS: Final = np.geomspace(0.01, 100.0, 17)
 """Grids of ``b`` and of ``D_0``, the latter as a multiple of the curve's last tokens."""
 
+NEGLIGIBLE: Final = 12.0
+"""A law whose likelihood is this much (in logarithm) below the best is none."""
+
+ENOUGH: Final = 8
+"""Exponents of a grid that are not negligible, for it to be fine enough."""
+
+MOST_ZOOMS: Final = 8
 DRAW_TRIES: Final = 20
 TINY: Final = 1e-24
 
@@ -43,6 +53,8 @@ class Crossing:
     """Where scratch overtakes continuing.
 
     Attributes:
+        scratch: the curve from scratch.
+        continued: the curve after the checkpoint.
         measured: tokens of the crossing, if it lies in the tokens both curves have.
         extrapolated: tokens of the crossing beyond them, by the fitted laws; None where they do not
             cross up to ``REACH`` times the last tokens, or where it is measured.
@@ -205,12 +217,31 @@ def _carried(
     """
     scale = points.tokens[-1]
     D, future = points.tokens / scale, np.exp(x) / scale
-    laws = [_line(D, points.loss, head, b) for head in head_starts for b in EXPONENTS]
-    log_weight = np.array([law.log_weight for law in laws])
+    grids = [_lines(D, points.loss, head) for head in head_starts]
+    laws = [law for grid, _ in grids for law in grid]
+    log_weight = np.array([law.log_weight + step for grid, step in grids for law in grid])
     weight = np.exp(log_weight - log_weight.max())
     best = min(laws, key=lambda law: law.error)
     drawn = rng.choice(len(laws), size=n_draws, p=weight / weight.sum())
     return np.array([best.at(future), *(laws[k].draw(future, rng) for k in drawn)])
+
+
+def _lines(D: FloatArray, loss: FloatArray, head_start: float) -> tuple[list[_Line], float]:
+    """Lines of one ``D_0`` on a grid of ``b`` that is as fine as the losses tell it.
+
+    Every ``log b`` is as likely as another beforehand, so a line stands for its step: the second
+    value, the logarithm of it.
+    """
+    exponents = EXPONENTS
+    for zoom in range(MOST_ZOOMS + 1):
+        laws = [_line(D, loss, head_start, b) for b in exponents]
+        log_weight = np.array([law.log_weight for law in laws])
+        near = np.flatnonzero(log_weight > log_weight.max() - NEGLIGIBLE)
+        if len(near) >= ENOUGH or zoom == MOST_ZOOMS:
+            break
+        ends = exponents[max(near[0] - 1, 0)], exponents[min(near[-1] + 1, len(exponents) - 1)]
+        exponents = np.geomspace(*ends, len(EXPONENTS))
+    return laws, math.log(math.log(exponents[1] / exponents[0]))
 
 
 @dataclass(frozen=True, eq=False)

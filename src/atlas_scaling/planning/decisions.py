@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.planning.checks import check_above_zero
-from atlas_scaling.planning.mixtures import checked_mixture
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -31,6 +30,11 @@ LOG_SIZE: Final = "log N of the lowest loss"
 """What names of decisions about a size begin with."""
 _STEP: Final = 0.12
 """Of log N, where the best size is looked for."""
+
+
+def in_words(decision: str) -> str:
+    """The name of a decision as answers print it: a size is one, not its logarithm."""
+    return decision.replace("log N", "size", 1) if decision.startswith(LOG_SIZE) else decision
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,18 @@ def loss_decision(
         value,
         losses,
         lambda values: np.exp(log_losses(replace(fit, draws=values), [run], unique))[:, 0],
+        tuple(_unseen_warnings(fit, run.mixture)),
     )
+
+
+def _unseen_warnings(fit: Fit, mixture: Mapping[str, float]) -> list[str]:
+    """Languages that no run of the fit had beside its target."""
+    facts = fit.observations.facts
+    unseen = [code for code in mixture if code not in (facts.target, *facts.co_sampled)]
+    if not unseen:
+        return []
+    named = ", ".join(unseen)
+    return [f"no run of this fit had {named} beside {facts.target}: what it adds is not told"]
 
 
 def size_decision(
@@ -106,7 +121,7 @@ def size_decision(
         float(value[0]),
         drawn,
         lambda values: _lowest(v, log_losses(replace(fit, draws=values), runs, unique)),
-        tuple(_bound_warnings(v, float(value[0]), drawn)),
+        (*_bound_warnings(v, float(value[0]), drawn), *_unseen_warnings(fit, mixture)),
     )
 
 
@@ -136,12 +151,7 @@ def parameter_decision(fit: Fit, name: str) -> Decision:
         InputError: the law has no such parameter.
     """
     if name not in fit.values:
-        raise InputError(
-            "the fit has no such parameter",
-            value=name,
-            where="decision",
-            remedy=nearest(name, fit.values) or f"one of {', '.join(fit.values)}",
-        )
+        raise unknown("the fit has no such parameter", name, fit.values, where="decision")
     column = list(fit.values).index(name)
     return Decision(
         name, fit.values[name], draws_of(fit)[:, column], lambda values: values[:, column]
@@ -153,27 +163,25 @@ def design_space(
     flops: float,
     *,
     sizes: Sequence[float] | None = None,
-    tokens_per_parameter: Sequence[float] = TOKENS_PER_PARAMETER,
-    mixtures: Sequence[Mapping[str, float]] | None = None,
 ) -> list[CandidateRun]:
     """Sizes x tokens x mixtures that an allowance pays for.
+
+    Tokens are ``TOKENS_PER_PARAMETER`` of each size; mixtures the target alone, half and half with
+    each language that runs of the fit had beside it, and all evenly.
 
     Args:
         fit: whose range of sizes and languages is taken where nothing is given.
         flops: allowance.
         sizes: model sizes; from the smallest fitted to ``SIZE_REACH`` times the largest.
-        tokens_per_parameter: of each size.
-        mixtures: the target alone, half and half with each other language, and all evenly.
     """
     if sizes is None:
         low, high = fitted_range(fit, "n_params")
         sizes = np.geomspace(low, high * SIZE_REACH, SIZES).tolist()
-    chosen = _mixtures(fit) if mixtures is None else [checked_mixture(m) for m in mixtures]
     runs = [
         CandidateRun(float(n), float(n) * ratio, mixture)
         for n in sizes
-        for ratio in tokens_per_parameter
-        for mixture in chosen
+        for ratio in TOKENS_PER_PARAMETER
+        for mixture in _mixtures(fit)
     ]
     return [run for run in runs if run.flops <= flops] or runs
 
@@ -192,9 +200,10 @@ def _mixtures(fit: Fit) -> list[dict[str, float]]:
     facts = fit.observations.facts
     if facts.target is None or not facts.languages:
         return [{}]
-    others = [code for code in facts.languages if code != facts.target]
+    others = sorted(facts.co_sampled)
     pairs = [{facts.target: 0.5, code: 0.5} for code in others]
-    even = [dict.fromkeys(facts.languages, 1 / len(facts.languages))] if len(others) > 1 else []
+    all_of_them = sorted([facts.target, *others])
+    even = [dict.fromkeys(all_of_them, 1 / len(all_of_them))] if len(others) > 1 else []
     return [{facts.target: 1.0}, *pairs, *even]
 
 

@@ -126,7 +126,8 @@ def law_of_fit(fit: Fit) -> LanguageLaw:
         raise InputError(
             "this fit does not say which language's loss it is of",
             where="fit",
-            remedy="fit with --target",
+            remedy="fit with --target, if need be with a column language in the table; the best "
+            "size alone is told without: atlas plan next --decide size --budget 1e21",
         )
     names = list(values)
     lam, borrowed = _repetition(fit)
@@ -167,15 +168,15 @@ def borrowed_law(law: LanguageLaw, target: str) -> LanguageLaw:
     )
 
 
-def published_law(
-    code: str, *, like: str | None = None, regime: Regime = Regime.MULTILINGUAL_VOCABULARY
-) -> LanguageLaw:
+def published_law(code: str, *, like: str | None = None) -> LanguageLaw:
     """The law of Table C.1 for a language, or of the one it is most like.
+
+    The table has three laws a language; this is the one of monolingual runs with the multilingual
+    vocabulary.
 
     Args:
         code: the target.
         like: borrow this language's law rather than the rule's choice.
-        regime: which third of the table.
 
     >>> law = published_law("cat_Latn")
     >>> law.basis
@@ -185,7 +186,7 @@ def published_law(
         InputError: ``like`` is not among the six languages.
     """
     target = normalise(code)
-    laws = {law.language: law for law in regime_laws(regime)}
+    laws = {law.language: law for law in regime_laws(Regime.MULTILINGUAL_VOCABULARY)}
     if like is not None:
         wanted = normalise(like)
         if wanted not in laws:

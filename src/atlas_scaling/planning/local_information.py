@@ -43,30 +43,32 @@ def local_information(
     Raises:
         InputError: the decision cannot be computed at other values of the parameters.
     """
-    from atlas_scaling.fitting.objective import Coordinates, Problem, as_inputs
+    from atlas_scaling.fitting.untold import log_jacobian
 
-    if decision.at is None:
+    slope = slope_of(fit, decision)
+    if slope is None:
         raise InputError(
             "this decision is known by its draws only",
             value=decision.name,
             where="information",
             remedy="choose draws, or a decision that loss_decision and its like make",
         )
-    coordinates = Coordinates(fit.law)
-    theta = coordinates.inward(np.array([list(fit.values.values())]))
-
-    def jacobian(x: Mapping[str, FloatArray], n: int) -> FloatArray:
-        rows: FloatArray = Problem(coordinates, as_inputs(dict(x)), np.zeros(n)).log_jacobian(
-            theta
-        )[1]
-        return np.asarray(rows[0])
-
-    J = jacobian(fit.observations.x, fit.n_rows)
-    candidates = jacobian(inputs_of(fit, runs, unique), len(runs))
+    J = log_jacobian(fit, fit.observations.x, fit.n_rows)
+    candidates = log_jacobian(fit, inputs_of(fit, runs, unique), len(runs))
     eigenvalues, V = np.linalg.eigh(J @ J.T * fit.n_runs / (fit.n_rows * sigma**2))
     T = V / np.sqrt(np.maximum(eigenvalues, LEAST_INFORMATION * eigenvalues[-1]))
+    return T.T @ candidates, T.T @ slope
+
+
+def slope_of(fit: Fit, decision: Decision) -> FloatArray | None:
+    """Derivatives of a decision by the fit's coordinates, (p,); None where only draws tell it."""
+    from atlas_scaling.fitting.objective import Coordinates
+
+    if decision.at is None:
+        return None
+    coordinates = Coordinates(fit.law)
+    theta = coordinates.inward(np.array([list(fit.values.values())]))
     steps = STEP * np.maximum(1.0, np.abs(theta[0]))
     moved = np.concatenate([theta + np.diag(steps), theta - np.diag(steps)])
     values = decision.at(coordinates.natural(moved))
-    slope = (values[: len(steps)] - values[len(steps) :]) / (2 * steps)
-    return T.T @ candidates, T.T @ slope
+    return np.asarray((values[: len(steps)] - values[len(steps) :]) / (2 * steps))

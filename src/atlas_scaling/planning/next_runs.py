@@ -40,9 +40,10 @@ from atlas_scaling.planning.decisions import (
     design_space,
     draws_of,
     fitted_range,
+    in_words,
     log_losses,
 )
-from atlas_scaling.planning.local_information import local_information
+from atlas_scaling.planning.local_information import local_information, slope_of
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
@@ -143,12 +144,15 @@ def next_runs(
         max_seeds: most runs of one kind.
 
     Raises:
-        InputError: a fit without draws, an allowance that pays for no candidate, or an unknown
-            criterion.
+        InputError: a fit without draws, or whose runs leave the decision open; an allowance that
+            pays for no candidate, or an unknown criterion.
     """
     check_above_zero(flops=flops, max_runs=max_runs, max_seeds=max_seeds)
     _check_known("criterion", criterion, get_args(Criterion))
     _check_known("information", information, get_args(Information))
+    left_open = _left_open(fit, decision)
+    if left_open and information == "draws":  # they do not move where nothing holds them
+        information = "jacobian"
     space = design_space(fit, flops) if candidates is None else list(candidates)
     paid = [run for run in space if run.flops <= flops]
     if not paid:
@@ -188,6 +192,26 @@ def next_runs(
         law=fit.law.formula,
         warnings=(*decision.warnings, *_warnings(fit, paid, best, rest, float(c @ c) + rest)),
     )
+
+
+def _left_open(fit: Fit, decision: Decision) -> bool:
+    """Whether the runs leave a direction of the parameters open.
+
+    Raises:
+        InputError: the decision moves with it, so that its draws tell nothing.
+    """
+    from atlas_scaling.fitting.untold import open_parameters, rests_on_open
+
+    opened = open_parameters(fit)
+    slope = slope_of(fit, decision) if opened else None
+    if slope is not None and rests_on_open(fit, slope[:, None]).any():
+        raise InputError(
+            f"the runs of this fit do not tell: {in_words(decision.name)}",
+            value="; ".join(f"{name} {verdict}" for name, verdict in opened.items()),
+            where="fit",
+            remedy="make the runs that these verdicts ask for first, and fit again",
+        )
+    return bool(opened)
 
 
 def _check_known(name: str, value: str, known: Sequence[str]) -> None:

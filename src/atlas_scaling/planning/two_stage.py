@@ -119,11 +119,20 @@ def two_stages(
         max_epochs: most passes over a language's distinct tokens, both stages together.
 
     Raises:
-        InputError: neither fit nor target, a fit without a target, numbers out of range, or limits
-            that no schedule meets.
+        InputError: neither fit nor target, a fit without a target, one language only, numbers out
+            of range, or limits that no schedule meets.
     """
     check_above_zero(flops=flops, n_params=n_params, max_epochs=max_epochs)
     languages = _languages(fit, target, sources)
+    if len(languages) < 2:
+        raise InputError(
+            "stages differ in their mixture, and there is one language only",
+            value=languages[0],
+            where="sources" if fit is None else "fit",
+            remedy="name what else may be trained on: --source es"
+            if fit is None
+            else "fit runs that mix the target with other languages",
+        )
     low, high = share_bounds(floors, caps, languages)
     counts, said = unique_tokens(languages, unique)
     if fit is None:
@@ -154,7 +163,11 @@ def _languages(fit: Fit | None, target: str | None, sources: Sequence[str]) -> t
             raise InputError("for which language?", where="target", remedy="give --target or --fit")
         return tuple(dict.fromkeys(map(normalise, (target, *sources))))
     if fit.target is None:
-        raise InputError("this fit does not say which language's loss it is of", where="fit")
+        raise InputError(
+            "this fit does not say which language's loss it is of",
+            where="fit",
+            remedy="fit with --target, if need be with a column language in the table",
+        )
     if target is not None and normalise(target) != fit.target:
         raise InputError("this fit is of another language", value=fit.target, where="target")
     if sources:

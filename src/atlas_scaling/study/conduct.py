@@ -80,7 +80,7 @@ def conduct_study(
         InputError: the folder holds another study, a run is too short to be trained, a language
             has no text, the packages that training needs are not installed, the engine has options
             for a size that the study lacks, or this machine has not the device.
-        SourceError: a source of text cannot be had.
+        SourceError: a source of text cannot be fetched.
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """

@@ -96,6 +96,7 @@ class StudyFolder:
 
         Raises:
             InputError: another study, or a changed spec, lives there.
+            RunError: the folder cannot be written.
         """
         written = path / SPEC_NAME
         if written.exists() and _has_come_to_something(path):

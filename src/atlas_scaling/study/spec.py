@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
 from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
@@ -393,11 +393,12 @@ def study_path(name: str) -> Path:
     if Path(name).suffix in {".yaml", ".yml"} or Path(name).is_file():
         return Path(name)
     if name not in packaged:
-        raise InputError(
+        raise unknown(
             "there is no such study",
-            value=name,
+            name,
+            packaged,
             where="SPEC",
-            remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
+            otherwise=f"give a YAML file, or one of: {', '.join(packaged)}",
         )
     return packaged[name]
 

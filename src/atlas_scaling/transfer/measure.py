@@ -36,6 +36,9 @@ CLOSE: Final = 0.02
 KNOWN_DOF: Final = 1_000_000
 """Degrees of freedom of a deviation that is given, not told from a few runs."""
 
+BEYOND_BELIEF: Final = 1.5
+"""A score above it makes a source's token worth more than three of the target's (tau > 3)."""
+
 MANY_EPOCHS: Final = 4.0
 """Text read more often than this is worth clearly less than new text (Muennighoff et al. 2023)."""
 
@@ -137,6 +140,7 @@ class Comparison:
                 *(() if self.sides is None else self.sides.warnings),
                 *_share_warnings(curves.share),
                 *_bound_warnings(here),
+                *implausible(curves, here),
                 *_early_warnings(here, settles_at),
                 *_curve_warnings(curves),
                 *_repetition_warnings(self, here.tokens),
@@ -315,6 +319,19 @@ def _bound_warnings(here: BtsPoint) -> list[str]:
         "the run on both had the loss before its first evaluation: the score is a bound, above "
         f"{here.lower:.2f}; evaluate it earlier, or take a larger d"
     ]
+
+
+def implausible(curves: CurvePair, here: BtsPoint) -> list[str]:
+    """Sides that hardly measure the same thing: another unit of the loss, or of the text."""
+    known = here.bts if here.bts is not None else here.lower
+    apart = None
+    if curves.pair.log_loss[-1] > curves.mono.log_loss[0]:
+        apart = "the run on both never comes down to where the monolingual run begins"
+    elif known is not None and known > BEYOND_BELIEF:
+        apart = "one token of the source would be worth more than three of the target itself"
+    if apart is None:
+        return []
+    return [f"hardly true: {apart}; do both sides count loss and tokens in the same units?"]
 
 
 def _repetition_warnings(comparison: Comparison, d: float) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from atlas_scaling.transfer.bts import STEEP_FALL
-from atlas_scaling.transfer.measure import MANY_EPOCHS, BtsAnswer, Comparison
+from atlas_scaling.transfer.measure import MANY_EPOCHS, BtsAnswer, Comparison, implausible
 from atlas_scaling.transfer.scores import EVEN_SHARE
 from atlas_scaling.transfer.sides import MISMATCH, SHARE_TOLERANCE
 from atlas_scaling.units import format_count
@@ -60,6 +60,9 @@ def warnings_of(scored: Sequence[tuple[Comparison, BtsAnswer]]) -> Iterator[str]
     for comparison, _ in scored:
         assert comparison.sides is not None
         yield from comparison.sides.warnings
+    for comparison, answer in scored:
+        for said in implausible(comparison.curves, answer.at):
+            yield f"{', '.join(answer.sources)} to {answer.target}: {said}"
     size = "" if answers[0].n_params is None else f" at {format_count(answers[0].n_params)}"
     d = answers[0].at.tokens
     n = len(answers)

@@ -182,6 +182,9 @@ class LocalEngine:
         """Stop the program at work on the study, as Ctrl-C would.
 
         By SIGTERM: shells have what a script starts in the background ignore Ctrl-C's signal.
+
+        Raises:
+            InputError: the study is at work on another machine.
         """
         holder = last_holder(study_dir)
         if holder is None or holder.life is Life.GONE:
