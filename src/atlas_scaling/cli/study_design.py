@@ -84,11 +84,12 @@ def _text(planned: Design, *, listed: bool) -> RenderableType:
 
 
 def _runs(runs: tuple[PlannedRun, ...]) -> RenderableType:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from atlas_scaling.units import format_count
 
-    table = Table("run", "size", "params", "tokens", "FLOPs", "hours", "after", box=None)
+    run, after = (Column(name, overflow="fold") for name in ("run", "after"))  # cut ids are alike
+    table = Table(run, "size", "params", "tokens", "FLOPs", "hours", after, box=None)
     if on_text := any(one.epochs for one in runs):
         table.add_column("epochs")
     for one in runs:
