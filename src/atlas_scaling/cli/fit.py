@@ -328,9 +328,8 @@ def compare_command(
 
 
 def _table(runs: Path, column: Sequence[str] | None, where: Sequence[str] | None) -> Any:
-    from atlas_scaling.fitting.data import as_frame
-    from atlas_scaling.fitting.tables import read, renamed, rows_where
+    from atlas_scaling.fitting.tables import as_frame, read, renamed, rows_where
 
     with working(f"reading {runs}"):
-        frame = as_frame(read(runs))
+        frame = as_frame(read(runs), our_codes=False)
     return rows_where(renamed(frame, dict(pairs(column, "--column"))), where or ())

@@ -15,7 +15,6 @@ from atlas_scaling.fitting.api import enough_rows
 from atlas_scaling.fitting.data import (
     OTHER_LANGUAGE,
     Selection,
-    as_frame,
     loss_unit,
     observe,
     targets_of,
@@ -25,7 +24,7 @@ from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.splits import FEWEST, SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
-from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.tables import as_frame, read
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit, counted

@@ -12,7 +12,7 @@ numeric column can be an input of a user's law.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError, nearest
 from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Dropped, Observations
+from atlas_scaling.fitting.tables import as_frame
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 from atlas_scaling.units import LossUnit, counted, plain
 
@@ -88,41 +89,6 @@ def loss_unit(name: LossUnit | str) -> LossUnit:
         ) from None
 
 
-def as_frame(data: Any) -> pl.DataFrame:
-    """A polars frame of a ``RunTable``, a polars or pandas frame, or a mapping of columns."""
-    import polars as pl
-
-    frame = getattr(data, "frame", data)
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, Mapping):
-        return pl.DataFrame(dict(frame))
-    if hasattr(frame, "columns") and hasattr(frame, "notna"):
-        return _from_pandas(frame)
-    raise InputError(
-        "this is no table of runs",
-        value=type(frame).__name__,
-        where="data",
-        remedy="give a RunTable, a polars or pandas frame, or a path",
-    )
-
-
-def _from_pandas(frame: Any) -> pl.DataFrame:
-    """A pandas frame, without pandas or pyarrow; its several kinds of missing become null."""
-    import polars as pl
-
-    columns = [
-        pl.Series(
-            str(name), frame[name].astype(object).where(frame[name].notna(), None).tolist(),
-            strict=False,
-        )
-        for name in frame.columns
-    ]  # fmt: skip
-    return pl.DataFrame(columns)
-
-
 def targets_of(frame: pl.DataFrame) -> list[str | None]:
     """Languages with a loss that some run was trained on; [None] where the table names none."""
     column = next((c for c in ("language", "eval_domain") if c in frame.columns), None)
@@ -168,6 +134,7 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
     _one_tokenizer(sieve.frame, selection.unit)
     _pick_schedule(sieve, selection)
     _drop_bad_numbers(sieve, column)
+    _drop_weightless(sieve, selection.weights)
     _drop_repeats(sieve)
     mixtures = Mixtures.of(sieve.frame)
     if target is not None and mixtures is not None and not selection.zero_shot:
@@ -489,19 +456,28 @@ def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
     return np.asarray(frame["run_id"].cast(pl.String).fill_null("?").to_list())
 
 
-def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
-    if column is None:
-        return None
-    weights = with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
+def _drop_weightless(sieve: _Sieve, column: str | None) -> None:
+    """Rows of weight 0 do not enter; what is no weight is an error."""
+    import polars as pl
+
+    weights = _weights(sieve.frame, column)
+    if column is None or weights is None:
+        return
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
             "a weight must be a number, zero or above",
-            value=weights[row],
-            where=f"row {frame['_row'][row] + 1} of the table, column {column}",
+            value=float(weights[row]),
+            where=f"row {sieve.frame['_row'][row] + 1} of the table, column {column}",
         )
-    return weights
+    sieve.drop(pl.lit(pl.Series(weights == 0)), f"{column} is 0")
+
+
+def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
+    if column is None:
+        return None
+    return with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
 
 
 def _facets(frame: pl.DataFrame, mixtures: Mixtures | None) -> dict[str, FloatArray]:

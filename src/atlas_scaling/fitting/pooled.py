@@ -26,7 +26,7 @@ from atlas_scaling.fitting.api import (
     result_of,
 )
 from atlas_scaling.fitting.bootstrap import NEAR, TOLERANCE, Draws, draw, redrawn
-from atlas_scaling.fitting.data import as_frame, targets_of
+from atlas_scaling.fitting.data import targets_of
 from atlas_scaling.fitting.identify import pooled_curvature
 from atlas_scaling.fitting.objective import Estimator, Prior, Problem
 from atlas_scaling.fitting.observations import Observations
@@ -35,7 +35,7 @@ from atlas_scaling.fitting.refine import FULL
 from atlas_scaling.fitting.result import Fit, FittedParameter
 from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.fitting.starts import Search, search
-from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.tables import as_frame, read
 from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law

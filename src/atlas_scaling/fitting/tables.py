@@ -1,7 +1,8 @@
-"""Tables of runs in a file (CSV, TSV, JSON lines, Parquet): reading, renaming, choosing rows."""
+"""Tables of runs (CSV, TSV, JSON lines, Parquet, frames): reading, naming, choosing rows."""
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 GROWTH: Final = 3.0
 """Memory that a table takes, as a multiple of its file, at the least."""
+
+SHARE_PREFIX: Final = "w_"
+_BY_LANGUAGE: Final = ("mixture", "tokens_by_language", "unique_tokens", "early_tokens")
 
 _CONDITION: Final = re.compile(r"^\s*([\w.\- ]+?)\s*(?:(<=|>=|!=|==|=|<|>)\s*(.*?)\s*)?$")
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -82,13 +86,29 @@ def read_table(path: Path) -> pl.DataFrame:
         return reader()
     except READ_ERRORS as error:
         place, reason = str(path), next(iter(str(error).splitlines()), type(error).__name__)
+        remedy = f"check that it is {path.suffix} in UTF-8"
         if path.suffix.lower() in (".csv", ".tsv"):
             place, reason = ragged_line(path, Kind(path.suffix.lower()[1:])) or (place, reason)
+        elif path.suffix.lower() == ".parquet":
+            remedy = "write the file again, or give it the ending of what it is"
+        else:
+            place, reason = _no_json_line(path) or (place, reason)
         raise InputError(
-            f"the table cannot be read: {reason}",
-            where=place,
-            remedy=f"check that it is {path.suffix} in UTF-8",
+            f"the table cannot be read: {reason}", where=place, remedy=remedy
         ) from None
+
+
+def _no_json_line(path: Path) -> tuple[str, str] | None:
+    """Place of the first line that is no JSON object, and so much."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                known = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                known = False
+            if not known:
+                return f"{path}:{number}", "the line is no JSON object"
+    return None
 
 
 def _refuse_what_memory_cannot_hold(path: Path) -> None:
@@ -104,6 +124,46 @@ def _refuse_what_memory_cannot_hold(path: Path) -> None:
         )
 
 
+def as_frame(data: Any, *, our_codes: bool = True) -> pl.DataFrame:
+    """A polars frame of a ``RunTable``, a polars or pandas frame, or a mapping of columns.
+
+    Args:
+        data: the table.
+        our_codes: name its languages by our codes, as those of a ``RunTable`` are.
+    """
+    import polars as pl
+
+    frame = getattr(data, "frame", data)
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    elif isinstance(frame, Mapping):
+        frame = pl.DataFrame(dict(frame))
+    elif hasattr(frame, "columns") and hasattr(frame, "notna"):
+        frame = _from_pandas(frame)
+    if not isinstance(frame, pl.DataFrame):
+        raise InputError(
+            "this is no table of runs",
+            value=type(frame).__name__,
+            where="data",
+            remedy="give a RunTable, a polars or pandas frame, or a path",
+        )
+    return with_our_codes(frame) if our_codes and not hasattr(data, "frame") else frame
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    """A pandas frame, without pandas or pyarrow; its several kinds of missing become null."""
+    import polars as pl
+
+    columns = [
+        pl.Series(
+            str(name), frame[name].astype(object).where(frame[name].notna(), None).tolist(),
+            strict=False,
+        )
+        for name in frame.columns
+    ]  # fmt: skip
+    return pl.DataFrame(columns)
+
+
 def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     """``frame`` with columns called as this package calls them.
 
@@ -115,6 +175,70 @@ def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
         _known_column(frame, theirs, "--column")
     replaced = [name for name in columns if name in frame.columns and name not in columns.values()]
     return frame.drop(replaced).rename({theirs: ours for ours, theirs in columns.items()})
+
+
+def with_our_codes(frame: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` with languages called by our codes: ``sv`` and ``w_sv`` become ``swe_Latn``.
+
+    A column of names that are not all codes of languages is of domains, which keep their names.
+
+    Raises:
+        InputError: two columns of shares are of one language.
+    """
+    import polars as pl
+
+    if frame.schema.get("language") != pl.String:
+        return frame
+    ours = _our_codes(frame["language"].drop_nulls().unique().to_list())
+    if ours is None:
+        return frame
+    shares = {c: _share_column(c) for c in frame.columns if c.startswith(SHARE_PREFIX)}
+    names = [shares.get(column, column) for column in frame.columns]
+    twice = [column for column, name in shares.items() if names.count(name) > 1]
+    if twice:
+        raise InputError(
+            "two columns of shares are of one language",
+            value=twice,
+            where="columns",
+            remedy="leave one out, or add them up",
+        )
+    if any(code != theirs for theirs, code in ours.items()):
+        frame = frame.with_columns(
+            pl.col("language").replace(ours),
+            *(_nested_codes(frame, column) for column in _BY_LANGUAGE if column in frame.columns),
+        )
+    return frame.rename({theirs: name for theirs, name in shares.items() if theirs != name})
+
+
+def _our_codes(names: Iterable[str]) -> dict[str, str] | None:
+    """Our code of each name; None where one is no language."""
+    from atlas_scaling.languages import normalise
+
+    try:
+        return {name: normalise(name) for name in names}
+    except InputError:
+        return None
+
+
+def _share_column(name: str) -> str:
+    ours = _our_codes([name.removeprefix(SHARE_PREFIX)])
+    return name if ours is None else SHARE_PREFIX + next(iter(ours.values()))
+
+
+def _nested_codes(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """A column by language, ``{code: value}`` or ``{language, value}``, with our codes."""
+    import polars as pl
+
+    dtype, cell = frame.schema[column], pl.col(column)
+    if isinstance(dtype, pl.Struct):
+        ours = [_our_codes([field.name]) or {field.name: field.name} for field in dtype.fields]
+        return cell.struct.rename_fields([next(iter(one.values())) for one in ours])
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
+        return cell
+    codes = frame[column].explode().struct.field("language").drop_nulls().unique().to_list()
+    ours_of = {code: (_our_codes([code]) or {code: code})[code] for code in codes}
+    entry = pl.element().struct
+    return cell.list.eval(entry.with_fields(entry.field("language").replace(ours_of)))
 
 
 def rows_where(frame: pl.DataFrame, conditions: Iterable[str]) -> pl.DataFrame:
