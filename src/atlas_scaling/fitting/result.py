@@ -19,7 +19,7 @@ from atlas_scaling import laws
 from atlas_scaling._version import __version__
 from atlas_scaling.answers import Answer, Estimate, jsonable
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.identify import FLAT, Diagnostics
+from atlas_scaling.fitting.identify import FLAT, LOST, Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.fitting.saved import read_saved, write_saved
@@ -152,7 +152,7 @@ class Fit(Answer):
         that holds: a width of theirs, or none, says nothing there.
         """
         verdict = self.verdicts[name]
-        if self.draws is None or verdict.startswith(("given", "not seen", FLAT)):
+        if self.draws is None or verdict.startswith(("given", "not seen", FLAT, LOST)):
             return None
         found = _percentiles(self.draws[:, list(self.values).index(name)], self.level)
         stuck = found is not None and math.isclose(*found, rel_tol=1e-6)
@@ -309,6 +309,11 @@ def _warnings(fit: Fit) -> list[str]:
             said.append(f"{name} is {verdict}")
     for reason, rows in d.guards.items():
         said.append(f"{reason} ({rows} rows)")
+    lost = [name for name, verdict in fit.verdicts.items() if verdict == LOST]
+    if lost:
+        said.append(
+            f"few runs tell {', '.join(lost)}: intervals of what rests on them are too narrow"
+        )
     outside = [name for name in fit.values if _is_outside(fit, name)]
     if outside:
         said.append(
