@@ -42,7 +42,7 @@ class AtlasError(Exception):
     def __str__(self) -> str:
         lines = [self.problem]
         if self.value is not None:
-            lines.append(f"  received: {_shortened(repr(self.value))}")
+            lines.append(f"  received: {_shown(self.value)}")
         if self.where is not None:
             lines.append(f"  at:       {self.where}")
         if self.remedy is not None:
@@ -54,7 +54,7 @@ class AtlasError(Exception):
         return {
             "error": type(self).__name__,
             "problem": self.problem,
-            "value": None if self.value is None else _shortened(repr(self.value)),
+            "value": None if self.value is None else _shown(self.value),
             "where": self.where,
             "remedy": self.remedy,
         }
@@ -105,6 +105,13 @@ def unknown(
     names = list(known)
     hint = nearest(str(name), names) or otherwise or f"one of {', '.join(names) or 'none'}"
     return InputError(problem, value=name, where=where, remedy=hint)
+
+
+def _shown(value: object) -> str:
+    """``-1.0`` of a NumPy scalar too, not ``np.float64(-1.0)``."""
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # type: ignore[attr-defined]
+    return _shortened(repr(value))
 
 
 def _shortened(text: str, limit: int = 200) -> str:

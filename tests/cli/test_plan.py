@@ -346,12 +346,11 @@ def test_a_schedule_without_staged_runs_names_them_and_writes_a_study_that_expan
 
 def test_a_schedule_that_cannot_be_asked_for_is_refused(tmp_path):
     assert error("schedule --flops 1e21").where == "target"
-    caught = error("schedule --flops 1e13 --target sv", "-o", str(tmp_path / "x.yaml"))
+    caught = error("schedule --flops 1e13 --target sv --source da", "-o", str(tmp_path / "x.yaml"))
     assert caught.where == "--study"
     demo = str(packaged_studies()["demo"])
-    caught = error(
-        "schedule --flops 1e13 --target sw", "--study", demo, "-o", str(tmp_path / "x.yaml")
-    )
+    asked = "schedule --flops 1e13 --target sw --source sv"
+    caught = error(asked, "--study", demo, "-o", str(tmp_path / "x.yaml"))
     assert caught.value == ["swa_Latn"]
 
 

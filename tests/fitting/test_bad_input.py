@@ -1,5 +1,7 @@
 """What people's tables have in them: each is a clear error, a verdict or a note, never a guess."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -32,6 +34,98 @@ def test_a_count_that_no_run_can_have_is_refused_with_its_row(column, value):
         fit(with_value(column, value), bootstrap=0)
     assert caught.value.value == value
     assert f"row 4 of the table, column {column} (1 row in all)" in caught.value.where
+
+
+def test_rows_of_weight_zero_do_not_enter():
+    table = two_power_table(40).with_columns(w=pl.int_range(pl.len()) % 2)
+    held = fit(table, weights="w", bootstrap=0)
+    assert held.n_rows == 20
+    assert (held.observations.dropped[0].rows, held.observations.dropped[0].reason) == (
+        20,
+        "w is 0",
+    )
+    with pytest.raises(InputError, match="no row is left"):
+        fit(table.with_columns(w=pl.lit(0.0)), weights="w")
+
+
+def test_a_weight_below_zero_is_shown_as_a_number():
+    with pytest.raises(InputError, match="a weight must be") as caught:
+        fit(two_power_table(40).with_columns(w=pl.lit(-1.0)), weights="w")
+    assert "received: -1.0\n" in str(caught.value)
+
+
+def test_too_few_resamples_for_an_interval_are_said():
+    table = two_power_table(40)
+    assert any(
+        "5 resamples cannot tell a 90% interval" in w for w in fit(table, bootstrap=5).warnings
+    )
+    assert not any("resamples" in w for w in fit(table, bootstrap=20).warnings)
+    rare = fit(table, bootstrap=50, level=0.999)
+    assert any("a 99.9% interval: 20,000 do" in w for w in rare.warnings)
+    assert "99.9% interval" in str(rare)
+
+
+def test_a_value_outside_its_own_interval_is_said():
+    # many runs of other mixtures: a median-like fit sits where few rows decide
+    found = fit(two_power_table(60), bootstrap=40)
+    beyond = found.draws.copy()
+    beyond[:, 0] = 0.5 * found.values["E"]
+    odd = replace(found, draws=beyond)
+    assert any(w.startswith("outside its own interval: E;") for w in odd.warnings)
+    assert not any("own interval" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize("nested", ["columns", "struct", "list"])
+def test_languages_may_be_called_by_other_codes_than_ours(nested):
+    runs = planted_runs(sizes=(4e5, 1.6e6))
+    short = {"swe_Latn": "sv", "dan_Latn": "da", "spa_Latn": "es", "rus_Cyrl": "ru"}
+    entries = runs["tokens_by_language"].to_list()
+    shares = [
+        {e["language"]: e["value"] / sum(x["value"] for x in es) for e in es} for es in entries
+    ]
+    theirs = runs.drop("tokens_by_language", "unique_tokens").with_columns(
+        pl.col("language").replace(short)
+    )
+    if nested == "columns":
+        theirs = theirs.with_columns(
+            pl.Series(f"w_{code}", [row.get(ours, 0.0) for row in shares])
+            for ours, code in short.items()
+        )
+    elif nested == "struct":
+        cells = [{code: row.get(ours, 0.0) for ours, code in short.items()} for row in shares]
+        theirs = theirs.with_columns(pl.Series("mixture", cells))
+    else:
+        cells = [[{"language": short[k], "value": v} for k, v in row.items()] for row in shares]
+        theirs = theirs.with_columns(pl.Series("mixture", cells))
+    law = ATLAS(sources=("dan_Latn",))
+    named = fit(theirs, law, target="sv", bootstrap=0)
+    plain = fit(runs.drop("unique_tokens"), law, target="swe_Latn", bootstrap=0)
+    assert named.target == "swe_Latn"
+    assert named.values["tau[dan_Latn]"] == pytest.approx(plain.values["tau[dan_Latn]"], rel=1e-6)
+
+
+def test_two_columns_of_shares_of_one_language_are_refused():
+    table = two_power_table(20).with_columns(
+        language=pl.lit("no"), w_no=pl.lit(0.5), w_nor=pl.lit(0.5)
+    )
+    with pytest.raises(InputError, match="of one language") as caught:
+        fit(table)
+    assert caught.value.value == ["w_no", "w_nor"]
+
+
+def test_domains_keep_their_names_though_one_looks_like_a_language():
+    N = two_power_table(40).with_columns(
+        language=pl.Series(["rw", "c4"] * 20), w_rw=pl.lit(0.5), w_c4=pl.lit(0.5)
+    )
+    assert fit(N, target="rw", bootstrap=0).target == "rw"
+
+
+def test_a_torn_line_of_json_is_placed(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"n_params": 1e8, "tokens": 1e9, "loss": 3.0}\n{"n_params": 1e8, "tok')
+    with pytest.raises(InputError, match="no JSON object") as caught:
+        read_table(path)
+    assert caught.value.where == f"{path}:2"
 
 
 def test_a_row_whose_size_is_a_thousand_times_off_is_named():

@@ -263,3 +263,35 @@ def test_the_profile_of_correlated_points_is_as_wide_as_the_bootstrap_by_run():
         low, high = found.interval(name)
         first, last = profile(found, name).interval
         assert 0.75 < (last - first) / (high - low) < 1.35
+
+
+def one_run_a_size(sizes, seed=0):
+    """Long curves, whose luck is that of their run."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i, N in enumerate(sizes):
+        luck = 0.003 * rng.standard_normal()
+        for D in np.geomspace(1e8, 1e10, 30):
+            loss = 1.8 + 480 / N**0.35 + 2000 / D**0.37
+            noisy = loss * np.exp(luck + 0.003 * rng.standard_normal())
+            rows.append({"run_id": f"r{i}", "n_params": N, "tokens": D, "loss": noisy})
+    return pl.DataFrame(rows)
+
+
+def test_what_most_resamples_cannot_tell_has_no_interval():
+    # two of three sizes tell two numbers of N: E, A and alpha stay where the refit began
+    few = fit(one_run_a_size([1e7, 1e8, 1e9]), bootstrap=100)
+    for name in ("E", "A", "alpha"):
+        assert few.interval(name) is None
+        assert few.verdicts[name].startswith("weak: most resamples lack the runs")
+    assert few.interval("beta") is not None
+    assert few.status == "weak"
+    assert any("few runs tell E, A, alpha" in said for said in few.warnings)
+
+
+def test_runs_enough_to_lose_some_keep_their_intervals():
+    more = fit(one_run_a_size(np.geomspace(1e7, 1e9, 8)), bootstrap=100)
+    assert all(more.interval(name) is not None for name in more.values)
+    assert not any("few runs tell" in said for said in more.warnings)
+    by_row = fit(one_run_a_size([1e7, 1e8, 1e9]), bootstrap=40, resample="pairs")
+    assert by_row.interval("alpha") is not None

@@ -39,7 +39,7 @@ def allocation_text(answer: Allocation) -> RenderableType:
         if low < high * (1 - 1e-9):
             said = f"{format_count(low)} to {format_count(high)}"
             parts.append(
-                Text(f"\nThe best size of {answer.level:.0%} of the draws lies in {said}.")
+                Text(f"\nThe best size of {100 * answer.level:g}% of the draws lies in {said}.")
             )
     parts += [Text("\nLoss:\n"), _losses(answer)]
     parts += [Text("\nOther mixtures, each at its own best size:\n"), _alternatives(answer)]

@@ -44,7 +44,7 @@ def completion_text(answer: CompletionAnswer, output: Path | None) -> Renderable
         a = answer.agreement
         lines.append(
             f"against the {a.n} estimates it came with: r {a.pearson:+.2f}, "
-            f"{a.inside:.0%} inside our {answer.level:.0%} intervals"
+            f"{a.inside:.0%} inside our {100 * answer.level:g}% intervals"
         )
     lines.append("all estimates: -o FILE or --json" if output is None else f"written to {output}")
     shown.append(lines_text(*lines))
@@ -96,7 +96,7 @@ def _estimates_tables(answer: CompletionAnswer) -> Iterator[RenderableType]:
 def _estimates_table(
     estimates: Sequence[EstimatedPair], sides: Sequence[str], level: float
 ) -> Table:
-    table = Table(*sides, "BTS", f"{level:.0%} interval", "tau", box=None)
+    table = Table(*sides, "BTS", f"{100 * level:g}% interval", "tau", box=None)
     for one in estimates:
         table.add_row(
             *(name_of(getattr(one, side)) for side in sides),

@@ -33,7 +33,7 @@ _GIVES: Final = "what each gives to the average target (those that cost least fi
 
 def bts_text(answer: BtsAnswer) -> RenderableType:
     """The value in a sentence, the curve in a table."""
-    table = Table("d", "BTS", f"{answer.level:.0%} interval", "tau", "", box=None)
+    table = Table("d", "BTS", f"{100 * answer.level:g}% interval", "tau", "", box=None)
     for point in answer.curve:
         marks = ["bound"] if point.censored else []
         marks += ["early"] if point.early else []

@@ -262,7 +262,13 @@ def result_of(
     residual = problem.log_loss - np.log(predicted)
     spread = identify.spreads(observations.x)
     said = identify.verdicts(
-        problem, found.best, error, curved.blind, dict(law.evidence(problem.x)), spread
+        problem,
+        found.best,
+        error,
+        curved.blind,
+        dict(law.evidence(problem.x)),
+        spread,
+        None if drawn is None else drawn.lost,
     )
     r2, mean_error, share = identify.goodness(
         observations.loss, predicted, law.reducible(p, problem.x), observations.weights

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError, unknown
+from atlas_scaling.fitting.identify import open_coordinates
 from atlas_scaling.fitting.objective import Estimator, Problem
 from atlas_scaling.fitting.refine import refine
 from atlas_scaling.fitting.solver import Descendable, Solution, minimise, values_at
@@ -34,6 +35,9 @@ TOLERANCE: Final = 1e-8
 NEAR: Final = 1e-5
 """The same for the tangents that lead there."""
 
+FEW_UNITS: Final = 30
+"""Of more runs than this a resample hardly ever lacks those that tell a parameter."""
+
 _RIVALS: Final = 3
 _PILOT: Final = 20
 
@@ -47,12 +51,15 @@ class Draws:
         value: their objectives, (R,).
         failed: refits that did not converge and are left out.
         resample: how the data was drawn.
+        lost: share of the resamples whose rows leave a coordinate open, (p,): refits stay where
+            they began then, which says nothing. None where rows stay.
     """
 
     theta: FloatArray
     value: FloatArray
     failed: int
     resample: str
+    lost: FloatArray | None = None
 
 
 def bootstrap(
@@ -94,7 +101,24 @@ def bootstrap(
         if won.any():
             solution = solution.lower(refits(rival, every))
     good = solution.converged & np.isfinite(solution.value)
-    return Draws(solution.theta[good], solution.value[good], int((~good).sum()), resample)
+    n_failed = int((~good).sum())
+    lost = _lost(drawn, best) if resample == "run" else None
+    return Draws(solution.theta[good], solution.value[good], n_failed, resample, lost)
+
+
+def _lost(drawn: Problem, best: FloatArray) -> FloatArray | None:
+    """Share of resamples by run that leave each coordinate open, (p,)."""
+    if drawn.counts is None or drawn.unit is None or drawn.counts.shape[1] > FEW_UNITS:
+        return None
+    J = drawn.log_jacobian(best[None])[1][0]
+    of_unit = np.array(
+        [J[:, drawn.unit == u] @ J[:, drawn.unit == u].T for u in range(drawn.counts.shape[1])]
+    )
+    if drawn.prior is not None:
+        of_unit += np.diag((drawn.prior.precision > 0) * np.trace(of_unit.sum(axis=0)))
+    seen = (drawn.counts > 0).astype(np.float64)
+    share: FloatArray = open_coordinates(np.tensordot(seen, of_unit, axes=1)).mean(axis=0)
+    return share
 
 
 def refitted(

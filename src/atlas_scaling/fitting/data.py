@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.selection import Selection, chosen_rows
@@ -91,16 +90,7 @@ def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
 def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
     if column is None:
         return None
-    weights = with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            "a weight must be a number, zero or above",
-            value=weights[row],
-            where=f"row {frame['_row'][row] + 1} of the table, column {column}",
-        )
-    return weights
+    return with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
 
 
 def _facets(frame: pl.DataFrame, mixtures: Mixtures | None) -> dict[str, FloatArray]:

@@ -20,6 +20,7 @@ from atlas_scaling.laws.base import FloatArray, Parameter
 from atlas_scaling.units import format_count, plain
 
 FLAT: Final = "not identified: other parameters can take its place"
+LOST: Final = "weak: most resamples lack the runs that tell it, so its error is not known"
 ENOUGH_SPREAD: Final = 30.0
 _WEAK: Final = 0.5
 _SMALL: Final = 0.5
@@ -28,6 +29,7 @@ _MOST: Final = 100.0
 """Times the value, or factor, beyond which an error says no more than that nothing is known."""
 _LETTER: Final = {"n_params": "N", "tokens": "D", "target_tokens": "D_t", "n_languages": "K"}
 _MAD_TO_SD: Final = 1.4826
+_MOST_LOST: Final = 0.5
 _FLAT: Final = 1e-11
 _BLIND: Final = 1e-300
 _LOADING: Final = 0.05
@@ -189,6 +191,15 @@ def principal_axes(H: FloatArray) -> Axes:
     return Axes(diagonal, eigenvalues, directions, eigenvalues <= _FLAT * eigenvalues[-1])
 
 
+def open_coordinates(H: FloatArray) -> NDArray[np.bool_]:
+    """Coordinates that move along the open axes of each of several ``H`` (R, p, p), (R, p)."""
+    found = np.zeros(H.shape[:2], dtype=bool)
+    for r, one in enumerate(H):
+        axes = principal_axes(one)
+        found[r] = np.abs(axes.directions[:, axes.flat]).max(axis=1, initial=0.0) > _LOADING
+    return found
+
+
 def _curvature(sums: _Moments) -> Curvature:
     diagonal, eigenvalues, directions, flat = principal_axes(sums.H)
     inverse = (directions[:, ~flat] / eigenvalues[~flat]) @ directions[:, ~flat].T
@@ -266,8 +277,12 @@ def verdicts(
     blind: NDArray[np.bool_],
     evidence: dict[str, str],
     spread: dict[str, float],
+    lost: FloatArray | None = None,
 ) -> dict[str, str]:
-    """``identified``, or ``weak: …``, ``not identified: …``, ``not seen: …``, by parameter."""
+    """``identified``, or ``weak: …``, ``not identified: …``, ``not seen: …``, by parameter.
+
+    ``lost``, (p,), is the share of resamples that leave a coordinate open.
+    """
     coordinates = problem.coordinates
     bound = bounds_reached(problem, theta)
     said: dict[str, str] = {}
@@ -284,6 +299,8 @@ def verdicts(
             said[parameter.name] = f"not identified: {bound[lead.name]}" + because
         else:
             verdict = _verdict(lead, float(theta[k]), float(standard_error[k]))
+            if lost is not None and lost[k] > _MOST_LOST and not verdict.startswith("not "):
+                verdict = LOST
             said[parameter.name] = verdict + ("" if verdict == "identified" else because)
     return said
 

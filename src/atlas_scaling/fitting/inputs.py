@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.fitting.tables import SHARE_PREFIX
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 from atlas_scaling.mixtures import ROUNDED_TOLERANCE
 from atlas_scaling.units import counted
@@ -30,7 +31,6 @@ from atlas_scaling.units import counted
 if TYPE_CHECKING:
     import polars as pl
 
-SHARE_PREFIX: Final = "w_"
 _NOT_SHARES: Final = frozenset({"w_sum"})
 
 

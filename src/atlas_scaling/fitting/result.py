@@ -19,7 +19,7 @@ from atlas_scaling import laws
 from atlas_scaling._version import __version__
 from atlas_scaling.answers import Answer, Estimate, jsonable
 from atlas_scaling.errors import InputError
-from atlas_scaling.fitting.identify import FLAT, Diagnostics
+from atlas_scaling.fitting.identify import FLAT, LOST, Diagnostics
 from atlas_scaling.fitting.objective import Estimator, as_inputs
 from atlas_scaling.fitting.observations import Dropped, Observations
 from atlas_scaling.fitting.saved import read_saved, write_saved
@@ -43,6 +43,11 @@ FAR: Final = 20.0
 among the five that they leave out; of the other 240, and of four more published tables, none."""
 
 FAR_AT_LEAST: Final = 0.02
+_FEWEST_TAIL: Final = 1.0
+_ENOUGH_TAIL: Final = 20.0
+"""Draws that lie outside an interval, both sides together: below the first its ends are those of
+all draws; the second is 200 draws at 90 %."""
+
 ENOUGH_ROWS: Final = 20
 """Few rows of a flexible law have hardly a scatter to measure others by."""
 
@@ -147,7 +152,7 @@ class Fit(Answer):
         that holds: a width of theirs, or none, says nothing there.
         """
         verdict = self.verdicts[name]
-        if self.draws is None or verdict.startswith(("given", "not seen", FLAT)):
+        if self.draws is None or verdict.startswith(("given", "not seen", FLAT, LOST)):
             return None
         found = _percentiles(self.draws[:, list(self.values).index(name)], self.level)
         stuck = found is not None and math.isclose(*found, rel_tol=1e-6)
@@ -304,6 +309,22 @@ def _warnings(fit: Fit) -> list[str]:
             said.append(f"{name} is {verdict}")
     for reason, rows in d.guards.items():
         said.append(f"{reason} ({rows} rows)")
+    lost = [name for name, verdict in fit.verdicts.items() if verdict == LOST]
+    if lost:
+        said.append(
+            f"few runs tell {', '.join(lost)}: intervals of what rests on them are too narrow"
+        )
+    outside = [name for name in fit.values if _is_outside(fit, name)]
+    if outside:
+        said.append(
+            f"outside its own interval: {', '.join(outside)}; refits go elsewhere than the fit, so "
+            "the value rests on few rows: --sweep, or a larger --delta"
+        )
+    if fit.draws is not None and len(fit.draws) < _FEWEST_TAIL / (1 - fit.level):
+        said.append(
+            f"{counted(len(fit.draws), 'resample')} cannot tell a {100 * fit.level:g}% interval: "
+            f"{round(_ENOUGH_TAIL / (1 - fit.level)):,} do"
+        )
     if d.bootstrap_failed:
         said.append(f"{d.bootstrap_failed} bootstrap refits did not converge and are left out")
     if fit.priors:
@@ -316,6 +337,14 @@ def _warnings(fit: Fit) -> list[str]:
             f"mostly too narrow; {FEW_RUNS} or more are better"
         )
     return said
+
+
+def _is_outside(fit: Fit, name: str) -> bool:
+    interval = fit.interval(name)
+    if interval is None or not identified(fit.verdicts[name]):
+        return False
+    slack = 1e-9 * abs(fit.values[name])
+    return not interval[0] - slack <= fit.values[name] <= interval[1] + slack
 
 
 def _far_rows(fit: Fit) -> list[str]:

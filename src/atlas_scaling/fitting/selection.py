@@ -112,6 +112,7 @@ def chosen_rows(frame: pl.DataFrame, selection: Selection, largest: float) -> Ch
     _one_tokenizer(sieve.frame, selection.unit)
     _pick_schedule(sieve, selection)
     _drop_bad_numbers(sieve, column)
+    _drop_weightless(sieve, selection.weights)
     _drop_repeats(sieve)
     mixtures = Mixtures.of(sieve.frame)
     if target is not None and mixtures is not None and not selection.zero_shot:
@@ -304,6 +305,24 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
             sieve.notes.append(
                 f"{name} goes up to {plain(most, 3)}: counts, or thousands or millions?"
             )
+
+
+def _drop_weightless(sieve: _Sieve, column: str | None) -> None:
+    """Rows of weight 0 do not enter; what is no weight is an error."""
+    import polars as pl
+
+    if column is None:
+        return
+    sieve.frame = with_numbers(sieve.frame, (column,))
+    weight = pl.col(column).cast(pl.Float64)
+    bad = sieve.frame.filter(~(weight.is_finite() & (weight >= 0)).fill_null(False))
+    if bad.height:
+        raise InputError(
+            "a weight must be a number, zero or above",
+            value=bad[column][0],
+            where=f"row {bad['_row'][0] + 1} of the table, column {column}",
+        )
+    sieve.drop(weight == 0, f"{column} is 0")
 
 
 def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:

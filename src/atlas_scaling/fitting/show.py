@@ -19,7 +19,7 @@ def fit_text(fit: Fit) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("parameter", "value", f"{fit.level:.0%} interval", "verdict", box=None)
+    table = Table("parameter", "value", f"{100 * fit.level:g}% interval", "verdict", box=None)
     for name, p in fit.parameters.items():
         table.add_row(
             Text(name), number(p.value), interval(Estimate(p.value, p.interval)), Text(p.verdict)

@@ -5,6 +5,7 @@ They are read, renamed, cut to the rows that meet conditions, and their cells re
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 GROWTH: Final = 3.0
 """Memory that a table takes, as a multiple of its file, at the least."""
 
+SHARE_PREFIX: Final = "w_"
+_BY_LANGUAGE: Final = ("mixture", "tokens_by_language", "unique_tokens", "early_tokens")
+
 _CONDITION: Final = re.compile(r"^\s*([\w.\- ]+?)\s*(?:(<=|>=|!=|==|=|<|>)\s*(.*?)\s*)?$")
 _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "<=": operator.le,
@@ -33,12 +37,13 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def read(data: Any) -> pl.DataFrame:
+def read(data: Any, *, our_codes: bool = True) -> pl.DataFrame:
     """The table that ``data`` is, or that lies at the path it is.
 
     Args:
         data: a ``RunTable``, a polars or pandas frame, a mapping of columns, or a path of a folder
             of runs or of a table.
+        our_codes: name its languages by our codes, as those of a ``RunTable`` are.
 
     Raises:
         InputError: it is no such thing, or what lies at the path cannot be read.
@@ -46,29 +51,29 @@ def read(data: Any) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(data, str | Path):
-        return _at_path(Path(data))
+        data = _at_path(Path(data))
     frame = getattr(data, "frame", data)
     if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, Mapping):
-        return pl.DataFrame(dict(frame))
-    if hasattr(frame, "columns") and hasattr(frame, "notna"):
-        return _from_pandas(frame)
-    raise InputError(
-        "this is no table of runs",
-        value=type(frame).__name__,
-        where="data",
-        remedy="give a RunTable, a polars or pandas frame, or a path",
-    )
+        frame = frame.collect()
+    elif isinstance(frame, Mapping):
+        frame = pl.DataFrame(dict(frame))
+    elif hasattr(frame, "columns") and hasattr(frame, "notna"):
+        frame = _from_pandas(frame)
+    if not isinstance(frame, pl.DataFrame):
+        raise InputError(
+            "this is no table of runs",
+            value=type(frame).__name__,
+            where="data",
+            remedy="give a RunTable, a polars or pandas frame, or a path",
+        )
+    return with_our_codes(frame) if our_codes and not hasattr(data, "frame") else frame
 
 
-def _at_path(path: Path) -> pl.DataFrame:
+def _at_path(path: Path) -> Any:
     if path.is_dir():
         from atlas_scaling.runs.store import read_runs
 
-        return read_runs(path).frame
+        return read_runs(path)
     return read_table(path)
 
 
@@ -127,13 +132,29 @@ def read_table(path: Path) -> pl.DataFrame:
         return reader()
     except READ_ERRORS as error:
         place, reason = str(path), next(iter(str(error).splitlines()), type(error).__name__)
+        remedy = f"check that it is {path.suffix} in UTF-8"
         if path.suffix.lower() in (".csv", ".tsv"):
             place, reason = ragged_line(path, Kind(path.suffix.lower()[1:])) or (place, reason)
+        elif path.suffix.lower() == ".parquet":
+            remedy = "write the file again, or give it the ending of what it is"
+        else:
+            place, reason = _no_json_line(path) or (place, reason)
         raise InputError(
-            f"the table cannot be read: {reason}",
-            where=place,
-            remedy=f"check that it is {path.suffix} in UTF-8",
+            f"the table cannot be read: {reason}", where=place, remedy=remedy
         ) from None
+
+
+def _no_json_line(path: Path) -> tuple[str, str] | None:
+    """Place of the first line that is no JSON object, and so much."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                known = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                known = False
+            if not known:
+                return f"{path}:{number}", "the line is no JSON object"
+    return None
 
 
 def _refuse_what_memory_cannot_hold(path: Path) -> None:
@@ -201,6 +222,70 @@ def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
         _known_column(frame, theirs, "--column")
     replaced = [name for name in columns if name in frame.columns and name not in columns.values()]
     return frame.drop(replaced).rename({theirs: ours for ours, theirs in columns.items()})
+
+
+def with_our_codes(frame: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` with languages called by our codes: ``sv`` and ``w_sv`` become ``swe_Latn``.
+
+    A column of names that are not all codes of languages is of domains, which keep their names.
+
+    Raises:
+        InputError: two columns of shares are of one language.
+    """
+    import polars as pl
+
+    if frame.schema.get("language") != pl.String:
+        return frame
+    ours = _our_codes(frame["language"].drop_nulls().unique().to_list())
+    if ours is None:
+        return frame
+    shares = {c: _share_column(c) for c in frame.columns if c.startswith(SHARE_PREFIX)}
+    names = [shares.get(column, column) for column in frame.columns]
+    twice = [column for column, name in shares.items() if names.count(name) > 1]
+    if twice:
+        raise InputError(
+            "two columns of shares are of one language",
+            value=twice,
+            where="columns",
+            remedy="leave one out, or add them up",
+        )
+    if any(code != theirs for theirs, code in ours.items()):
+        frame = frame.with_columns(
+            pl.col("language").replace(ours),
+            *(_nested_codes(frame, column) for column in _BY_LANGUAGE if column in frame.columns),
+        )
+    return frame.rename({theirs: name for theirs, name in shares.items() if theirs != name})
+
+
+def _our_codes(names: Iterable[str]) -> dict[str, str] | None:
+    """Our code of each name; None where one is no language."""
+    from atlas_scaling.languages import normalise
+
+    try:
+        return {name: normalise(name) for name in names}
+    except InputError:
+        return None
+
+
+def _share_column(name: str) -> str:
+    ours = _our_codes([name.removeprefix(SHARE_PREFIX)])
+    return name if ours is None else SHARE_PREFIX + next(iter(ours.values()))
+
+
+def _nested_codes(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """A column by language, ``{code: value}`` or ``{language, value}``, with our codes."""
+    import polars as pl
+
+    dtype, cell = frame.schema[column], pl.col(column)
+    if isinstance(dtype, pl.Struct):
+        ours = [_our_codes([field.name]) or {field.name: field.name} for field in dtype.fields]
+        return cell.struct.rename_fields([next(iter(one.values())) for one in ours])
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
+        return cell
+    codes = frame[column].explode().struct.field("language").drop_nulls().unique().to_list()
+    ours_of = {code: (_our_codes([code]) or {code: code})[code] for code in codes}
+    entry = pl.element().struct
+    return cell.list.eval(entry.with_fields(entry.field("language").replace(ours_of)))
 
 
 def rows_where(frame: pl.DataFrame, conditions: Iterable[str]) -> pl.DataFrame:

@@ -165,8 +165,8 @@ def start(
         value = _geometric_mean(list(readings.values()))
         low, high, probability = _as_one_of_figure_6(readings, seen, level)
         range_basis = (
-            f"{level:.0%} of languages, if this one is like the eight of Fig. 6, in both variants "
-            "of the law"
+            f"{100 * level:g}% of languages, if this one is like the eight of Fig. 6, in both "
+            "variants of the law"
         )
     base = _published_base(own or code)
     widened: list[str] = []

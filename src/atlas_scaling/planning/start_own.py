@@ -75,7 +75,7 @@ def start_from_curves(
         crossover_tokens=Estimate(value, interval),
         crossover_flops=_flops(n_params, value, interval),
         likely_range=interval,
-        range_basis=f"{level:.0%} of the draws of both curves"
+        range_basis=f"{100 * level:g}% of the draws of both curves"
         if found.draws is not None
         else "bounds only: too few evaluations to tell their noise",
         probability_scratch_better=probability,
@@ -226,7 +226,7 @@ def start_from_sizes(
         likely_range=at.interval,
         range_basis="the line alone"
         if at.interval is None
-        else f"{law.level:.0%} prediction interval of the regression",
+        else f"{100 * law.level:g}% prediction interval of the regression",
         probability_scratch_better=probability,
         evidence=Evidence.FITTED,
         readings={format_count(size): d for size, d in law.points.items()},

@@ -39,7 +39,7 @@ def expansion_table(answer: Expansion) -> Table:
     columns = [
         Column("Quantity"),
         Column("Factor", "right"),
-        Column(f"{answer.level:.0%} interval", "right"),
+        Column(f"{100 * answer.level:g}% interval", "right"),
         Column("comes to", "right"),
     ]
     if answer.n_params is None and answer.tokens is None:
@@ -125,7 +125,7 @@ def allocation_table(answer: Allocation) -> Table:
             Column("Parameters", "right"),
             Column("Tokens", "right"),
             Column("Objective", "right"),
-            Column(f"{answer.level:.0%} interval", "right"),
+            Column(f"{100 * answer.level:g}% interval", "right"),
             Column("Plan better", "right"),
         ),
         rows=tuple(rows),

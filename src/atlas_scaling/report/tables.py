@@ -97,8 +97,8 @@ def parameter_table(fits: Sequence[Fit]) -> Table:
     ]
     return Table(
         name="parameters",
-        caption=f"Parameters with {fits[0].level:.0%} intervals (bootstrap by run). A parameter "
-        "that the runs do not identify has no value: digits would pretend that it has.",
+        caption=f"Parameters with {100 * fits[0].level:g}% intervals (bootstrap by run). A "
+        "parameter that the runs do not identify has no value: digits would pretend that it has.",
         columns=(
             Column("Language"),
             Column("Law"),

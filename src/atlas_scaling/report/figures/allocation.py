@@ -102,9 +102,9 @@ def plan_alternatives(answer: Allocation) -> Figure:
         name="plan-alternatives",
         title=f"The plan beside the usual mixtures ({answer.loss_unit.replace('_', ' ')})",
         caption="Each mixture under the same budget, at its own best model size. Lines are "
-        f"{answer.level:.0%} intervals of the laws, where the laws have draws{unbounded}; mixtures "
-        "share them, so overlapping lines may still be told apart: see the probabilities in the "
-        "table.",
+        f"{100 * answer.level:g}% intervals of the laws, where the laws have draws{unbounded}; "
+        "mixtures share them, so overlapping lines may still be told apart: see the probabilities "
+        "in the table.",
         alt=f"{answer.objective_kind.value} objective: plan {number(own)}{beside}.",
         data=data,
         panels=panels,

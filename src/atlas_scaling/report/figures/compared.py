@@ -113,8 +113,8 @@ def profile_curves(fit: Fit, profiles: Sequence[Profile]) -> Figure:
         name="profiles" if fit.target is None else f"profiles-{fit.law.name}-{fit.target}",
         title=f"Profile likelihood of {law_label(fit)}{where}",
         caption=f"The fit with the parameter held elsewhere and all others free. Below the dashed "
-        f"line lies the {fit.level:.0%} interval. A curve that stays low on a side sets no limit "
-        "there" + (f": {', '.join(open_ones)}." if open_ones else "."),
+        f"line lies the {100 * fit.level:g}% interval. A curve that stays low on a side sets no "
+        "limit there" + (f": {', '.join(open_ones)}." if open_ones else "."),
         alt=f"Profile intervals: {said}.",
         data=data,
         panels=panels,

@@ -160,7 +160,7 @@ def parameter_intervals(fits: Sequence[Fit]) -> Figure | None:
     return Figure(
         name="parameter-intervals",
         title="Parameters with their intervals",
-        caption=f"Dots are estimates, lines {fits[0].level:.0%} intervals. Hollow dots are "
+        caption=f"Dots are estimates, lines {100 * fits[0].level:g}% intervals. Hollow dots are "
         "weak. Where a parameter is not identified there is a line and no dot: the interval says "
         "where it may lie, and one value would say nothing.",
         alt=f"{counted(data.height, 'parameter')} of {counted(len(fits), 'fit')}; "

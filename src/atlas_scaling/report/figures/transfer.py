@@ -104,7 +104,7 @@ def bts_curves(answers: Sequence[BtsAnswer]) -> Figure:
         title=f"Transfer score over the {unit} it is taken at (BTS)",
         caption="Above 0 the source helps, below it harms. Near the left end every pair stands "
         "near +1, related or not: learning is still limited by optimiser steps. Read a pair where "
-        f"its curve has settled. Bands are {answers[0].level:.0%} intervals.",
+        f"its curve has settled. Bands are {100 * answers[0].level:g}% intervals.",
         alt=_curves_alt(answers),
         data=data.drop("label"),
         panels=panels,
