@@ -33,10 +33,10 @@ SMALL_STEP_TOKENS, SMALL_LENGTH, SMALL_VOCABULARY = 2048, 256, 8192
 MEMBERS = (8, 16, 32, 64)
 VARIANTS: dict[str, dict[str, bool]] = {
     "as it is": {},
+    "compile: false": {"compile": False},
     "deterministic: false": {"deterministic": False},
     "graphs: false": {"graphs": False},
-    "compile: true": {"compile": True},
-    "compile: true, graphs: false": {"compile": True, "graphs": False},
+    "compile, graphs: false": {"compile": False, "graphs": False},
 }
 
 

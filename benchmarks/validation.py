@@ -163,7 +163,8 @@ def regmix(data: Path) -> None:
 
 def _asked(one: Fit, sizes: dict[str, pl.DataFrame]) -> dict[str, float]:
     """R², error and ranks of one fit on mixtures that it has not seen."""
-    from atlas_scaling.fitting.data import Selection, observe
+    from atlas_scaling.fitting.data import observe
+    from atlas_scaling.fitting.selection import Selection
 
     found: dict[str, float] = {}
     for size, frame in sizes.items():

@@ -1,4 +1,4 @@
-"""Writes run directories by hand, byte for byte as DESIGN section 7 says, for tests of readers."""
+"""Writes run directories by hand, byte for byte, for tests of readers."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
 import pytest
 
-from atlas_scaling.errors import AtlasError, InputError, RunError, nearest
+from atlas_scaling.errors import AtlasError, InputError, RunError, nearest, unknown
 
 
 def test_a_message_gives_the_problem_the_value_the_place_and_a_remedy():
@@ -30,3 +30,18 @@ def test_a_misspelt_name_is_answered_with_the_nearest_known_one(given, hint):
 
 def test_a_name_like_nothing_known_gets_no_hint():
     assert nearest("zzzz", ["tokens"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "otherwise", "remedy"),
+    [
+        ("tokns", None, "did you mean 'tokens'?"),
+        ("tokns", "see the table", "did you mean 'tokens'?"),
+        ("zzzz", None, "one of tokens, steps"),
+        ("zzzz", "see the table", "see the table"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_near_ones_or_with_all(name, otherwise, remedy):
+    error = unknown("no such column", name, ["tokens", "steps"], where="x", otherwise=otherwise)
+    assert isinstance(error, InputError)
+    assert (error.value, error.where, error.remedy) == (name, "x", remedy)

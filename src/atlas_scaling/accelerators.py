@@ -90,6 +90,9 @@ def accelerator(name: str) -> Accelerator:
 
     >>> accelerator("H100").peak_flops
     989400000000000.0
+
+    Raises:
+        InputError: there is no such accelerator.
     """
     key = name.strip().lower()
     if key not in ACCELERATORS:
@@ -115,7 +118,7 @@ def assumption(device: Accelerator) -> str:
         return f"{assumed} reached, in tokens per second."
     return (
         f"{assumed} reached, flops_utilisation, for --mfu. On an H100 models of 125M to 1B "
-        "parameters reached 18 to 33%, with compile 30 to 45%, and small ones far less."
+        "parameters reached 30 to 45%, not compiled 18 to 33%, and small ones far less."
     )
 
 

@@ -1,4 +1,4 @@
-"""Training compute: ``C = 6 N D_tot`` unless a better count is given (DESIGN section 2)."""
+"""Training compute: ``C = 6 N D_tot`` (Kaplan et al. 2020) unless a better count is given."""
 
 from __future__ import annotations
 

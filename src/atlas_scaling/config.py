@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
@@ -27,6 +27,14 @@ def beside_the_file(path: Path, info: ValidationInfo) -> Path:
     path = path.expanduser()
     return path if folder is None else Path(os.path.normpath(Path.cwd() / folder / path))
 
+
+_MESSAGES: Final = {
+    "list_type": "write a list, such as [a, b]",
+    "tuple_type": "write a list, such as [a, b]",
+    "dict_type": "write keys with values, such as {a: 1, b: 2}",
+    "model_type": "write keys with values, such as {a: 1, b: 2}",
+}
+"""Of pydantic's errors whose own words are of Python, not of YAML."""
 
 BesideTheFile = Annotated[Path, AfterValidator(beside_the_file)]
 """A path that is relative to the file that names it; absolute once that file was read."""
@@ -49,7 +57,11 @@ def load_config(path: Path, model: type[M]) -> M:
 
 
 def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = None) -> M:
-    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place."""
+    """The same from a text; ``name`` stands for the file in messages, ``folder`` is its place.
+
+    Raises:
+        InputError: the text is no YAML of a mapping, or does not fit the model.
+    """
     data = _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(
@@ -64,7 +76,11 @@ def parse_config(text: str, model: type[M], *, name: str, folder: Path | None = 
 def check_config(
     data: dict[str, Any], model: type[M], *, name: str, folder: Path | None = None
 ) -> M:
-    """The same from a mapping; ``name`` stands for where it came from in messages."""
+    """The same from a mapping; ``name`` stands for where it came from in messages.
+
+    Raises:
+        InputError: the mapping does not fit the model; says the key, the value and the place.
+    """
     try:
         return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:
@@ -107,7 +123,8 @@ def _as_input_error(
     errors = error.errors()
     # A misspelt key is the likeliest reason for a missing one: say that first.
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    path = _path_in_file(first["loc"], data, missing=first["type"] == "missing")
+    location = [*first["loc"], *_named_by(first)]
+    path = _path_in_file(location, data, missing=first["type"] == "missing")
     problem, value, remedy = _explained(first, path, model)
     # A union tries each of its members, and what holds a broken value is broken too: one place.
     places = {tuple(_path_in_file(e["loc"], data, missing=e["type"] == "missing")) for e in errors}
@@ -128,7 +145,7 @@ def _explained(
     context = first.get("ctx", {})
     cause = context.get("error")
     if first["type"] == "extra_forbidden":
-        known = list(_keys_beside(model, path))
+        known = list(dict.fromkeys(_keys_beside(model, path)))
         remedy = nearest(str(path[-1]), known) or f"known keys: {', '.join(known)}"
         return f"unknown key {path[-1]!r}", None, remedy
     if first["type"] == "union_tag_invalid":
@@ -140,8 +157,15 @@ def _explained(
     if isinstance(cause, InputError):
         place = f"{dotted}: " if dotted else ""
         return f"{place}{cause.problem}", cause.value or value, cause.remedy
-    message = first["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(first["type"], first["msg"].removeprefix("Value error, "))
     return f"{dotted}: {message}" if dotted else message, value, None
+
+
+def _named_by(error: ErrorDetails) -> list[int | str]:
+    """The place below that a check of the whole names itself (``InputError.where``)."""
+    cause = error.get("ctx", {}).get("error")
+    where = cause.where if isinstance(cause, InputError) else None
+    return [int(key) if key.isdigit() else key for key in (where or "").split(".") if key]
 
 
 def _path_in_file(location: Sequence[int | str], data: Any, *, missing: bool) -> list[int | str]:

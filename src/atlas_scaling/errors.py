@@ -78,13 +78,13 @@ class RunError(AtlasError):
     """A training run or its record failed for a reason that is not the user's input."""
 
 
-def nearest(name: str, known: Iterable[str], *, n: int = 3) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """A hint such as ``did you mean 'tokens'?``, or None where nothing is close.
 
     >>> nearest("tokns", ["tokens", "steps"])
     "did you mean 'tokens'?"
     """
-    close = difflib.get_close_matches(name, list(known), n=n, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known))
     if not close:
         return None
     return "did you mean " + " or ".join(repr(c) for c in close) + "?"
@@ -95,6 +95,23 @@ def _shown(value: object) -> str:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
         value = value.item()  # type: ignore[attr-defined]
     return _shortened(repr(value))
+
+
+def unknown(
+    problem: str, name: object, known: Iterable[str], *, where: str, otherwise: str | None = None
+) -> InputError:
+    """The error of a name that is none of those known; its remedy is those that are close.
+
+    Args:
+        problem: one sentence that says what is wrong.
+        name: what was received.
+        known: what it could have been.
+        where: the place.
+        otherwise: the remedy where none is close; if left out, all that are known.
+    """
+    names = list(known)
+    hint = nearest(str(name), names) or otherwise or f"one of {', '.join(names) or 'none'}"
+    return InputError(problem, value=name, where=where, remedy=hint)
 
 
 def _shortened(text: str, limit: int = 200) -> str:

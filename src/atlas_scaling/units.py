@@ -27,7 +27,7 @@ _COUNT = re.compile(r"^\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmb
 
 
 class LossUnit(StrEnum):
-    """Units a loss may come in (DESIGN section 7). A fit never mixes them."""
+    """Units a loss may come in. A fit never mixes them."""
 
     NATS_PER_TOKEN = "nats_per_token"
     BITS_PER_BYTE = "bits_per_byte"
@@ -40,6 +40,9 @@ def bits_per_byte(nats_per_token: float, *, n_tokens: float, n_bytes: float) -> 
 
     >>> round(bits_per_byte(math.log(2.0), n_tokens=100, n_bytes=400), 3)
     0.25
+
+    Raises:
+        InputError: there is no byte.
     """
     if n_bytes <= 0:
         raise InputError("a text needs at least one byte", value=n_bytes, where="n_bytes")

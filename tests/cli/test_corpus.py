@@ -1,21 +1,15 @@
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.corpus import app as corpus_app
 from atlas_scaling.errors import InputError
-from tests.study.test_corpus_folder import write_texts
-from tests.study.test_corpus_hub import write_madlad
+from tests.cli.program import called
 from tests.study.tiny_sources import install_tiny_corpus
-
-app = typer.Typer()
-app.add_typer(corpus_app, name="corpus")
+from tests.study.tiny_texts import write_madlad, write_texts
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, ["corpus", *map(str, arguments)])
+    result = called("corpus", *arguments)
     if result.exit_code:
         raise result.exception
     return result

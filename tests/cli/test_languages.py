@@ -1,19 +1,13 @@
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.languages import app as languages_app
 from atlas_scaling.errors import InputError
-
-app = typer.Typer()
-app.add_typer(languages_app)
-app.command("other")(lambda: None)  # a program of one command has no nouns
+from tests.cli.program import called
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["languages", *arguments])
+    return called("languages", *arguments)
 
 
 def test_a_language_is_found_by_its_name():

@@ -4,19 +4,18 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.plan import app
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
 from atlas_scaling.runs.store import by_language
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.spec import load_study, packaged_studies
 from atlas_scaling.units import parse_count
+from tests.cli.program import called
 
 
 def run(command, *more):
-    return CliRunner().invoke(app, [*command.split(), *more])
+    return called("plan", *command.split(), *more)
 
 
 def ok(command, *more):

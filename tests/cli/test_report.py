@@ -2,24 +2,18 @@ import json
 
 import polars as pl
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.report import report_command
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.api import fit
 from atlas_scaling.runs.export import write_table
 from atlas_scaling.runs.store import read_runs
+from tests.cli.program import called
 from tests.report.conftest import FIGURES
 from tests.report.planted import write_study
 
-app = typer.Typer()
-app.command("report")(report_command)
-app.command("other")(lambda: None)  # a program of one command has no nouns
-
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+    return called("report", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the dashboard's packages are not installed")
 
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.main import app
 from atlas_scaling.errors import InputError
+from tests.cli.program import called
 
 
 def started(*arguments, cwd):
@@ -62,6 +61,6 @@ def test_beyond_this_machine_it_makes_a_token_and_says_what_that_means(tmp_path)
 )
 def test_wrong_input_is_refused(tmp_path, monkeypatch, arguments, problem):
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["serve", "--no-browser", *arguments])
+    done = called("serve", "--no-browser", *arguments)
     assert isinstance(done.exception, InputError)
     assert problem in str(done.exception)

@@ -5,7 +5,7 @@ import pytest
 from atlas_scaling.cli.main import main
 from atlas_scaling.study.folder import StudyFolder
 from tests.run_files import eval_line, write_run
-from tests.study.test_spec import SPEC, spec
+from tests.study.trial import SPEC, spec
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -180,6 +180,24 @@ def test_a_check_of_runs_says_what_is_there_and_what_is_wrong(capsys, tmp_path):
     assert (
         "evals.jsonl:2: torn last line, dropped" in run(capsys, "runs", "check", str(tmp_path))[1]
     )
+
+
+def test_what_the_system_refuses_is_said_without_a_traceback(capsys, tmp_path):
+    path = write_run(tmp_path, [])
+    (path / "status.json").unlink()
+    (path / "status.json").mkdir()
+    code, out, err = run(capsys, "runs", "check", str(tmp_path), "--json")
+    assert code == 1
+    assert err.startswith("error: the system refuses: Is a directory\n")
+    assert json.loads(out)["where"] == str(path / "status.json")
+
+
+def test_a_file_where_a_run_should_be_is_a_run_that_nobody_holds(capsys, tmp_path):
+    study = StudyFolder.begin(tmp_path, spec())
+    study.runs_dir.mkdir()
+    (study.runs_dir / "mono-swe_Latn-s-seed0").touch()
+    code, out, _ = run(capsys, "study", "status", str(tmp_path))
+    assert (code, out.count("waiting")) == (0, 5)
 
 
 def test_the_doctor_answers_in_json(capsys):

@@ -6,29 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from atlas_scaling.cli import transfer_measure
-from atlas_scaling.cli.transfer import app as transfer_app
 from atlas_scaling.errors import InputError
 from atlas_scaling.runs.export import write_table
 from atlas_scaling.runs.store import read_runs
+from tests.cli.program import as_json, called
 from tests.run_files import eval_line, write_run
 from tests.transfer.planted import law
 
-app = typer.Typer()
-app.add_typer(transfer_app, name="transfer")
-
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["transfer", *map(str, arguments)])
+    return called("transfer", *arguments)
 
 
 def answer_of(*arguments):
-    result = run(*arguments, "--json")
-    assert result.exception is None, result.exception
-    return json.loads(result.stdout)
+    return as_json("transfer", *arguments)
 
 
 def refused(*arguments) -> InputError:

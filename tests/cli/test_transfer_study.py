@@ -14,7 +14,7 @@ from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.spec import StudySpec
 from atlas_scaling.study.tokenizer import TokenizerSpec, train_tokenizer
 from atlas_scaling.study.tokens import TokenStore, pack
-from tests.study.test_corpus_folder import write_texts
+from tests.study.tiny_texts import write_texts
 
 N_EVAL = 20
 

@@ -10,8 +10,9 @@ from atlas_scaling import laws
 from atlas_scaling.cli.compare_text import comparison_text
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.comparison import compare, default_laws
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
 from atlas_scaling.fitting.pooled import fit_each, fit_pooled
+from atlas_scaling.fitting.selection import Selection
 from atlas_scaling.fitting.splits import SPLITS, splits
 from atlas_scaling.laws import ATLAS
 from tests.fitting.planted import TAU, TRUTH, planted_runs, two_power_table

@@ -5,7 +5,8 @@ import pytest
 from atlas_scaling import laws
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import fit
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
+from atlas_scaling.fitting.selection import Selection
 from atlas_scaling.laws import ATLAS, Law, Parameter
 from atlas_scaling.runs.store import read_runs
 from tests.fitting.planted import planted_runs, two_power_table

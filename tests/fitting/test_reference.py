@@ -9,8 +9,9 @@ from benchmarks.validation import DATABLATIONS, imported
 
 from atlas_scaling import laws
 from atlas_scaling.fitting import compare, fit
-from atlas_scaling.fitting.data import Selection, observe
+from atlas_scaling.fitting.data import observe
 from atlas_scaling.fitting.objective import huber
+from atlas_scaling.fitting.selection import Selection
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_words_that_are_no_fit_s_are_said(saved_fit, tmp_path, changes):
         Fit.load(_copied(saved_fit, tmp_path, **changes))
 
 
-def test_predictions_come_with_intervals_that_hold_the_truth(tmp_path):
+def test_predictions_come_with_intervals_that_hold_the_truth():
     found = fit(two_power_table(200, noise=0.005), level=0.99)
     (estimate,) = found.estimate(n_params=3e9, tokens=3e11)
     truth = 1.8 + 480 / 3e9**0.35 + 2000 / 3e11**0.37

@@ -14,8 +14,8 @@ from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.fitting.sweep import sweep_delta
 from atlas_scaling.laws import ATLAS
+from tests.cli.program import printed
 from tests.fitting.planted import TRUTH, planted_runs, two_power_table
-from tests.fitting.test_command import run
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def planted(tmp_path_factory):
 def test_every_language_is_fitted_and_saved_on_its_own(planted, tmp_path):
     folder = tmp_path / "fits"
     found = json.loads(
-        run("fit", planted, "--target", "all", "--bootstrap", 0, "-o", folder, "--json")
+        printed("fit", planted, "--target", "all", "--bootstrap", 0, "-o", folder, "--json")
     )
     assert set(found["fits"]) == {"swe_Latn", "dan_Latn", "spa_Latn", "rus_Cyrl"}
     alone = fit(pl.read_parquet(planted), target="swe_Latn", bootstrap=0)
@@ -37,17 +37,17 @@ def test_every_language_is_fitted_and_saved_on_its_own(planted, tmp_path):
     assert saved.data_hash == alone.data_hash
     assert saved.observations.dropped == alone.observations.dropped
     with pytest.raises(InputError, match="saved in a folder"):
-        run("fit", planted, "--target", "all", "-o", tmp_path / "fit.json")
+        printed("fit", planted, "--target", "all", "-o", tmp_path / "fit.json")
 
 
 def test_exponents_are_shared_where_that_is_asked_for(planted):
     options = ["--law", "chinchilla", "--shared", "alpha,beta", "--bootstrap", 0]
     found = json.loads(
-        run("fit", planted, "--target", "swe_Latn", "--target", "dan_Latn", *options, "--json")
+        printed("fit", planted, "--target", "swe_Latn", "--target", "dan_Latn", *options, "--json")
     )
     assert set(found["shared"]) == {"alpha", "beta"}
     assert set(found["fits"]) == {"swe_Latn", "dan_Latn"}
-    assert "sharing raises the objective" in run("fit", planted, "--target", "all", *options)
+    assert "sharing raises the objective" in printed("fit", planted, "--target", "all", *options)
 
 
 @pytest.mark.parametrize("resample", ["run", "pairs", "wild"])
@@ -98,22 +98,22 @@ def test_a_prior_on_a_shared_parameter_counts_once(planted):
 def test_a_prior_on_an_own_parameter_is_of_every_target(planted, tmp_path):
     folder = tmp_path / "fits"
     options = ["--shared", "alpha,beta", "--prior", "E=1.4:1e-7", "--bootstrap", 0]
-    found = json.loads(run("fit", planted, *options, "-o", folder, "--json"))
+    found = json.loads(printed("fit", planted, *options, "-o", folder, "--json"))
     for target, one in found["fits"].items():
         assert one["priors"] == {"E": [1.4, 1e-7]}
         assert Fit.load(folder / f"{target}.json").values["E"] == pytest.approx(1.4, abs=1e-5)
     with pytest.raises(InputError, match="prior of E cannot be used"):
-        run("fit", planted, "--shared", "alpha", "--prior", "E=-1:0.1")
+        printed("fit", planted, "--shared", "alpha", "--prior", "E=-1:0.1")
 
 
 def test_starts_are_of_each_target_of_a_pooled_fit(planted):
     options = ["--shared", "alpha", "--bootstrap", 0, "--json"]
-    many = json.loads(run("fit", planted, *options, "--starts", 40))
-    usual = json.loads(run("fit", planted, *options))
+    many = json.loads(printed("fit", planted, *options, "--starts", 40))
+    usual = json.loads(printed("fit", planted, *options))
     assert many["objective"] == pytest.approx(usual["objective"], rel=1e-9)
     assert {one["diagnostics"]["n_descended"] for one in many["fits"].values()} == {40}
     with pytest.raises(InputError, match="needs a start"):
-        run("fit", planted, *options, "--starts", 0)
+        printed("fit", planted, *options, "--starts", 0)
 
 
 @pytest.mark.parametrize(("same_runs", "shrinks"), [(True, 1.0), (False, 2**0.5)])
@@ -138,7 +138,7 @@ def test_errors_of_a_shared_parameter_are_of_the_whole_fit(same_runs, shrinks):
 
 def test_a_tied_parameter_is_shared_by_either_name(planted):
     options = ["--target", "all", "--tie", "alpha=beta", "--bootstrap", 0, "--json"]
-    found = json.loads(run("fit", planted, *options, "--shared", "beta"))
+    found = json.loads(printed("fit", planted, *options, "--shared", "beta"))
     values = {one["parameters"]["alpha"]["value"] for one in found["fits"].values()}
     assert values == {found["shared"]["beta"]["value"]}
 
@@ -154,7 +154,7 @@ def test_warnings_of_several_fits_name_their_targets(tmp_path):
         for i, (language, n_runs) in enumerate({"swe_Latn": 20, "dan_Latn": 4}.items())
     ]
     pl.concat(parts).write_csv(path)
-    lines = " ".join(run("fit", path, "--target", "all", "--bootstrap", 0).split())
+    lines = " ".join(printed("fit", path, "--target", "all", "--bootstrap", 0).split())
     assert "warning: 4 runs only" in lines
     assert lines.endswith("are better (dan_Latn)")
 
@@ -200,8 +200,8 @@ def test_a_sweep_has_no_digits_of_what_the_data_does_not_identify():
 def test_a_sweep_on_the_line(tmp_path):
     path = tmp_path / "runs.csv"
     two_power_table(40).write_csv(path)
-    assert len(json.loads(run("fit", path, "--sweep", "--json"))["rows"]) == 9
-    assert "rows within" in run("fit", path, "--sweep")
+    assert len(json.loads(printed("fit", path, "--sweep", "--json"))["rows"]) == 9
+    assert "rows within" in printed("fit", path, "--sweep")
 
 
 OWN = """
@@ -224,9 +224,9 @@ def test_a_law_in_a_file_of_ones_own_is_fitted_and_compared(tmp_path):
     table, law = tmp_path / "runs.csv", tmp_path / "mine.py"
     two_power_table(40).write_csv(table)
     law.write_text(OWN)
-    found = json.loads(run("fit", table, "--law", f"{law}:Power", "--bootstrap", 0, "--json"))
+    found = json.loads(printed("fit", table, "--law", f"{law}:Power", "--bootstrap", 0, "--json"))
     assert (found["law"], list(found["parameters"])) == ("power", ["B", "beta"])
-    rows = json.loads(run("compare", table, "--law", f"{law}:Power", "--json"))["rows"]
+    rows = json.loads(printed("compare", table, "--law", f"{law}:Power", "--json"))["rows"]
     assert rows[0]["law"] == "power"
     assert rows[0]["r2"] is not None
 
@@ -245,20 +245,20 @@ def test_a_file_without_the_law_says_why(tmp_path, text, name, problem):
     if text is not None:
         law.write_text(text)
     with pytest.raises(InputError, match=problem):
-        run("fit", table, "--law", f"{law}:{name}")
+        printed("fit", table, "--law", f"{law}:{name}")
 
 
 def test_limits_and_priors_on_the_line(tmp_path):
     path = tmp_path / "runs.csv"
     two_power_table(40).write_csv(path)
     found = json.loads(
-        run("fit", path, "--bound", "alpha=0.4:0.6", "--prior", "E=1.7:1e-6", "--json")
+        printed("fit", path, "--bound", "alpha=0.4:0.6", "--prior", "E=1.7:1e-6", "--json")
     )
     assert "at its lower bound 0.4" in found["parameters"]["alpha"]["verdict"]
     assert found["parameters"]["E"]["value"] == pytest.approx(1.7, abs=1e-4)
     assert found["priors"] == {"E": [1.7, 1e-6]}
     with pytest.raises(InputError, match="NAME=NUMBER:NUMBER"):
-        run("fit", path, "--bound", "alpha=0.4")
+        printed("fit", path, "--bound", "alpha=0.4")
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "csv", "html"])
@@ -266,12 +266,12 @@ def test_fits_and_comparisons_are_drawn_by_the_ending_of_the_file(tmp_path, endi
     path = tmp_path / "runs.csv"
     two_power_table(40).write_csv(path)
     plot, compared = tmp_path / f"fit.{ending}", tmp_path / f"laws.{ending}"
-    run("fit", path, "--bootstrap", 20, "--plot", plot)
-    run("compare", path, "--law", "chinchilla", "-o", compared)
+    printed("fit", path, "--bootstrap", 20, "--plot", plot)
+    printed("compare", path, "--law", "chinchilla", "-o", compared)
     mark = {"svg": b"<svg", "png": b"\x89PNG", "csv": b",", "html": b"<!doctype html"}[ending]
     for file in (plot, compared):
         assert mark in file.read_bytes()[:2000]
     if ending == "html":
         assert b"Profile" in plot.read_bytes()
     with pytest.raises(InputError, match="ending of the file"):
-        run("compare", path, "-o", tmp_path / "laws.txt")
+        printed("compare", path, "-o", tmp_path / "laws.txt")

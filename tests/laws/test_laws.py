@@ -121,7 +121,7 @@ def test_the_effective_data_of_a_pair_follows_from_its_weights():
 
 
 def test_a_bts_at_equal_loss_implies_its_transfer_weight():
-    # DESIGN 3: D_bi = (2 - BTS) d; D_eff = D_bi/2 (1 + tau) must be d, so tau = BTS / (2 - BTS)
+    # D_bi = (2 - BTS) d; D_eff = D_bi/2 (1 + tau) must be d, so tau = BTS / (2 - BTS)
     bts, d = 0.4, 1e9
     tau = bts / (2 - bts)
     law = ATLAS(sources=("dan_Latn",))

@@ -171,7 +171,7 @@ def test_repetition_that_the_data_cannot_tell_is_borrowed():
     assert any("15.39" in warning for warning in borrowed.warnings)
 
 
-def test_a_fit_of_a_law_with_other_terms_is_refused(atlas_fit):
+def test_a_fit_of_a_law_with_other_terms_is_refused():
     _, runs = planted(ATLAS(sources=("dan_Latn",), others=False))
     other = fit(runs, "kaplan", target="swe_Latn", bootstrap=0)
     with pytest.raises(InputError) as caught:

@@ -49,7 +49,7 @@ def test_one_panel_a_language(fits):
     assert titles == ["Swedish (swe_Latn)", "Danish (dan_Latn)"]
 
 
-def test_parameters_carry_interval_and_verdict_and_given_ones_are_left_out(runs, fits):
+def test_parameters_carry_interval_and_verdict_and_given_ones_are_left_out(runs):
     from atlas_scaling.laws import Chinchilla
 
     held = fit(runs, Chinchilla().with_fixed(E=1.4), target="swe_Latn", bootstrap=20)

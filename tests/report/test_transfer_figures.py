@@ -84,7 +84,7 @@ def test_curves_show_values_and_bounds_apart(matrix):
     assert any("below this" in key.label for key in figure.keys)
 
 
-def test_the_planted_relatives_help_and_strangers_harm(runs, matrix):
+def test_the_planted_relatives_help_and_strangers_harm(matrix):
     # tau = 0.35 and -0.1 are BTS = 2 tau / (1 + tau) = 0.52 and -0.22.
     cells = {(c.target, c.source): c.bts for c in matrix.of_size().cells}
     assert cells["swe_Latn", "dan_Latn"] == pytest.approx(0.52, abs=0.1)

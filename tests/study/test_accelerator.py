@@ -8,7 +8,9 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 if not torch.cuda.is_available():
     pytest.skip("there is no NVIDIA accelerator here", allow_module_level=True)
 
+from atlas_scaling.errors import RunError  # noqa: E402
 from atlas_scaling.runs.record import RunState  # noqa: E402
+from atlas_scaling.study.graphs import CALLS_BEFORE, Recorder  # noqa: E402
 from atlas_scaling.study.settings import Hardware, ModelConfig, TrainConfig  # noqa: E402
 from atlas_scaling.study.train import train, train_together  # noqa: E402
 from atlas_scaling.study.training_run import Assignment  # noqa: E402
@@ -99,3 +101,16 @@ def test_together_and_cut_off_goes_on_bit_for_bit(tmp_path):
     train_together(runs("broken"), hardware=BFLOAT16)
     for seed in range(3):
         assert losses(tmp_path / "broken", seed) == losses(tmp_path / "unbroken", seed)
+
+
+def test_work_that_waits_for_the_accelerator_cannot_be_recorded_and_says_so():
+    recorder, given = Recorder(torch.device("cuda", 0)), torch.ones(3, device="cuda")
+    for _ in range(CALLS_BEFORE):
+        assert float(recorder(waits, given)) == 3.0
+    with pytest.raises(RunError, match="cannot be recorded") as caught:
+        recorder(waits, given)
+    assert caught.value.where == "hardware.graphs"
+
+
+def waits(given):
+    return given.sum() if given.sum().item() > 0 else given.max()

@@ -241,7 +241,7 @@ def test_a_missing_source_is_said_recorded_and_gone_without(cache):
     assert set(corpus.record("swe_Latn").sources) == {"chromium"}
 
 
-def test_once_the_missing_source_is_back_the_whole_corpus_is_built(monkeypatch, cache):
+def test_once_the_missing_source_is_back_the_whole_corpus_is_built(cache):
     path = cache / "wheels" / "homeassistant-0-py3-none-any.whl"
     data = path.read_bytes()
     path.unlink()

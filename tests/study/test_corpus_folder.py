@@ -12,19 +12,9 @@ from atlas_scaling.study.corpus import FolderSpec, build_corpus, corpus_spec
 from atlas_scaling.study.spec import load_study
 from atlas_scaling.study.streamed_corpus import Intake
 from tests.study.tiny_sources import sentence
+from tests.study.tiny_texts import write_texts
 
 LANGUAGES = ["swe_Latn", "rus_Cyrl"]
-
-
-def write_texts(folder, *, n=100, n_eval=0):
-    for locale, code in (("sv", "swe_Latn"), ("ru", "rus_Cyrl")):
-        (folder / "eval").mkdir(parents=True, exist_ok=True)
-        lines = [sentence(locale, i) for i in range(n)]
-        (folder / f"{code}.txt").write_text("\n".join(lines) + "\n", "utf-8")
-        if n_eval:
-            test = [sentence(locale, i) for i in range(1000, 1000 + n_eval)]
-            (folder / "eval" / f"{code}.txt").write_text("\n".join(test) + "\n", "utf-8")
-    return folder
 
 
 def build(folder, cache, languages=LANGUAGES, **fields):

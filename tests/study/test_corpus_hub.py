@@ -1,6 +1,5 @@
 """Datasets of the hub, read from folders with the files and columns that the hub has."""
 
-import gzip
 import json
 
 import polars as pl
@@ -10,62 +9,9 @@ from atlas_scaling.config import parse_config
 from atlas_scaling.errors import InputError, SourceError
 from atlas_scaling.study.corpus import HubSpec, build_corpus
 from tests.study.tiny_sources import sentence
+from tests.study.tiny_texts import document, write_fineweb2, write_flores, write_madlad
 
 pytest.importorskip("datasets", reason="the hub's datasets need the extra [data]")
-
-
-def document(locale: str, number: int) -> str:
-    return "\n".join(sentence(locale, 100 * number + k) for k in range(3))
-
-
-def write_madlad(root, code: str, locale: str, n: int = 60) -> None:
-    """``data/sv/sv_clean_0000.jsonl.gz`` and on, a line break written as backslash and n."""
-    folder = root / "data" / code
-    folder.mkdir(parents=True)
-    for part in (0, 1):
-        texts = [document(locale, i).replace("\n", "\\n") for i in range(part, n, 2)]
-        data = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
-        (folder / f"{code}_clean_{part:04}.jsonl.gz").write_bytes(gzip.compress(data))
-        (folder / f"{code}_noisy_{part:04}.jsonl.gz").write_bytes(gzip.compress(b'{"text": "x"}\n'))
-
-
-def write_fineweb2(root, code: str, locale: str, n: int = 60) -> None:
-    folder = root / "data" / code / "train"
-    folder.mkdir(parents=True)
-    pl.DataFrame(
-        {
-            "text": [document(locale, i) for i in range(n)],
-            "id": [f"<urn:uuid:{i}>" for i in range(n)],
-            "dump": "CC-MAIN-2024-10",
-            "url": "https://example.org/",
-            "date": "2024-02-21T09:58:32Z",
-            "file_path": "s3://commoncrawl/x",
-            "language": code[:3],
-            "language_score": 0.99,
-            "language_script": code[4:],
-            "minhash_cluster_size": 1,
-            "top_langs": "{}",
-        }
-    ).write_parquet(folder / "000_00000.parquet")
-
-
-def write_flores(root, code: str, locale: str, n: int = 20) -> None:
-    """``devtest/swe_Latn.jsonl``; the ids are the same in every language."""
-    (root / "devtest").mkdir(parents=True, exist_ok=True)
-    rows = [
-        {
-            "id": i,
-            "iso_639_3": code[:3],
-            "iso_15924": code[4:],
-            "text": sentence(locale, 50_000 + i),
-            "url": "https://example.org/",
-            "domain": "wikinews",
-        }
-        for i in range(n)
-    ]
-    (root / "devtest" / f"{code}.jsonl").write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8"
-    )
 
 
 def spec(**fields) -> HubSpec:
@@ -86,16 +32,21 @@ def test_madlad_is_read_by_its_own_codes_and_only_its_clean_part(tmp_path):
     assert corpus.manifest.sources[0].homepage.endswith("allenai/MADLAD-400")
 
 
+def fineweb2_and_flores(folder, **fields):
+    return spec(
+        dataset="fineweb-2",
+        root=folder / "fineweb",
+        evaluation={"dataset": "flores-plus", "root": folder / "flores"},
+        **fields,
+    )
+
+
 def test_fineweb2_with_flores_to_evaluate_on(tmp_path):
     for code, locale in (("swe_Latn", "sv"), ("rus_Cyrl", "ru")):
         write_fineweb2(tmp_path / "fineweb", code, locale)
         write_flores(tmp_path / "flores", code, locale)
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn", "rus_Cyrl"],
         cache=tmp_path / "cache",
     )
@@ -116,11 +67,7 @@ def test_training_text_with_a_passage_of_the_test_set_is_dropped(tmp_path):
     frame[0, "text"] = f"Rubrik\n{long.upper()}!\nslut"
     frame.write_parquet(path)
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn"],
         cache=tmp_path / "cache",
     )
@@ -136,11 +83,7 @@ def test_ids_that_a_language_lacks_are_left_out_of_all(tmp_path):
     path = tmp_path / "flores/devtest/rus_Cyrl.jsonl"
     path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[3:]), "utf-8")
     corpus = build_corpus(
-        spec(
-            dataset="fineweb-2",
-            root=tmp_path / "fineweb",
-            evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        ),
+        fineweb2_and_flores(tmp_path),
         ["swe_Latn", "rus_Cyrl"],
         cache=tmp_path / "cache",
     )
@@ -154,13 +97,7 @@ def with_test_text_in(tmp_path, *codes, **fields):
         if code in codes:
             write_flores(tmp_path / "flores", code, locale)
     (tmp_path / "flores").mkdir(exist_ok=True)
-    return spec(
-        dataset="fineweb-2",
-        root=tmp_path / "fineweb",
-        evaluation={"dataset": "flores-plus", "root": tmp_path / "flores"},
-        eval_lines=15,
-        **fields,
-    )
+    return fineweb2_and_flores(tmp_path, eval_lines=15, **fields)
 
 
 THREE = ["dan_Latn", "rus_Cyrl", "swe_Latn"]

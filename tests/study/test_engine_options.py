@@ -12,7 +12,7 @@ from atlas_scaling.study.engines.options import (
     noted_options,
 )
 from atlas_scaling.study.spec import load_study, packaged_studies, study_path
-from tests.study.test_spec import SPEC
+from tests.study.trial import SPEC
 
 SECTION = "engine: {kind: slurm, partition: gpu, time: 04:00:00, sizes: {m: {gpus: 8, time: 2d}}}\n"
 
@@ -121,3 +121,11 @@ def test_the_name_of_a_packaged_study_is_no_folder_that_its_first_call_made(tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
     assert study_path("demo") == packaged_studies()["demo"]
+
+
+def test_a_misspelt_key_of_an_engine_is_answered_with_the_nearest_once(tmp_path):
+    path = tmp_path / "trial.yaml"
+    path.write_text(SPEC + "engine: {kind: local, worker: 3}\n")
+    with pytest.raises(InputError, match="unknown key 'worker'") as caught:
+        load_study_file(path)
+    assert caught.value.remedy == "did you mean 'workers'?"

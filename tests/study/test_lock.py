@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study import lock as lock_module
 from atlas_scaling.study.lock import Life, Lock, last_holder
 
@@ -86,6 +86,18 @@ def test_a_released_directory_is_free_and_its_owners_stay_on_record(tmp_path):
             assert last_holder(tmp_path).life is Life.ALIVE
         assert last_holder(tmp_path).life is Life.GONE
     assert sorted(p.name for p in (tmp_path / "locks").iterdir()) == ["1.json", "2.json", "3.json"]
+
+
+def test_where_an_owner_cannot_be_written_nobody_holds_the_directory(tmp_path):
+    resource = pytest.importorskip("resource", reason="limits on files are Unix")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(RunError, match="File too large"), Lock(tmp_path, what="run"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert last_holder(tmp_path) is None
 
 
 def test_a_process_that_was_killed_outright_holds_nothing(tmp_path, holder):

@@ -78,7 +78,7 @@ def unbroken(spec, tmp_path_factory):
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster():
     """A Ray that is there before the study; gives its address."""
     # Not pytest's folder: the sockets inside would have too long a name.
     folder = Path("/tmp") / f"ray-{os.getpid()}"

@@ -18,7 +18,7 @@ from atlas_scaling.study.engines.slurm import SlurmEngine
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.status import Standing, study_status
 from tests.study.slurm_cluster import slurm_cluster, why_not
-from tests.study.test_spec import spec
+from tests.study.trial import spec
 
 pytestmark = [
     pytest.mark.slow,

@@ -51,7 +51,7 @@ class Study:
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
-    def run(self, *options: str, code: int = 0) -> dict:
+    def run(self, *options: str) -> dict:
         words = [word for option in options for word in ("-O", option)]
         engine = ("--engine", "slurm") if words else ()
         wait = () if not words or "--wait" in words else ("--no-wait",)

@@ -15,7 +15,7 @@ from atlas_scaling.study.engines.slurm import (
     requeue_if_preempted,
 )
 from atlas_scaling.study.folder import StudyFolder
-from tests.study.test_spec import spec
+from tests.study.trial import spec
 
 
 @pytest.fixture

@@ -4,23 +4,7 @@ from atlas_scaling.config import dump_config, parse_config
 from atlas_scaling.errors import InputError
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.spec import StudySpec, load_study, packaged_studies
-
-SPEC = """
-name: trial
-languages: [sv, dan, nob_Latn, es]
-corpus: {source: embedded}
-tokenizer: {vocab_size: 4096}
-sizes:
-  s: {n_layers: 2, d_model: 64, n_heads: 4, lr: 0.005}
-  m: {n_layers: 4, d_model: 128, n_heads: 4, lr: 0.003}
-training: {batch_size: 4}
-groups:
-  - {kind: monolingual, sizes: [s], tokens: 200k}
-"""
-
-
-def spec(groups: str = "") -> StudySpec:
-    return parse_config(SPEC + groups, StudySpec, name="trial.yaml")
+from tests.study.trial import SPEC, spec
 
 
 def refused(text: str) -> InputError:
@@ -222,7 +206,8 @@ def test_a_scale_that_does_not_exist_is_refused(scale):
         ("languages: [sv,", "languages: [sweedish,", "unknown language code", "sweedish"),
         ("tokens: 200k", "tokens: -5", "above zero", -5),
         ("tokens: 200k", "tokens: many", "not a number", "many"),
-        ("sizes: [s]", "sizes: [xl]", "no size 'xl'", None),
+        ("sizes: [s]", "sizes: [xl]", "groups.0.sizes: no size 'xl'", ["xl"]),
+        ("languages: [sv, dan, nob_Latn, es]", "languages: sv", "write a list", "sv"),
         ("batch_size: 4", "batch_size: 0", "greater than 0", 0),
         ("n_heads: 4, lr: 0.005", "n_heads: 3, lr: 0.005", "3 heads of equal size", None),
         ("languages: [sv, dan", "languages: [sv, swe", "more than once: swe_Latn", None),
@@ -250,6 +235,9 @@ def test_a_mixture_that_is_no_distribution_is_refused(shares):
 def test_a_language_outside_the_study_cannot_be_trained_on():
     error = refused(SPEC + "  - {kind: bilingual, pairs: [[sv, ru]], sizes: [s], tokens: 1M}")
     assert "rus_Cyrl is not one of the study's languages" in error.problem
+    assert error.value == "rus_Cyrl"
+    assert error.where == f"trial.yaml:{len(SPEC.splitlines()) + 1}, groups.1"
+    assert "add it to languages" in error.remedy
 
 
 def test_the_packaged_demo_is_the_study_that_its_issue_asks_for():

@@ -11,7 +11,7 @@ from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.follow import follow
 from atlas_scaling.study.lock import Lock, last_holder
 from atlas_scaling.study.status import left_to_do, standings
-from tests.study.test_spec import spec
+from tests.study.trial import spec
 
 CONTINUED = "  - {kind: continued, languages: [swe], sizes: [s], tokens: 100k}\n"
 CAPACITY = "  - {kind: capacity, sizes: [s], tokens: 100k}\n"
@@ -122,6 +122,19 @@ def test_a_failure_in_a_job_that_goes_on_is_told_from_one_before_that_job(study)
     )
     say(study, RUN, "failed", reason="diverged", updated_at="2026-11-26T10:00:00+00:00")
     assert stand(study, RUN, RUNNING).state == "queued"
+
+
+def test_a_failure_is_told_while_its_process_goes_on_with_others_trained_together(study):
+    say(study, RUN, "running")
+    held(study, RUN, silent=5)
+    owner = last_holder(study.run_dir(RUN)).owner
+    own = {"reason": "diverged", "host": owner.host, "pid": owner.pid}
+    say(study, RUN, "failed", **own, updated_at=owner.since)
+    assert (stand(study, RUN).state, stand(study, RUN).reason) == ("failed", "diverged")
+    say(study, RUN, "failed", **own)  # long before this owner came
+    assert stand(study, RUN).state == "running"
+    say(study, RUN, "failed", **{**own, "pid": owner.pid + 1}, updated_at=owner.since)
+    assert stand(study, RUN).state == "running"
 
 
 def test_done_is_done_whatever_a_scheduler_says(study):

@@ -17,8 +17,8 @@ from atlas_scaling.study.tokenizer import (
 )
 from atlas_scaling.study.tokenizer_report import fertility_report
 from atlas_scaling.study.tokens import pack
-from tests.study.test_corpus_folder import write_texts
 from tests.study.tiny_sources import sentence
+from tests.study.tiny_texts import write_texts
 
 SPEC = TokenizerSpec(vocab_size=400)
 

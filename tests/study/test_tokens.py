@@ -5,7 +5,7 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.study.corpus import FolderSpec, build_corpus
 from atlas_scaling.study.tokenizer import TokenizerSpec, train_tokenizer
 from atlas_scaling.study.tokens import TokenStore, pack
-from tests.study.test_corpus_folder import write_texts
+from tests.study.tiny_texts import write_texts
 
 
 @pytest.fixture(scope="module")

@@ -279,6 +279,34 @@ def test_a_damaged_checkpoint_is_refused_and_named(tmp_path):
         carry_out(tmp_path)
 
 
+def test_a_damaged_record_is_named_and_once_removed_the_run_goes_on(tmp_path):
+    carry_out(tmp_path / "whole")
+    carry_out(tmp_path / "cut", should_stop=stop_after(5))
+    (tmp_path / "cut" / "run.json").write_bytes(b"\xff")
+    with pytest.raises(RunError, match="record of this run cannot be read"):
+        carry_out(tmp_path / "cut")
+    (tmp_path / "cut" / "run.json").unlink()
+    assert carry_out(tmp_path / "cut").state is RunState.DONE
+    assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
+
+
+def test_a_checkpoint_that_lost_its_optimizer_is_refused_and_not_gone_on_from(tmp_path):
+    carry_out(tmp_path, should_stop=stop_after(5))
+    next((tmp_path / "checkpoints").glob("*/optimizer-*")).unlink()
+    with pytest.raises(RunError, match="lacks the optimizer") as caught:
+        carry_out(tmp_path)
+    assert "remove this checkpoint" in caught.value.remedy
+
+
+def test_a_checkpoint_that_was_put_aside_is_none_of_the_run(tmp_path):
+    carry_out(tmp_path / "whole")
+    carry_out(tmp_path / "cut", should_stop=stop_after(5))
+    last = next((tmp_path / "cut" / "checkpoints").iterdir())
+    last.rename(last.with_name(f"{last.name}.bad"))
+    assert carry_out(tmp_path / "cut").state is RunState.DONE
+    assert eval_lines(tmp_path / "cut") == eval_lines(tmp_path / "whole")
+
+
 def test_a_run_too_short_for_its_schedule_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="no room"):
         carry_out(tmp_path / "run", run=record(tokens=64))

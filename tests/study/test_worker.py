@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,7 +14,7 @@ pytest.importorskip("torch", reason="training needs the extra [train]")
 
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import RunState
-from atlas_scaling.study import execute, lock
+from atlas_scaling.study import execute
 from atlas_scaling.study.conduct import prepare_inputs
 from atlas_scaling.study.display import ConsoleDisplay
 from atlas_scaling.study.engines.base import EventKind
@@ -49,6 +50,16 @@ def study(inputs, tmp_path):
 def work(study, run_id, *, how=carry_out, **options):
     options = {"tell": lambda event: None, "should_stop": lambda: False, **options}
     return how(study, run_id, **options)
+
+
+def test_tokens_of_which_a_file_was_purged_are_not_there(inputs, tmp_path):
+    _, texts = inputs
+    own = tmp_path / "tokens"
+    shutil.copytree(texts.tokens_dir, own)
+    copied = texts.model_copy(update={"own_tokens_dirs": {"swe_Latn": str(own)}})
+    assert copied.are_there
+    next(own.glob("train/*")).unlink()
+    assert not copied.are_there
 
 
 def test_a_run_is_carried_out_and_its_directory_free_again(study):
@@ -130,9 +141,8 @@ def _fill(path: Path) -> None:
 
 
 def test_on_a_disk_that_is_really_full_the_checkpoint_before_stays_and_the_run_goes_on_from_it(
-    study, inputs, small_disk, monkeypatch
+    study, inputs, small_disk
 ):
-    monkeypatch.setattr(lock, "WATCHED_SECONDS", 0.1)  # its own file had no room to say so
     spec, texts = inputs
     cramped = StudyFolder.begin(small_disk / "study", spec)
     cramped.write_inputs(texts)

@@ -102,7 +102,7 @@ def test_predictions_are_those_of_sklearn_with_the_same_covariance() -> None:
     assert deviation == pytest.approx(process._scale * np.sqrt(sd**2 + weights[-1]), abs=1e-6)
 
 
-def test_leaving_out_is_refitting_without_at_the_same_variances(monkeypatch) -> None:
+def test_leaving_out_is_refitting_without_at_the_same_variances() -> None:
     seen = observe(planted())
     process = PairProcess(seen, FEATURES)
     block = np.flatnonzero(seen.pair == 3)

@@ -8,21 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.main import app
+from tests.cli.program import as_json
 from tests.web.conftest import served
 
 
 def post(address, path, **body):
     return httpx.post(f"{address}/api/{path}", json=body, timeout=30)
-
-
-def command_line(*arguments):
-    """What a command prints with ``--json``."""
-    done = CliRunner().invoke(app, [*arguments, "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 ALLOCATIONS = [
@@ -41,10 +33,10 @@ def test_an_allocation_is_the_one_that_its_command_prints(address, question):
     answer = post(address, "plan/allocate", **question)
     assert answer.status_code == 200, answer.text
     code = post(address, "plan/allocate/code", **question).json()
-    assert answer.json() == command_line(*shlex.split(code["command"])[1:])
+    assert answer.json() == as_json(*shlex.split(code["command"])[1:])
 
 
-def test_the_python_of_a_plan_prints_the_same_plan(address, tmp_path):
+def test_the_python_of_a_plan_prints_the_same_plan(address):
     question = ALLOCATIONS[-1] | {"matrix": "matrix"}
     code = post(address, "plan/allocate/code", **question).json()
     done = subprocess.run(
@@ -87,7 +79,7 @@ def test_other_answers_are_those_of_their_commands(address, kind, question):
     answer = post(address, f"plan/{kind}", **question)
     assert answer.status_code == 200, answer.text
     code = post(address, f"plan/{kind}/code", **question).json()
-    assert answer.json() == command_line(*shlex.split(code["command"])[1:])
+    assert answer.json() == as_json(*shlex.split(code["command"])[1:])
 
 
 def test_a_schedule_of_two_stages_is_that_of_its_command_and_python(session_on, staged):
@@ -96,7 +88,7 @@ def test_a_schedule_of_two_stages_is_that_of_its_command_and_python(session_on, 
         answer = post(address, "plan/schedule", **question).json()
         code = post(address, "plan/schedule/code", **question).json()
     assert len(answer["schedule"]["stages"]) == 2
-    assert answer == command_line(*shlex.split(code["command"])[1:])
+    assert answer == as_json(*shlex.split(code["command"])[1:])
     printed = {}
     exec(code["python"].replace("print(", "printed.update("), {"printed": printed})
     assert json.loads(json.dumps(printed)) == answer
@@ -108,15 +100,15 @@ def test_a_cost_is_that_of_its_command(address):
         address, "plan/cost", n_params=2e9, tokens=4e11, accelerators=["h100"], devices=64
     )
     command = "plan cost --params 2B --tokens 400B --accelerator h100 --devices 64"
-    assert answer.json() == command_line(*command.split())
+    assert answer.json() == as_json(*command.split())
 
 
 def test_rankings_are_those_of_the_command(address, study):
     answer = httpx.get(f"{address}/api/transfer/sources?target=ca&top=5").json()
-    assert answer == command_line("transfer", "sources", "ca", "--top", "5")
+    assert answer == as_json("transfer", "sources", "ca", "--top", "5")
     own = httpx.get(f"{address}/api/transfer/targets?source=sv&matrix=matrix&top=5").json()
     matrix = ["--matrix", str(study / "matrix.csv")]
-    assert own == command_line("transfer", "targets", "sv", "--top", "5", *matrix)
+    assert own == as_json("transfer", "targets", "sv", "--top", "5", *matrix)
 
 
 def test_a_fit_without_draws_keeps_its_point_answer(address):
@@ -221,4 +213,4 @@ def test_exports_are_those_of_the_command(address, tmp_path):
     body = {k: plan[k] for k in ("mixture", "tokens", "n_params", "epochs")}
     for to in ("olmo-core", "megatron", "huggingface", "olmix", "atlas"):
         text = post(address, "plan/export", to=to, **body).json()["text"]
-        assert text == command_line("plan", "export", str(path), "--to", to)["text"]
+        assert text == as_json("plan", "export", str(path), "--to", to)["text"]

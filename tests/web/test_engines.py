@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from atlas_scaling.runs.record import RunState
+from atlas_scaling.runs.record import RunRecord, RunState, RunStatus
 from atlas_scaling.study.engines.options import SlurmOptions, note_options
 from atlas_scaling.study.folder import StudyFolder
 from atlas_scaling.study.spec import load_study, packaged_studies
 from atlas_scaling.web import engines, live
+from atlas_scaling.web.run_lines import begun_line, with_standing
 from tests.run_files import write_run
 
 pytest.importorskip("submitit", reason="SLURM is reached through the extra [slurm]")
@@ -78,15 +79,15 @@ def test_queued_and_lost_runs_are_told_apart_and_a_scheduler_that_is_away_is_sai
 
 
 def test_what_a_run_said_since_the_engine_was_asked_is_newer(study):
-    status = live.RunStatus(state=RunState.DONE, step=2, updated_at="2026-11-23T10:05:00+00:00")
-    record = live.RunRecord.model_validate_json(
+    status = RunStatus(state=RunState.DONE, step=2, updated_at="2026-11-23T10:05:00+00:00")
+    record = RunRecord.model_validate_json(
         (study.run_dir(study.design.runs[1].run_id) / "run.json").read_bytes()
     )
-    line = live._begun_line(record, status)
+    line = begun_line(record, status)
     said = {"host": "node7", "job": "4_0", "state": "lost", "reason": "gone", "updated_at": "then"}
-    assert live._with_standing(line, said).state == "done"
-    assert live._with_standing(line, said).job == "4_0"
-    assert live._with_standing(line, said | {"updated_at": status.updated_at}).state == "lost"
+    assert with_standing(line, said).state == "done"
+    assert with_standing(line, said).job == "4_0"
+    assert with_standing(line, said | {"updated_at": status.updated_at}).state == "lost"
 
 
 def test_nobody_is_asked_while_nobody_looks(study, session_on):

@@ -16,7 +16,7 @@ from atlas_scaling.fitting.pooled import fit_pooled
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.runs.store import read_runs
 from atlas_scaling.web.tasks import preview
-from tests.web.test_api import command_line
+from tests.cli.program import as_json
 
 OCTETS = {"content-type": "application/octet-stream"}
 
@@ -143,7 +143,7 @@ def test_fits_are_those_of_their_command_and_their_python(address, task, tmp_pat
     code = httpx.post(f"{address}/api/fits/code", json=body).json()
     assert code["notes"] == []
     monkeypatch.chdir(tmp_path)
-    printed = command_line(*shlex.split(code["command"])[1:])
+    printed = as_json(*shlex.split(code["command"])[1:])
     assert list(printed.get("fits", {"": printed}).values()) == made
     assert len(list(tmp_path.rglob("*.json"))) == len(made)
     said = []
@@ -156,7 +156,7 @@ def test_a_comparison_is_that_of_its_command_and_its_python(address):
             "targets": ["swe_Latn"], "unit": "bits_per_byte"}  # fmt: skip
     got = result_of(address, **task)
     code = httpx.post(f"{address}/api/fits/code", json=task).json()
-    assert command_line(*shlex.split(code["command"])[1:]) == got
+    assert as_json(*shlex.split(code["command"])[1:]) == got
     said = []
     exec(code["python"].replace("print(", "said.append("), {"said": said})
     assert json.loads(json.dumps(said)) == [got]

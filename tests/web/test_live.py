@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.runs.record import EvalRow
 from atlas_scaling.web import live
 from atlas_scaling.web.live import LiveRuns
 from tests.run_files import eval_line, write_run
@@ -55,9 +56,9 @@ def test_only_new_lines_of_evaluations_are_read(tmp_path, monkeypatch):
         file.write(eval_line(4, 400, "swe_Latn", 4.2) + "\n")
         file.write(eval_line(5, 500, "swe_Latn", 4.1)[:40])  # still being written
     read = []
-    validate = live.EvalRow.model_validate_json
+    validate = EvalRow.model_validate_json
     monkeypatch.setattr(
-        live.EvalRow, "model_validate_json", lambda line: read.append(line) or validate(line)
+        EvalRow, "model_validate_json", lambda line: read.append(line) or validate(line)
     )
     assert runs.curves([run_id])[0].tokens == (100, 200, 300, 400)
     assert len(read) == 1

@@ -136,7 +136,7 @@ def test_without_a_token_only_the_looks_of_that_page_are_given(guarded, path):
         assert httpx.get(guarded + other).status_code == 401
 
 
-def test_a_ticket_opens_the_page_once(study, session_on):
+def test_a_ticket_opens_the_page_once(session_on):
     """The browser is started with it: others can read its arguments, too late."""
     access = Access(token=TOKEN, ticket="a-ticket-of-24-characters")
     with served(session_on(), access) as address:

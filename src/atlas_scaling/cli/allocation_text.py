@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from atlas_scaling.planning.allocation_answer import Allocation, Sensitivity
 
 MOST_SENSITIVITIES: Final = 8
+MOST_SHARES: Final = 3
 WHAT: Final = {
     "mean": "the mean loss",
     "worst": "the worst loss",
@@ -129,8 +130,8 @@ def _frontier(answer: Allocation) -> Table:
     return table
 
 
-def _largest(mixture: Mapping[str, float], n: int = 3) -> str:
-    first = list(mixture.items())[:n]
+def _largest(mixture: Mapping[str, float]) -> str:
+    first = list(mixture.items())[:MOST_SHARES]
     rest = len(mixture) - len(first)
     return ", ".join(f"{code} {share:.0%}" for code, share in first) + (
         f" and {rest} more" if rest else ""

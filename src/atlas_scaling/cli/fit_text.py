@@ -61,7 +61,7 @@ def several_text(several: Fits | PooledFit) -> RenderableType:
 
 def _said(fits: Mapping[str, Fit]) -> list[str]:
     """Rows left out, notes and warnings, each once with its targets; not what ``-`` says."""
-    from atlas_scaling.fitting.data import OTHER_LANGUAGE
+    from atlas_scaling.fitting.selection import OTHER_LANGUAGE
     from atlas_scaling.units import counted
 
     targets: dict[str, list[str]] = {}

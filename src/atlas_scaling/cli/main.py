@@ -10,6 +10,7 @@ from typer.exceptions import Abort, TyperException
 
 from atlas_scaling._version import __version__
 from atlas_scaling.cli import (
+    compare,
     corpus,
     demo,
     doctor,
@@ -23,7 +24,7 @@ from atlas_scaling.cli import (
     transfer,
 )
 from atlas_scaling.cli.output import print_error
-from atlas_scaling.errors import AtlasError, InputError
+from atlas_scaling.errors import AtlasError, InputError, RunError
 
 INTERRUPTED: Final = 130
 
@@ -55,7 +56,7 @@ app.command(epilog="Example: atlas demo --output atlas-demo")(demo.demo)
 app.add_typer(plan.app, name="plan")
 app.add_typer(transfer.app, name="transfer")
 app.command("fit", epilog=fit.FIT_EXAMPLE)(fit.fit_command)
-app.command("compare", epilog=fit.COMPARE_EXAMPLE)(fit.compare_command)
+app.command("compare", epilog=compare.COMPARE_EXAMPLE)(compare.compare_command)
 app.command("report", epilog=report.REPORT_EXAMPLE)(report.report_command)
 app.command("serve", epilog=serve.SERVE_EXAMPLE)(serve.serve_command)
 app.add_typer(study.app, name="study")
@@ -76,6 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
     except TyperException as error:
         print_error(_as_input_error(error), as_json="--json" in arguments)
         code = InputError.exit_code
+    except OSError as error:
+        print_error(_as_run_error(error), as_json="--json" in arguments)
+        code = RunError.exit_code
     except (KeyboardInterrupt, Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -88,3 +92,12 @@ def _as_input_error(error: TyperException) -> InputError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "atlas"
     return InputError(error.format_message(), where=command, remedy=f"{command} --help")
+
+
+def _as_run_error(error: OSError) -> RunError:
+    """What a disk or the system refused, where nobody foresaw it."""
+    return RunError(
+        f"the system refuses: {error.strerror or error}",
+        where=None if error.filename is None else str(error.filename),
+        remedy="see that it is there and whose it is, and that its disk has room",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from atlas_scaling.units import counted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from atlas_scaling.runs.importers.column_map import ColumnMap
     from atlas_scaling.runs.importers.summary import ImportSummary
 
 IMPORT_EXAMPLE = (
@@ -76,14 +78,7 @@ def import_command(
     is never written over; one that an earlier import wrote, and nobody changed, is.
     """
     from atlas_scaling.runs.export import check_suffix, write_table
-    from atlas_scaling.runs.importers.column_map import (
-        ColumnMap,
-        is_unchanged,
-        load_map,
-        map_beside,
-        save_map,
-        with_options,
-    )
+    from atlas_scaling.runs.importers.column_map import ColumnMap, map_beside, save_map
     from atlas_scaling.runs.importers.importing import import_runs
 
     check_suffix(output)
@@ -94,20 +89,8 @@ def import_command(
             where="--output",
             remedy="give the output another name",
         )
-    near, beside = map_beside(source), map_beside(output)
-    if map_file is None and near.is_file() and not is_unchanged(near):
-        map_file = near
-    given = ColumnMap() if map_file is None else load_map(map_file)
-    columns = with_options(given, column=column or (), facts=facts or ())
-    is_used = map_file is not None and beside.resolve() == map_file.resolve()
-    is_own = beside.is_file() and (is_used or not is_unchanged(beside))
-    if is_own and not (is_used and columns == given):
-        raise InputError(
-            "the map of this import would be written over your own",
-            value=str(beside),
-            where="--output",
-            remedy="give the output another name, or put the options into the map",
-        )
+    beside = map_beside(output)
+    columns, is_own = _columns(source, beside, map_file, column or (), facts or ())
     with share_done("importing") as told:
         imported = import_runs(source, kind=kind, columns=columns, told=told)
     write_table(imported.frame, output)
@@ -118,6 +101,43 @@ def import_command(
         output=str(output), map=str(beside) if has_map else None, summary=imported.summary
     )
     emit(answer, as_json=as_json, text=_import_text)
+
+
+def _columns(
+    source: Path,
+    beside: Path,
+    map_file: Path | None,
+    column: Sequence[str],
+    facts: Sequence[str],
+) -> tuple[ColumnMap, bool]:
+    """The map to import by, and whether that ``beside`` the output is the user's own.
+
+    Raises:
+        InputError: it is, and another one would be written over it.
+    """
+    from atlas_scaling.runs.importers.column_map import (
+        ColumnMap,
+        is_unchanged,
+        load_map,
+        map_beside,
+        with_options,
+    )
+
+    near = map_beside(source)
+    if map_file is None and near.is_file() and not is_unchanged(near):
+        map_file = near
+    given = ColumnMap() if map_file is None else load_map(map_file)
+    columns = with_options(given, column=column, facts=facts)
+    is_used = map_file is not None and beside.resolve() == map_file.resolve()
+    is_own = beside.is_file() and (is_used or not is_unchanged(beside))
+    if is_own and not (is_used and columns == given):
+        raise InputError(
+            "the map of this import would be written over your own",
+            value=str(beside),
+            where="--output",
+            remedy="give the output another name, or put the options into the map",
+        )
+    return columns, is_own
 
 
 def export_command(

@@ -13,12 +13,12 @@ from atlas_scaling.answers import DEFAULT_LEVEL
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import identify
 from atlas_scaling.fitting.bootstrap import Draws, bootstrap
-from atlas_scaling.fitting.data import Selection, loss_unit, observe
+from atlas_scaling.fitting.data import observe
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Prior, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.result import Fit, FitStatus, identified
+from atlas_scaling.fitting.selection import Selection, loss_unit
 from atlas_scaling.fitting.starts import Search, search
-from atlas_scaling.fitting.tables import read
 from atlas_scaling.fitting.workers import one_thread
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit, counted
@@ -126,7 +126,7 @@ def prepared(
         zero_shot=wanted.zero_shot if zero_shot is None else zero_shot,
         weights=weights,
     )
-    adapted, observations = observe(read(data), wanted, selection)
+    adapted, observations = observe(data, wanted, selection)
     measured = Estimator.named(estimator, delta)
     return Prepared(observations, adapted, {**options, "estimator": measured, "n_draws": bootstrap})
 

@@ -148,7 +148,11 @@ def resampled(
     resample: str,
     seed: int,
 ) -> Problem:
-    """``problem`` with ``n`` resamples of its data."""
+    """``problem`` with ``n`` resamples of its data.
+
+    Raises:
+        InputError: there are fewer than two units, or ``resample`` is unknown.
+    """
     present, unit = np.unique(unit, return_inverse=True)
     n_units = problem.n_rows if resample == "pairs" else len(present)
     if n_units < 2:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -12,22 +12,20 @@ from atlas_scaling import laws
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import FitError, InputError
 from atlas_scaling.fitting.api import enough_rows
-from atlas_scaling.fitting.data import (
-    OTHER_LANGUAGE,
-    Selection,
-    loss_unit,
-    observe,
-    targets_of,
-)
+from atlas_scaling.fitting.data import observe, targets_of
 from atlas_scaling.fitting.identify import goodness
 from atlas_scaling.fitting.objective import Coordinates, Estimator, Problem, as_inputs
 from atlas_scaling.fitting.observations import Observations
+from atlas_scaling.fitting.selection import OTHER_LANGUAGE, Selection, loss_unit
 from atlas_scaling.fitting.splits import FEWEST, SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
-from atlas_scaling.fitting.tables import as_frame, read
+from atlas_scaling.fitting.tables import read, with_our_codes
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit, counted
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MANY_DOMAINS: Final = 12
 """Above this many domains a law of every share is not fitted unless it is asked for."""
@@ -159,7 +157,7 @@ def compare(
         targets: languages to average over; None for all that the data has.
         estimator: as for ``fit``.
         delta: as for ``fit``.
-        seed: of the random cut.
+        seed: of the random cut and the starts.
         unit: as for ``fit``.
         lr_state: as for ``fit``.
         continued: as for ``fit``.
@@ -169,33 +167,23 @@ def compare(
     Raises:
         InputError: the data or an option cannot be used for any law, or no law has a score.
     """
-    frame = as_frame(read(data))
+    frame = with_our_codes(read(data))
     chosen = [laws.get(c) if isinstance(c, str) else c for c in candidates or default_laws()]
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]
     measured = Estimator.named(estimator, delta)
-    notes: list[str] = []
-    dropped: dict[str, list[str]] = {}
-    asked_of: dict[str, tuple[Selection, list[Split]]] = {}
-    n_rows = 0
-    for target in named:
-        selection = Selection(
-            target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued
-        )
-        _, base = observe(frame, laws.get("chinchilla"), selection)
-        if (base.facts.target or "") in asked_of:  # named twice, by two codes perhaps
-            continue
-        n_rows += base.n_rows
-        notes += [note for note in base.notes if note not in notes]
-        for one in base.dropped:
-            if not one.reason.startswith(OTHER_LANGUAGE):
-                left_out = f"left out: {counted(one.rows, 'row')}, {one.reason}"
-                dropped.setdefault(left_out, []).append(base.facts.target or "")
-        asked_of[base.facts.target or ""] = selection, splits(base, seed)
-    calls = [(target, i) for target in asked_of for i in range(len(chosen))]
+    exam = _Exam.of(
+        frame,
+        (
+            Selection(target=target, unit=loss_unit(unit), lr_state=lr_state, continued=continued)
+            for target in named
+        ),
+        seed,
+    )
+    calls = [(target, i) for target in exam.cuts for i in range(len(chosen))]
     scored = spread_over(
         _scores,
-        ((chosen[i], *asked_of[target]) for target, i in calls),
+        ((chosen[i], *exam.cuts[target]) for target, i in calls),
         workers=workers,
         common=(frame, measured, seed, asked),
         done=done,
@@ -207,21 +195,48 @@ def compare(
         table[i][target] = scores
         n_parameters[i] = n_parameters[i] or n_free
     rows = [_row(*parts) for parts in zip(chosen, table, n_parameters, strict=True)]
-    cuts = _described({target: cuts for target, (_, cuts) in asked_of.items()})
-    _check_scored(rows, cuts, n_rows)
+    cuts = _described({target: cuts for target, (_, cuts) in exam.cuts.items()})
+    _check_scored(rows, cuts, exam.n_rows)
     return Comparison(
         rows=tuple(rows),
         targets=tuple(dict.fromkeys(t for scores in table for t in scores)),
         loss_unit=loss_unit(unit).value,
-        n_rows=n_rows,
+        n_rows=exam.n_rows,
         seed=seed,
         cuts=cuts,
-        notes=(
-            *(f"{said} ({', '.join(of)})" if any(of) else said for said, of in dropped.items()),
-            *notes,
-        ),
+        notes=exam.notes,
         warnings=tuple(_warnings(rows)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """What every law is asked: by target which rows enter, and how they are cut."""
+
+    cuts: dict[str, tuple[Selection, list[Split]]]
+    n_rows: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, selections: Iterable[Selection], seed: int) -> _Exam:
+        cuts: dict[str, tuple[Selection, list[Split]]] = {}
+        dropped: dict[str, list[str]] = {}
+        notes = dict[str, None]()
+        n_rows = 0
+        for selection in selections:
+            _, base = observe(frame, laws.get("chinchilla"), selection)
+            target = base.facts.target or ""
+            if target in cuts:  # named twice, by two codes perhaps
+                continue
+            n_rows += base.n_rows
+            notes.update(dict.fromkeys(base.notes))
+            for one in base.dropped:
+                if not one.reason.startswith(OTHER_LANGUAGE):
+                    left_out = f"left out: {counted(one.rows, 'row')}, {one.reason}"
+                    dropped.setdefault(left_out, []).append(target)
+            cuts[target] = selection, splits(base, seed)
+        said = (f"{what} ({', '.join(of)})" if any(of) else what for what, of in dropped.items())
+        return cls(cuts, n_rows, (*said, *notes))
 
 
 def _check_scored(rows: Sequence[ComparedLaw], cuts: Mapping[str, str], n_rows: int) -> None:

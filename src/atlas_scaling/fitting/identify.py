@@ -1,8 +1,8 @@
 """What the data can tell: standard errors, spreads and a verdict in words for each parameter.
 
 A parameter is not identified when its standard error exceeds the tolerance its law states, or when
-the fit ended at one of its bounds. The standard error is that of
-the bootstrap draws where there are any, else the sandwich ``H^-1 (sum_runs g g') H^-1``.
+the fit ended at one of its bounds. The standard error is that of the bootstrap draws where there
+are any, else the sandwich ``H^-1 (sum_runs g g') H^-1``.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def build_inputs(
         mixtures: of the rows, where they have been read already.
 
     Raises:
-        InputError: an input cannot be had from this table.
+        InputError: an input cannot be made from this table.
     """
     builder = _Builder(frame, law, facts, mixtures or Mixtures.of(frame))
     return {name: builder.build(name) for name in law.inputs}, builder.notes

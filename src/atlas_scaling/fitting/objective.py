@@ -50,7 +50,11 @@ class Estimator:
 
     @classmethod
     def named(cls, name: str = "huber", delta: float | None = None) -> Estimator:
-        """The estimator called ``name``; ``delta`` belongs to ``huber`` alone."""
+        """The estimator called ``name``; ``delta`` belongs to ``huber`` alone.
+
+        Raises:
+            InputError: there is no such estimator, or a ``delta`` that it cannot have.
+        """
         if name == "huber":
             delta = DEFAULT_DELTA if delta is None else float(delta)
             if not (delta > 0 and math.isfinite(delta)):

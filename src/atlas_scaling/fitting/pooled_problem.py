@@ -156,7 +156,7 @@ def descend(
         theta: starting points.
         rows: the resample each problem belongs to, (B,).
         delta: Huber's delta.
-        tolerance: stop when the decrease still to be had is below this share of the objective.
+        tolerance: stop when the decrease still to be gained is below this share of the objective.
     """
     B = len(theta)
     near = max(tolerance, _LOOSE)

@@ -189,7 +189,7 @@ class Fit(Answer):
         return np.broadcast_to(np.asarray(loss, dtype=np.float64), (self.n_rows,))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of DESIGN section 11."""
+        """What ``atlas fit --json`` prints."""
         return {
             "law": self.law.name,
             "formula": self.law.formula,

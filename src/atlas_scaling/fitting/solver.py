@@ -129,7 +129,7 @@ def minimise(
         theta: starting points, (B, p).
         rows: the resample each problem belongs to, (B,); all 0 where None.
         delta: Huber's delta.
-        tolerance: stop when the decrease still to be had is below this share of the objective.
+        tolerance: stop when the decrease still to be gained is below this share of the objective.
         max_iterations: stop there, not converged.
         held: coordinates that stay where they are, (p,) or (B, p); for profiles.
         mu: first damping; 1 is cautious, 0.01 trusts the start.

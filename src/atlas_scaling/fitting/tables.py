@@ -1,16 +1,20 @@
-"""Tables of runs (CSV, TSV, JSON lines, Parquet, frames): reading, naming, choosing rows."""
+"""Tables of runs, given or in a file (CSV, TSV, JSON lines, Parquet), as polars frames.
+
+They are read, renamed, cut to the rows that meet conditions, and their cells read as numbers.
+"""
 
 from __future__ import annotations
 
 import json
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.runs.memory import free_bytes
+from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,16 +37,57 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def read(data: Any) -> Any:
-    """``data`` itself, or the runs at a path: a folder of runs, or a table."""
-    if not isinstance(data, str | Path):
-        return data
-    path = Path(data)
+def read(data: Any) -> pl.DataFrame:
+    """The table that ``data`` is, or that lies at the path it is.
+
+    Args:
+        data: a ``RunTable``, a polars or pandas frame, a mapping of columns, or a path of a folder
+            of runs or of a table.
+
+    Raises:
+        InputError: it is no such thing, or what lies at the path cannot be read.
+    """
+    import polars as pl
+
+    if isinstance(data, str | Path):
+        return _at_path(Path(data))
+    frame = getattr(data, "frame", data)
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, Mapping):
+        return pl.DataFrame(dict(frame))
+    if hasattr(frame, "columns") and hasattr(frame, "notna"):
+        return _from_pandas(frame)
+    raise InputError(
+        "this is no table of runs",
+        value=type(frame).__name__,
+        where="data",
+        remedy="give a RunTable, a polars or pandas frame, or a path",
+    )
+
+
+def _at_path(path: Path) -> pl.DataFrame:
     if path.is_dir():
         from atlas_scaling.runs.store import read_runs
 
-        return read_runs(path)
+        return read_runs(path).frame
     return read_table(path)
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    """A pandas frame, without pandas or pyarrow; its several kinds of missing become null."""
+    import polars as pl
+
+    columns = [
+        pl.Series(
+            str(name), frame[name].astype(object).where(frame[name].notna(), None).tolist(),
+            strict=False,
+        )
+        for name in frame.columns
+    ]  # fmt: skip
+    return pl.DataFrame(columns)
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -124,44 +169,45 @@ def _refuse_what_memory_cannot_hold(path: Path) -> None:
         )
 
 
-def as_frame(data: Any, *, our_codes: bool = True) -> pl.DataFrame:
-    """A polars frame of a ``RunTable``, a polars or pandas frame, or a mapping of columns.
+def with_numbers(frame: pl.DataFrame, needed: Sequence[str]) -> pl.DataFrame:
+    """``frame`` with the needed columns as numbers; text that is one number a cell is read.
 
-    Args:
-        data: the table.
-        our_codes: name its languages by our codes, as those of a ``RunTable`` are.
+    Raises:
+        InputError: a column is missing, or a cell is no number.
     """
     import polars as pl
 
-    frame = getattr(data, "frame", data)
-    if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
-    elif isinstance(frame, Mapping):
-        frame = pl.DataFrame(dict(frame))
-    elif hasattr(frame, "columns") and hasattr(frame, "notna"):
-        frame = _from_pandas(frame)
-    if not isinstance(frame, pl.DataFrame):
-        raise InputError(
-            "this is no table of runs",
-            value=type(frame).__name__,
-            where="data",
-            remedy="give a RunTable, a polars or pandas frame, or a path",
-        )
-    return with_our_codes(frame) if our_codes and not hasattr(data, "frame") else frame
-
-
-def _from_pandas(frame: Any) -> pl.DataFrame:
-    """A pandas frame, without pandas or pyarrow; its several kinds of missing become null."""
-    import polars as pl
-
-    columns = [
-        pl.Series(
-            str(name), frame[name].astype(object).where(frame[name].notna(), None).tolist(),
-            strict=False,
-        )
-        for name in frame.columns
-    ]  # fmt: skip
-    return pl.DataFrame(columns)
+    for name in needed:
+        if name not in frame.columns:
+            raise InputError(
+                f"the table has no column {name}",
+                value=[c for c in frame.columns if not c.startswith("_")],
+                where="columns",
+                remedy=nearest(name, frame.columns) or f"say which it is: --column {name}=THEIRS",
+            )
+        if f"{name}_duplicated_0" in frame.columns:  # how polars reads a second one
+            raise InputError(
+                f"two columns are called {name}",
+                where=f"columns, {name}",
+                remedy="give one of them another name in the file",
+            )
+        column = frame[name]
+        if column.dtype.is_numeric():
+            continue
+        text = column.cast(pl.String, strict=False).str.strip_chars()
+        numbers = text.cast(pl.Float64, strict=False)
+        bad = (numbers.is_null() & text.is_not_null() & (text != "")).arg_true()
+        if len(bad) or numbers.is_null().all():
+            row = int(bad[0]) if len(bad) else 0
+            raise InputError(
+                f"the column {name} is not numbers",
+                value=column[row],
+                where=f"row {row + 1} of the table, column {name} "
+                f"({counted(len(bad), 'row')} in all)",
+                remedy="write plain numbers such as 1.4e9; atlas runs import reads 7B and 400M",
+            )
+        frame = frame.with_columns(numbers.alias(name))
+    return frame
 
 
 def renamed(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
@@ -300,9 +346,4 @@ def _comparable(frame: pl.DataFrame, name: str, text: str) -> tuple[pl.Expr, Any
 
 def _known_column(frame: pl.DataFrame, name: str, where: str) -> None:
     if name not in frame.columns:
-        raise InputError(
-            "the table has no such column",
-            value=name,
-            where=where,
-            remedy=nearest(name, frame.columns) or f"one of {', '.join(frame.columns)}",
-        )
+        raise unknown("the table has no such column", name, frame.columns, where=where)

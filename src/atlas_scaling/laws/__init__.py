@@ -82,15 +82,10 @@ def get(name: str, **options: Any) -> Law:
     Raises:
         InputError: there is no such law, or it has no such option.
     """
-    from atlas_scaling.errors import InputError, nearest
+    from atlas_scaling.errors import InputError, nearest, unknown
 
     if name not in _CLASSES:
-        raise InputError(
-            "there is no such law",
-            value=name,
-            where="law",
-            remedy=nearest(name, _CLASSES) or f"one of {', '.join(_CLASSES)}",
-        )
+        raise unknown("there is no such law", name, _CLASSES, where="law")
     law_class: type[Law] = getattr(_module(_HOMES[_CLASSES[name]]), _CLASSES[name])
     known = [f.name for f in dataclasses.fields(law_class)]
     for option in options:

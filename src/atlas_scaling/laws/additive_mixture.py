@@ -12,13 +12,7 @@ from typing import Any, ClassVar
 
 from atlas_scaling.laws.base import Parameter
 from atlas_scaling.laws.mixtures import MixtureLaw
-from atlas_scaling.laws.terms import (
-    CAPACITY_AMPLITUDE,
-    CAPACITY_EXPONENT,
-    DATA_AMPLITUDE,
-    DATA_EXPONENT,
-    IRREDUCIBLE,
-)
+from atlas_scaling.laws.terms import IRREDUCIBLE, TWO_POWERS
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,6 @@ class AdditiveMixture(MixtureLaw):
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Floor, the terms of scale, then ``C`` and ``gamma`` of each domain."""
-        scale = (CAPACITY_AMPLITUDE, DATA_AMPLITUDE, CAPACITY_EXPONENT, DATA_EXPONENT)
         weights = tuple(
             Parameter(
                 f"C[{domain}]",
@@ -69,7 +62,7 @@ class AdditiveMixture(MixtureLaw):
             )
             for domain in self.known_domains
         )
-        return (IRREDUCIBLE, *(scale if self.scale else ()), *weights, *bends)
+        return (*(TWO_POWERS if self.scale else (IRREDUCIBLE,)), *weights, *bends)
 
     def loss(self, p: Any, x: Any) -> Any:
         """``E + 1 / (sum_i C_i h_i^gamma_i) + A / N^alpha + B / D^beta``."""

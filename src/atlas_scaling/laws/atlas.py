@@ -23,19 +23,18 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
 from atlas_scaling.laws.repetition import repeats_with_slope, saturated, too_few_epochs
-from atlas_scaling.laws.terms import (
-    CAPACITY_AMPLITUDE,
-    CAPACITY_EXPONENT,
-    DATA_AMPLITUDE,
-    DATA_EXPONENT,
-    IRREDUCIBLE,
-)
+from atlas_scaling.laws.terms import TWO_POWERS
 
 Variant = Literal["target", "other", "full"]
 
 N_SOURCES: Final = 3
+"""The paper gives a weight to the three languages most co-sampled with the target."""
+
 FLOOR: Final = 1e-6
+"""``D_eff`` is held above this share of all tokens."""
+
 ENOUGH_SHARES: Final = 3
+"""Different shares of a language's tokens that their worth is told from."""
 
 _TARGET: Final = "target"
 _OTHER: Final = "other"
@@ -119,11 +118,7 @@ class ATLAS(Law):
         if self._with_others:
             weights.append(_transfer_weight("tau_other", "worth of a token of any other language"))
         return (
-            IRREDUCIBLE,
-            CAPACITY_AMPLITUDE,
-            DATA_AMPLITUDE,
-            CAPACITY_EXPONENT,
-            DATA_EXPONENT,
+            *TWO_POWERS,
             *(_repetition(label) for label in self._repetition_labels),
             *weights,
         )

@@ -32,7 +32,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 
 FloatArray = NDArray[np.float64]
 
@@ -173,14 +173,22 @@ class Law:
         return self
 
     def tied(self, *names: str) -> Law:
-        """This law with ``names`` held equal, for example ``law.tied("alpha", "beta")``."""
+        """This law with ``names`` held equal, for example ``law.tied("alpha", "beta")``.
+
+        Raises:
+            InputError: there is no such parameter, or fewer than two are named.
+        """
         self._check_names(names)
         if len(set(names)) < 2:
             raise InputError("a tie needs two parameters at least", value=names, where="tied")
         return dataclasses.replace(self, ties=(*self.ties, tuple(names)))
 
     def with_fixed(self, **values: float) -> Law:
-        """This law with parameters held at given values, for example ``law.with_fixed(E=1.7)``."""
+        """This law with parameters held at given values, for example ``law.with_fixed(E=1.7)``.
+
+        Raises:
+            InputError: there is no such parameter, or the value is outside its bounds.
+        """
         self._check_names(values)
         for name, value in values.items():
             low, high = self.parameter(name).bounds
@@ -195,7 +203,11 @@ class Law:
         return dataclasses.replace(self, fixed=(*kept, *((k, float(v)) for k, v in values.items())))
 
     def within(self, **bounds: tuple[float, float]) -> Law:
-        """This law with other bounds, for example ``law.within(alpha=(0.1, 0.6))``."""
+        """This law with other bounds, for example ``law.within(alpha=(0.1, 0.6))``.
+
+        Raises:
+            InputError: there is no such parameter, or the bounds cannot be.
+        """
         self._check_names(bounds)
         for name, (low, high) in bounds.items():
             _limited(self.parameter(name), low, high)  # refuses what cannot be
@@ -211,7 +223,11 @@ class Law:
         )
 
     def parameter(self, name: str) -> Parameter:
-        """The parameter called ``name``."""
+        """The parameter called ``name``.
+
+        Raises:
+            InputError: there is none.
+        """
         self._check_names([name])
         return next(p for p in self.parameters if p.name == name)
 
@@ -232,6 +248,9 @@ class Law:
         >>> published = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
         >>> float(Chinchilla().predict(published, n_params=70e9, tokens=1.4e12).round(3))
         1.973
+
+        Raises:
+            InputError: an input or the value of a parameter is missing, or a parameter is unknown.
         """
         missing = [name for name in self.inputs if name not in inputs]
         if missing:
@@ -247,7 +266,11 @@ class Law:
     def namespace(
         self, values: Mapping[str, float] | Sequence[Any] | FloatArray
     ) -> SimpleNamespace:
-        """``p`` of the formula from values by name, or in the order of ``parameters``."""
+        """``p`` of the formula from values by name, or in the order of ``parameters``.
+
+        Raises:
+            InputError: a value is missing, or its parameter is unknown.
+        """
         names = [parameter.name for parameter in self.parameters]
         if isinstance(values, Mapping):
             self._check_names(values)
@@ -265,11 +288,8 @@ class Law:
         known = [parameter.name for parameter in self.parameters]
         for name in names:
             if name not in known:
-                raise InputError(
-                    f"the law {self.name} has no such parameter",
-                    value=name,
-                    where="parameters",
-                    remedy=nearest(name, known) or f"one of {', '.join(known)}",
+                raise unknown(
+                    f"the law {self.name} has no such parameter", name, known, where="parameters"
                 )
 
 

@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from atlas_scaling.laws.base import Law
-from atlas_scaling.laws.terms import (
-    CAPACITY_AMPLITUDE,
-    CAPACITY_EXPONENT,
-    DATA_AMPLITUDE,
-    DATA_EXPONENT,
-    IRREDUCIBLE,
-)
+from atlas_scaling.laws.terms import TWO_POWERS
 
 
 @dataclass(frozen=True)
@@ -28,13 +22,7 @@ class Chinchilla(Law):
     formula: ClassVar[str] = "L = E + A/N^alpha + B/D^beta"
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv 2203.15556, eq. 2"
     inputs = ("n_params", "tokens")
-    parameters = (
-        IRREDUCIBLE,
-        CAPACITY_AMPLITUDE,
-        DATA_AMPLITUDE,
-        CAPACITY_EXPONENT,
-        DATA_EXPONENT,
-    )
+    parameters = TWO_POWERS
 
     def loss(self, p: Any, x: Any) -> Any:
         """``E + A / N^alpha + B / D^beta``."""

@@ -18,13 +18,7 @@ import numpy as np
 
 from atlas_scaling.laws.base import Law, Parameter
 from atlas_scaling.laws.repetition import ENOUGH_EPOCHS, too_few_epochs, worth_of_repeats
-from atlas_scaling.laws.terms import (
-    CAPACITY_AMPLITUDE,
-    CAPACITY_EXPONENT,
-    DATA_AMPLITUDE,
-    DATA_EXPONENT,
-    IRREDUCIBLE,
-)
+from atlas_scaling.laws.terms import TWO_POWERS
 
 _HALF_LIFE_RANGE: Final = (1e-2, 1e4)
 
@@ -51,11 +45,7 @@ class DataConstrained(Law):
     source: ClassVar[str] = "Muennighoff et al. 2023, arXiv 2305.16264, eq. 6"
     inputs = ("n_params", "tokens", "unique_tokens")
     parameters = (
-        IRREDUCIBLE,
-        CAPACITY_AMPLITUDE,
-        DATA_AMPLITUDE,
-        CAPACITY_EXPONENT,
-        DATA_EXPONENT,
+        *TWO_POWERS,
         _half_life("R_D", "repeats after which repeated tokens have lost 63 % of their worth"),
         _half_life("R_N", "the same for parameters beyond the optimum of the distinct tokens"),
     )

@@ -1,7 +1,7 @@
 """Kaplan: ``L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D`` (Kaplan et al. 2020, eq. 1.5).
 
-Model size and data are coupled, and there is no irreducible loss. Theirs counts parameters without
-embeddings; here N is whatever the data step is given.
+Model size and data are coupled, and there is no irreducible loss. They count parameters without
+embeddings; here N is whatever the table gives.
 """
 
 from __future__ import annotations

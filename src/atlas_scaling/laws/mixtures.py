@@ -29,7 +29,11 @@ class MixtureLaw(Law):
             object.__setattr__(self, "domains", tuple(self.domains))
 
     def adapted(self, facts: DataFacts) -> Law:
-        """Take all domains of the data where none were chosen."""
+        """Take all domains of the data where none were chosen.
+
+        Raises:
+            InputError: the table says nothing of mixtures.
+        """
         if self.domains is not None:
             return self
         if not facts.languages:

@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from atlas_scaling.laws.base import Law, Parameter
-from atlas_scaling.laws.terms import (
-    CAPACITY_AMPLITUDE,
-    CAPACITY_EXPONENT,
-    DATA_AMPLITUDE,
-    DATA_EXPONENT,
-    IRREDUCIBLE,
-)
+from atlas_scaling.laws.terms import TWO_POWERS
 
 
 @dataclass(frozen=True)
@@ -29,11 +23,7 @@ class MSL(Law):
     source: ClassVar[str] = "He et al. 2024, arXiv 2410.12883, as cited by ATLAS, section 3"
     inputs = ("n_params", "tokens", "family_share")
     parameters = (
-        IRREDUCIBLE,
-        CAPACITY_AMPLITUDE,
-        DATA_AMPLITUDE,
-        CAPACITY_EXPONENT,
-        DATA_EXPONENT,
+        *TWO_POWERS,
         Parameter(
             "gamma",
             start=(0.0, 0.4),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.laws.base import Law
 
 
@@ -35,11 +35,12 @@ def load_law(place: str, **options: Any) -> Law:
     known = [k for k, v in vars(module).items() if _as_law(v) and v.__module__ == spec.name]
     law_class = _as_law(getattr(module, name, None))
     if law_class is None:
-        raise InputError(
+        raise unknown(
             "this file has no such law",
-            value=name,
+            name,
+            known,
             where=file,
-            remedy=nearest(name, known) or f"one of {', '.join(known) or 'none: derive from Law'}",
+            otherwise=f"one of {', '.join(known) or 'none: derive from Law'}",
         )
     try:
         return law_class(**options)

@@ -53,3 +53,12 @@ CAPACITY_AMPLITUDE: Final = amplitude("A", ("n_params",), "size of the capacity 
 DATA_AMPLITUDE: Final = amplitude("B", ("tokens",), "size of the data term B / D^beta")
 CAPACITY_EXPONENT: Final = exponent("alpha", "α", ("n_params",), "how fast a larger model helps")
 DATA_EXPONENT: Final = exponent("beta", "β", ("tokens",), "how fast more data helps")
+
+TWO_POWERS: Final = (
+    IRREDUCIBLE,
+    CAPACITY_AMPLITUDE,
+    DATA_AMPLITUDE,
+    CAPACITY_EXPONENT,
+    DATA_EXPONENT,
+)
+"""Those of ``E + A / N^alpha + B / D^beta``."""

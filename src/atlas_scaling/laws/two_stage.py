@@ -9,17 +9,14 @@ run of one stage. This extension is ours; ATLAS has no order of tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.laws.atlas import ATLAS, FLOOR, Variant
+from atlas_scaling.laws.atlas import ATLAS, ENOUGH_SHARES, FLOOR, Variant
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
 from atlas_scaling.laws.repetition import saturated
-
-ENOUGH_SHARES: Final = 3
-"""Different early shares that an ``omega`` needs."""
 
 
 def _early(name: str, description: str) -> Parameter:

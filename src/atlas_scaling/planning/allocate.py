@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from atlas_scaling.answers import DEFAULT_LEVEL, Estimate
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.fitting.identify import FLAT
 from atlas_scaling.planning.allocation_answer import (
     Allocation,
@@ -176,12 +176,7 @@ def _kind(objective: ObjectiveKind | str) -> ObjectiveKind:
     try:
         return ObjectiveKind(objective)
     except ValueError:
-        raise InputError(
-            "unknown objective",
-            value=objective,
-            where="objective",
-            remedy=nearest(str(objective), ObjectiveKind) or f"one of {', '.join(ObjectiveKind)}",
-        ) from None
+        raise unknown("unknown objective", objective, ObjectiveKind, where="objective") from None
 
 
 def _estimate(value: float, draws: FloatArray | None, level: float) -> Estimate:

@@ -84,24 +84,13 @@ def allocate_targets(
             question that no plan meets.
     """
     own = [law_of_fit(fit) for fit in fits]
-    codes = [normalise(code) for code in targets] or list(dict.fromkeys(x.language for x in own))
-    if not codes:
-        raise InputError(
-            "which languages is the model for?",
-            where="targets",
-            remedy="name one: --target ca; or give a fit of it: --fit FIT",
-        )
+    codes = _codes(targets, own)
     own_matrix = matrix is not None
     if matrix is None:
         from atlas_scaling.transfer.reference import published_matrix
 
         matrix = published_matrix()
-    fitted = _fitted(own, codes)
-    borrowed = _borrowed(like or {}, codes, fitted)
-    laws = [
-        fitted[code] if code in fitted else _stand_in(code, fitted, borrowed.get(code))
-        for code in codes
-    ]
+    laws = _laws(codes, own, like or {})
     chosen, passed_over = _sources(sources, laws, matrix)
     languages = list(dict.fromkeys([*codes, *chosen]))
     without = [law for law in laws if not law.knows_transfer]
@@ -139,6 +128,34 @@ def allocate_targets(
             *transfer_warnings(without, matrix, languages),
         ),
     )
+
+
+def _codes(targets: Sequence[str], own: Sequence[LanguageLaw]) -> list[str]:
+    """The languages that were named, or those of the fits.
+
+    Raises:
+        InputError: there is none.
+    """
+    codes = [normalise(code) for code in targets] or list(dict.fromkeys(x.language for x in own))
+    if not codes:
+        raise InputError(
+            "which languages is the model for?",
+            where="targets",
+            remedy="name one: --target ca; or give a fit of it: --fit FIT",
+        )
+    return codes
+
+
+def _laws(
+    codes: Sequence[str], own: Sequence[LanguageLaw], like: Mapping[str, str]
+) -> list[LanguageLaw]:
+    """The law of each target: its fit's, or a relative's."""
+    fitted = _fitted(own, codes)
+    borrowed = _borrowed(like, codes, fitted)
+    return [
+        fitted[code] if code in fitted else _stand_in(code, fitted, borrowed.get(code))
+        for code in codes
+    ]
 
 
 def _borrowed(

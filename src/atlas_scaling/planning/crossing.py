@@ -6,12 +6,12 @@ the last point at which scratch goes below continuing. Where the curves do not c
 they share, the crossing is censored: at least the last of them, or at most the first.
 
 Beyond the last tokens both are carried on by ``L = E + B (D + D_0)^-b``, D_0 the head start of the
-checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by
-linear least squares, b and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit
-(the best alone, and resamples of it, held planted crossovers far too seldom). The grid of b is made
-finer where it fits until several of its points do: a long curve tells b far better than any fixed
-grid, and the nearest point of one misses what lies ahead by several times the noise. That is a
-guess about runs nobody made, and is labelled as one.
+checkpoint in tokens (Hernandez et al. 2021) and 0 for scratch: E and B by linear least squares, b
+and D_0 on a grid, whose draws weigh every b and D_0 by how well they fit (the intervals of the best
+alone, and of resamples of it, held planted crossovers far too seldom). The grid of b is made finer
+where it fits until several of its points do: a long curve tells b far better than any fixed grid,
+and the nearest point of one misses what lies ahead by several times the noise. That is a guess
+about runs nobody made, and is labelled as one.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Crossing:
     """Where scratch overtakes continuing.
 
     Attributes:
+        scratch: the curve from scratch.
+        continued: the curve after the checkpoint.
         measured: tokens of the crossing, if it lies in the tokens both curves have.
         extrapolated: tokens of the crossing beyond them, by the fitted laws; None where they do not
             cross up to ``REACH`` times the last tokens, or where it is measured.

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.compute import training_flops
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.planning.checks import check_above_zero
-from atlas_scaling.planning.mixtures import checked_mixture
 from atlas_scaling.units import format_count
 
 if TYPE_CHECKING:
@@ -152,12 +151,7 @@ def parameter_decision(fit: Fit, name: str) -> Decision:
         InputError: the law has no such parameter.
     """
     if name not in fit.values:
-        raise InputError(
-            "the fit has no such parameter",
-            value=name,
-            where="decision",
-            remedy=nearest(name, fit.values) or f"one of {', '.join(fit.values)}",
-        )
+        raise unknown("the fit has no such parameter", name, fit.values, where="decision")
     column = list(fit.values).index(name)
     return Decision(
         name, fit.values[name], draws_of(fit)[:, column], lambda values: values[:, column]
@@ -169,28 +163,25 @@ def design_space(
     flops: float,
     *,
     sizes: Sequence[float] | None = None,
-    tokens_per_parameter: Sequence[float] = TOKENS_PER_PARAMETER,
-    mixtures: Sequence[Mapping[str, float]] | None = None,
 ) -> list[CandidateRun]:
     """Sizes x tokens x mixtures that an allowance pays for.
+
+    Tokens are ``TOKENS_PER_PARAMETER`` of each size; mixtures the target alone, half and half with
+    each language that runs of the fit had beside it, and all evenly.
 
     Args:
         fit: whose range of sizes and languages is taken where nothing is given.
         flops: allowance.
         sizes: model sizes; from the smallest fitted to ``SIZE_REACH`` times the largest.
-        tokens_per_parameter: of each size.
-        mixtures: the target alone, half and half with each language that runs of the fit had
-            beside it, and all evenly.
     """
     if sizes is None:
         low, high = fitted_range(fit, "n_params")
         sizes = np.geomspace(low, high * SIZE_REACH, SIZES).tolist()
-    chosen = _mixtures(fit) if mixtures is None else [checked_mixture(m) for m in mixtures]
     runs = [
         CandidateRun(float(n), float(n) * ratio, mixture)
         for n in sizes
-        for ratio in tokens_per_parameter
-        for mixture in chosen
+        for ratio in TOKENS_PER_PARAMETER
+        for mixture in _mixtures(fit)
     ]
     return [run for run in runs if run.flops <= flops] or runs
 

@@ -248,7 +248,11 @@ def _huggingface(
 def checked_lengths(
     tokens_per_document: Mapping[str, float] | None, codes: list[str]
 ) -> dict[str, float]:
-    """Mean tokens of a document by our codes; of all languages, or of none."""
+    """Mean tokens of a document by our codes; of all languages, or of none.
+
+    Raises:
+        InputError: a number is not above zero, or some languages have none.
+    """
     lengths = {language(code).code: n for code, n in (tokens_per_document or {}).items()}
     check_above_zero(**{f"tokens of a document of {code}": n for code, n in lengths.items()})
     missing = [code for code in codes if code not in lengths]

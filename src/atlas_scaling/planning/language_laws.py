@@ -168,15 +168,15 @@ def borrowed_law(law: LanguageLaw, target: str) -> LanguageLaw:
     )
 
 
-def published_law(
-    code: str, *, like: str | None = None, regime: Regime = Regime.MULTILINGUAL_VOCABULARY
-) -> LanguageLaw:
+def published_law(code: str, *, like: str | None = None) -> LanguageLaw:
     """The law of Table C.1 for a language, or of the one it is most like.
+
+    The table has three laws a language; this is the one of monolingual runs with the multilingual
+    vocabulary.
 
     Args:
         code: the target.
         like: borrow this language's law rather than the rule's choice.
-        regime: which third of the table.
 
     >>> law = published_law("cat_Latn")
     >>> law.basis
@@ -186,7 +186,7 @@ def published_law(
         InputError: ``like`` is not among the six languages.
     """
     target = normalise(code)
-    laws = {law.language: law for law in regime_laws(regime)}
+    laws = {law.language: law for law in regime_laws(Regime.MULTILINGUAL_VOCABULARY)}
     if like is not None:
         wanted = normalise(like)
         if wanted not in laws:

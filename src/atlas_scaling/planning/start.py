@@ -6,7 +6,7 @@ languages at 2B parameters (Fig. 6), and ``C = a N^b`` over ten languages in two
 text's and the legend's of Fig. 7. From these, at N parameters:
 
 - for a language of Fig. 6: its own ``D_x``, moved from 2B to N by either variant; beside it the two
-  variants as they stand. Their spread is the range; no probability can be had from single curves.
+  variants as they stand. Their spread is the range; single curves give no probability.
 - for another language: the variants at N, and about them the spread between the languages of
   Fig. 6, a t distribution in ``log D_x`` with 7 degrees of freedom. That takes the language for one
   like those eight, which all have plenty of text.
@@ -16,7 +16,8 @@ range is widened by a crossover that does not move at all to one that moves in p
 nothing published says where between, so there is no probability then.
 
 Better than either are the team's own two loss curves (``start_from_curves``) or crossovers at
-several sizes (``crossover_fit``). Tokens are always those of the target language, not of a mixture.
+several sizes (``fit_crossovers``). Tokens are always those of the target language, not of a
+mixture.
 """
 
 from __future__ import annotations
@@ -225,7 +226,11 @@ def by_range(tokens: float, low: float, high: float) -> Recommendation:
 
 
 def check_question(*, n_params: float, tokens: float, share: float, level: float) -> None:
-    """Refuse numbers out of range, with the name of the number."""
+    """Refuse numbers out of range, with the name of the number.
+
+    Raises:
+        InputError: a number is out of range.
+    """
     check_above_zero(n_params=n_params, tokens=tokens, share=share)
     if share > 1:
         raise InputError("a share lies above 0 and up to 1", value=share, where="share")

@@ -196,7 +196,6 @@ def start_from_sizes(
     *,
     n_params: float,
     tokens: float,
-    base: BaseCheckpoint = OWN_BASE,
 ) -> StartAdvice:
     """Scratch or continue at a size that was not measured, by one's own ``C = a N^b``."""
     code = normalise(target)
@@ -231,7 +230,7 @@ def start_from_sizes(
         probability_scratch_better=probability,
         evidence=Evidence.FITTED,
         readings={format_count(size): d for size, d in law.points.items()},
-        basis=base,
+        basis=OWN_BASE,
         level=law.level,
         source=f"your crossovers at {len(law.points)} model sizes",
         law="crossover: C = a N^b, D = C / (6 N)",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from atlas_scaling.answers import DEFAULT_LEVEL
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.languages import normalise
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.start import (
@@ -77,6 +77,10 @@ def advise_start(
         scratch: own curve, see ``read_start_curves``.
         continued: own curve, likewise.
         crossovers: model size -> tokens of the target at one's own crossovers.
+
+    Raises:
+        InputError: evidence of two kinds is given, a curve is missing or cannot be read, or a
+            number is missing or out of range.
     """
     if (scratch is None) != (continued is None):
         raise InputError(
@@ -295,12 +299,7 @@ def _from_csv(path: Path) -> LossPoints:
         frame = pl.read_csv(path)
         for column in frame.columns:
             if column not in COLUMNS:
-                raise InputError(
-                    "unknown column",
-                    value=column,
-                    where=str(path),
-                    remedy=nearest(column, COLUMNS) or f"known: {', '.join(COLUMNS)}",
-                )
+                raise unknown("unknown column", column, COLUMNS, where=str(path))
         tokens, loss = frame["tokens"].cast(pl.Float64), frame["loss"].cast(pl.Float64)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]

@@ -92,7 +92,11 @@ class Search:
 
     @property
     def v_bounds(self) -> tuple[float, float]:
-        """Of log N."""
+        """Of log N.
+
+        Raises:
+            InputError: the budget trains no model near the sizes of the fit.
+        """
         if self.n_params is not None:
             return math.log(self.n_params), math.log(self.n_params)
         smallest = float(np.min(self.fit.observations.x["n_params"])) / SMALLER

@@ -54,7 +54,6 @@ CROSSOVER_TOKENS: Final = {
 """Fig. 6: tokens at the crossover, 2B parameters. The figure does not name its panels' languages
 beside the numbers; they are assigned by the panels' reading order, plausible but not certain."""
 
-CROSSOVER_TOKENS_SOURCE: Final = f"{PAPER}, Fig. 6"
 CROSSOVER_N_PARAMS: Final = 2_034_422_912
 """Scale 34 of Table B.3, the "2B" of Fig. 6; embeddings counted."""
 

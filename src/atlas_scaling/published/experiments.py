@@ -9,9 +9,6 @@ from atlas_scaling.published.tables import PAPER
 
 SOURCE: Final = f"{PAPER}, Table B.1"
 
-LEAST_STEPS: Final = 30_000
-"""Table B.2: a least number, the same for every size."""
-
 
 @dataclass(frozen=True, slots=True)
 class ExperimentRow:

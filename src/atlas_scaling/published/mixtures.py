@@ -10,7 +10,6 @@ from atlas_scaling.languages import normalise
 from atlas_scaling.published.tables import PAPER, rows
 
 UNIMAX_SOURCE: Final = f"{PAPER}, Table B.4"
-CAPACITY_SOURCE: Final = f"{PAPER}, Table B.5"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import unknown
 
 
 class Part(StrEnum):
@@ -127,9 +127,10 @@ def entry_of(figure: str) -> Entry:
         ):
             return entry
     names = [entry.name for entry in ENTRIES]
-    raise InputError(
+    raise unknown(
         "no report has a figure of this name",
-        value=figure,
+        figure,
+        names,
         where="--figure",
-        remedy=nearest(figure, names) or "see them: atlas report --list",
+        otherwise="see them: atlas report --list",
     )

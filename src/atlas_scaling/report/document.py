@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Report", "Section", "render", "write"]
 
 MAX_DATA_BYTES: Final = 1_200_000
-"""Of all CSV links of a page together, smallest first; the rest is had with ``--figure``."""
+"""Of all CSV links of a page together, smallest first; ``--figure`` gives the rest."""
 
 _SYMBOLS: Final = {
     "circle": "M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0Z",

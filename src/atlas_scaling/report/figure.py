@@ -107,12 +107,12 @@ class Figure:
         """The whole figure as an SVG document, on white: it is also read on dark pages."""
         return _svg(_on_paper(self.spec()))
 
-    def png(self, *, scale: float = PNG_SCALE) -> bytes:
-        """The whole figure as a PNG on white, ``scale`` pixels to a CSS pixel."""
+    def png(self) -> bytes:
+        """The whole figure as a PNG on white, ``PNG_SCALE`` pixels to a CSS pixel."""
         import vl_convert
 
         png: bytes = vl_convert.vegalite_to_png(
-            _on_paper(self.spec()), vl_version=_vega_lite(), scale=scale, allowed_base_urls=[]
+            _on_paper(self.spec()), vl_version=_vega_lite(), scale=PNG_SCALE, allowed_base_urls=[]
         )
         return png
 
@@ -206,20 +206,19 @@ def layered(
     return alt.LayerChart(layer=list(charts)).properties(width=width, height=height)
 
 
-def inline(frame: pl.DataFrame, columns: Iterable[str] | None = None) -> alt.InlineData:
+def inline(frame: pl.DataFrame) -> alt.InlineData:
     """Rows of a frame as data of a chart; NaN and infinities become missing.
 
     Given as values, not as a frame: Altair refuses frames of more than 5,000 rows.
     """
     import altair as alt
 
-    shown = frame if columns is None else frame.select(list(columns))
-    floats = [name for name, kind in shown.schema.items() if kind.is_float()]
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     finite = [
         pl.when(pl.col(name).is_finite()).then(pl.col(name)).otherwise(None).alias(name)
         for name in floats
     ]
-    return alt.InlineData(values=shown.with_columns(finite).to_dicts())
+    return alt.InlineData(values=frame.with_columns(finite).to_dicts())
 
 
 def _title(figure: str, panel: str) -> str:

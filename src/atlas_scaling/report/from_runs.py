@@ -73,7 +73,7 @@ def build_report(
         )
     if runs is not None:
         runs = as_runs(runs)
-    scores = _scores(runs, matrix, bts)
+    scores = _scores(matrix, bts)
     said = verdicts(runs, fits, scores.matrix, scores.warnings, comparison)
     first: Block = Verdicts(said) if said else sections.NO_RUNS
     starts, more_starts = ([], 0) if runs is None else start_comparisons(runs.frame)
@@ -97,7 +97,6 @@ def build_report(
 
 
 def _scores(
-    runs: RunTable | None,
     matrix: TransferMatrix | MatrixAnswer | None,
     bts: Sequence[BtsAnswer] | None,
 ) -> Scores:

@@ -111,7 +111,7 @@ def r_squared(value: float | None) -> str:
     return f"{math.floor(value * 1e4) / 1e4:.4f}".replace("-", "−")
 
 
-def interval(bounds: tuple[float | None, float | None] | None, digits: int = 3) -> str:
+def interval(bounds: tuple[float | None, float | None] | None) -> str:
     """``0.31 … 0.36``, ``below 0.3``, ``above 0.3``, or a dash; an infinite end is none.
 
     >>> interval((0.3123, 0.3561)), interval((None, 0.3)), interval((0.3, math.inf)), interval(None)
@@ -121,12 +121,8 @@ def interval(bounds: tuple[float | None, float | None] | None, digits: int = 3) 
     if low is None and high is None:
         return MISSING
     if low is None:
-        return f"below {number(high, digits)}"
-    return (
-        f"above {number(low, digits)}"
-        if high is None
-        else f"{number(low, digits)} … {number(high, digits)}"
-    )
+        return f"below {number(high, 3)}"
+    return f"above {number(low, 3)}" if high is None else f"{number(low, 3)} … {number(high, 3)}"
 
 
 def count(value: float | None) -> str:

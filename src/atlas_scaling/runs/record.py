@@ -1,4 +1,4 @@
-"""What a run directory says of itself (DESIGN section 7).
+"""What a run directory says of itself.
 
 ::
 

@@ -1,7 +1,7 @@
 """Reads run directories into one long table: one row per (run, step, language).
 
-The directories are the truth (DESIGN section 7); this reader never writes. What it leaves out,
-such as the torn last line of a killed run, is said in ``RunTable.notes``.
+The directories are the truth; this reader never writes. What it leaves out, such as the torn last
+line of a killed run, is said in ``RunTable.notes``.
 """
 
 from __future__ import annotations
@@ -127,7 +127,11 @@ def read_runs(paths: Path | str | Iterable[Path | str]) -> RunTable:
 
 
 def find_runs(paths: Path | str | Iterable[Path | str]) -> list[Path]:
-    """Run directories at or below ``paths``, sorted; folders inside a run are not searched."""
+    """Run directories at or below ``paths``, sorted; folders inside a run are not searched.
+
+    Raises:
+        InputError: a path is no folder, or has no run at or below it.
+    """
     given: Sequence[Path | str] = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[Path] = []
     for path in map(Path, given):

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from atlas_scaling.errors import RunError
 from atlas_scaling.runs.record import EvalRow, RunRecord, RunStatus
 from atlas_scaling.runs.store import EVALS_NAME, RECORD_NAME, STATUS_NAME
@@ -23,11 +25,20 @@ def write_record(run_dir: Path, record: RunRecord) -> None:
     """Write ``run.json``, or check that the one there is of the same run.
 
     Raises:
-        RunError: the directory holds another run, or cannot be written.
+        RunError: the directory holds another run, or a record that is damaged, or cannot be
+            written.
     """
     path = run_dir / RECORD_NAME
     if path.exists():
-        _refuse_other_run(RunRecord.model_validate_json(path.read_bytes()), record, path)
+        try:
+            before = RunRecord.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise RunError(
+                "the record of this run cannot be read",
+                where=str(path),
+                remedy="remove this file: it is written anew when the run goes on",
+            ) from None
+        _refuse_other_run(before, record, path)
         return
     try:
         run_dir.mkdir(parents=True, exist_ok=True)

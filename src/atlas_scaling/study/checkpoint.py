@@ -40,7 +40,12 @@ _WEIGHTS, _OPTIMIZER = "weights", "optimizer"
 _MEAN, _SQUARE = "exp_avg.", "exp_avg_sq."
 _UNFINISHED: Final = ".unfinished-"
 _NO_STEP: Final = -1
+_NAME: Final = re.compile(r"step-(\d+)")
 _OS_ERROR: Final = re.compile(r"(?:code:|os error) (\d+)")
+_REMEDY: Final = (
+    "remove this checkpoint to go on from the one before, or else the run's directory to train it "
+    "anew"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +133,12 @@ def load_checkpoint(
     *,
     world: World | None = None,
     step: int | None = None,
+    end: int | None = None,
 ) -> Place | None:
     """Put model and optimizer where a checkpoint was: that of ``step``, else the last.
 
-    None where there is none. Where it holds weights alone, the optimizer is left as it is.
+    None where there is none. That of the run's ``end`` may hold weights alone, which leaves the
+    optimizer as it is.
 
     Raises:
         RunError: the checkpoint is damaged or of another model, or there is none of ``step``.
@@ -145,8 +152,10 @@ def load_checkpoint(
     path = _path(run_dir, step)
     place = _load_weights(path, model, world)
     files = _files(path, _OPTIMIZER)
-    if not files:
+    if not files and step == end:
         return place
+    if not files:
+        raise RunError("the checkpoint lacks the optimizer", where=str(path), remedy=_REMEDY)
     states: dict[str, tuple[Tensor, Rows]] = {}
     for name, parameter in model.named_parameters():
         # not read from the file: it is the number of steps that were taken
@@ -192,8 +201,8 @@ def _path(run_dir: Path, step: int) -> Path:
 
 
 def _steps(run_dir: Path) -> list[int]:
-    names = (run_dir / CHECKPOINTS).glob("step-*")
-    return [int(path.name.removeprefix("step-")) for path in names]
+    names = (_NAME.fullmatch(path.name) for path in (run_dir / CHECKPOINTS).glob("step-*"))
+    return [int(name[1]) for name in names if name is not None]
 
 
 def _files(path: Path, kind: str) -> list[Path]:
@@ -248,7 +257,7 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, s
 def _load_weights(path: Path, model: Transformer, world: World) -> Place:
     files = _files(path, _WEIGHTS)
     if not files:
-        raise RunError("there is no such checkpoint", where=str(path))
+        raise RunError("there is no such checkpoint", where=str(path), remedy=_REMEDY)
     wanted = {
         name: (parameter.detach(), Rows.of(parameter, world))
         for name, parameter in model.named_parameters()
@@ -297,8 +306,7 @@ def _open(path: Path) -> tuple[Any, dict[str, str]]:
         raise RunError(
             f"the checkpoint cannot be read: {error}",
             where=str(path),
-            remedy="remove this checkpoint to go on from the one before, or else the run's "
-            "directory to train it anew",
+            remedy=_REMEDY,
         ) from None
 
 

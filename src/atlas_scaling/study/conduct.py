@@ -18,7 +18,7 @@ from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.study.corpus import build_corpus
 from atlas_scaling.study.design import design_study, refuse_short_runs
 from atlas_scaling.study.display import Display
-from atlas_scaling.study.engines.base import Engine, Job
+from atlas_scaling.study.engines.base import Engine, Event, EventKind, Job
 from atlas_scaling.study.engines.make import make_engine
 from atlas_scaling.study.engines.options import (
     ENGINE_NAME,
@@ -30,7 +30,7 @@ from atlas_scaling.study.folder import StudyFolder, StudyInputs
 from atlas_scaling.study.follow import follow
 from atlas_scaling.study.pace import StudyPace
 from atlas_scaling.study.spec import StudySpec
-from atlas_scaling.study.status import IN_HAND, Standing, left_to_do, standings
+from atlas_scaling.study.status import IN_HAND, RunStanding, Standing, left_to_do, standings
 from atlas_scaling.study.tokenizer import train_tokenizer
 from atlas_scaling.study.tokens import TokenStore, pack
 
@@ -80,7 +80,7 @@ def conduct_study(
         InputError: the folder holds another study, a run is too short to be trained, a language
             has no text, the packages that training needs are not installed, the engine has options
             for a size that the study lacks, or this machine has not the device.
-        SourceError: a source of text cannot be had.
+        SourceError: a source of text cannot be fetched.
         RunError: the engine's scheduler refuses or does not answer.
         KeyboardInterrupt: after all runs that would end with this program wrote a checkpoint.
     """
@@ -136,6 +136,13 @@ def _conduct(
     wait: bool,
 ) -> StudyOutcome:
     began = time.monotonic()
+    said: dict[str, str] = {}
+
+    def on_event(event: Event) -> None:
+        if event.kind is EventKind.FAILED and event.reason is not None:
+            said[event.run_id] = event.reason
+        display.on_event(event)
+
     with study.lock(display.say):
         _refuse_two_engines(study, engine)
         study.write_inputs(inputs())
@@ -147,22 +154,27 @@ def _conduct(
         _say_what_is_left(display, len(runs), len(before), len(left))
         pace = StudyPace(runs, before, engine.n_workers)
         with display.watch(pace):
-            engine.run(study.path, left, on_event=display.on_event)
+            engine.run(study.path, left, on_event=on_event)
     jobs = engine.jobs(study.path)
     if wait and any(job.in_hand for job in jobs.values()):
         open_ids = {run.run_id for run in runs} - before
         try:
             with display.watch(pace):
-                follow(study, open_ids, engine, on_event=display.on_event)
+                follow(study, open_ids, engine, on_event=on_event)
         except KeyboardInterrupt:
             display.say("the runs go on without this program")
         jobs = engine.jobs(study.path)
-    return _outcome(study, before, jobs, time.monotonic() - began)
+    return _outcome(study, before, jobs, said, time.monotonic() - began)
 
 
 def _outcome(
-    study: StudyFolder, before: frozenset[str], jobs: Mapping[str, Job], seconds: float
+    study: StudyFolder,
+    before: frozenset[str],
+    jobs: Mapping[str, Job],
+    said: Mapping[str, str],
+    seconds: float,
 ) -> StudyOutcome:
+    """``said`` has the last reason told of each run that failed: not all can be written down."""
     stand = standings(study, jobs)
     done = {one.run_id for one in stand if one.state is Standing.DONE}
     return StudyOutcome(
@@ -173,13 +185,20 @@ def _outcome(
         n_done_before=len(before),
         n_in_hand=sum(one.state in IN_HAND for one in stand),
         failed={
-            one.run_id: one.reason or one.state.value
+            one.run_id: said.get(one.run_id) or _why(one)
             for one in stand
             if one.state not in IN_HAND and one.state is not Standing.DONE
         },
         tokens=float(sum(one.tokens_planned for one in stand if one.run_id in done - before)),
         seconds=seconds,
     )
+
+
+def _why(one: RunStanding) -> str:
+    """Why a run is not done, as far as its folder and its job tell."""
+    if one.state is Standing.WAITING:
+        return f"{one.state} {one.reason or ''}".rstrip()
+    return one.reason or one.state.value
 
 
 def _say_what_is_left(display: Display, n_runs: int, n_done: int, n_left: int) -> None:

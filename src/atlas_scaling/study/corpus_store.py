@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import ValidationError
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.contamination import PassageIndex
@@ -92,7 +92,7 @@ class EvaluationText(StrEnum):
     """What a language's evaluation text is: whether its losses compare with other languages'."""
 
     ALIGNED = "aligned"  # with all others that are: line i says the same
-    GIVEN = "given"  # a test text, which says something else than the others'
+    GIVEN = "given"  # a test text of its own, which says something else
     SPLIT_OFF = "split off"  # some of its own training text
 
 
@@ -185,11 +185,8 @@ class Corpus(Answer):
         try:
             return self.manifest.languages[language]
         except KeyError:
-            raise InputError(
-                "this corpus has no such language",
-                value=language,
-                where=str(self.path),
-                remedy=nearest(language, self.languages) or f"it has {', '.join(self.languages)}",
+            raise unknown(
+                "this corpus has no such language", language, self.languages, where=str(self.path)
             ) from None
 
     def _lines(self, split: str, language: str) -> Iterator[str]:

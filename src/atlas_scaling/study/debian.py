@@ -88,7 +88,7 @@ def fetch_debian(
     """The package of each of ``languages`` that there is, and of English, in the cache.
 
     Raises:
-        SourceError: this is no Debian, or a package cannot be had.
+        SourceError: this is no Debian, or a package cannot be fetched.
     """
     folder = cache / "debian"
     codes = sorted({*languages, ENGLISH} & source.packages.keys())
@@ -100,7 +100,7 @@ def fetch_shared(name: str, packages: SharedPackages, member: str, cache: Path, 
     """What in the packages matches ``member``, as a zip in the cache whose comment has versions.
 
     Raises:
-        SourceError: this is no Debian, or a package cannot be had or unpacked.
+        SourceError: this is no Debian, or a package cannot be fetched or unpacked.
     """
     folder, pattern = cache / "debian", re.compile(member)
     target = folder / f"{name}.zip"

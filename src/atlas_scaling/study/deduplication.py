@@ -1,4 +1,4 @@
-"""Order and duplicates: seeded orders that no machine changes, and one place for every line.
+"""Order and duplicates: seeded orders, the same on every machine, and one place for every line.
 
 A line is known by its ``fingerprint`` (``cleaning``), so that near copies count as copies. In the
 training text no fingerprint occurs twice, whether in one language or in two, and none is one of the

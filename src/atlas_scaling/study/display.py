@@ -90,7 +90,7 @@ def _line(state: RunPace, snapshot: Snapshot, event: Event) -> str:
         rate = f", {format_count(speed)} tokens/s" if speed else ""
         return f"{count} {state.run.run_id}: {format_count(state.run.tokens)} tokens{rate}"
     if event.kind is EventKind.LOST:
-        return f"{count} {state.run.run_id}: lost, goes on from its checkpoint ({event.reason})"
+        return f"{count} {state.run.run_id}: goes on from its last checkpoint: {event.reason}"
     return f"{count} {state.run.run_id}: FAILED: {event.reason}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -50,6 +50,20 @@ def read_documents(path: Path, *, column: str) -> Iterator[str]:
                 yield _field(_record(line, path, number), column, path, number)
     else:
         yield from _lines(path)
+
+
+def some_at_a_time(texts: Iterable[str], n_characters: int) -> Iterator[list[str]]:
+    """The texts in lists, each with the text that makes it ``n_characters`` or more as its last."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size >= n_characters:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -5,7 +5,7 @@
 3. Each language is freed of copies (``deduplication``) and written.
 
 One language is in memory at a time, and of all of them the evaluation text. What is done is noted,
-so that a build which was cut off, by kill -9 even, goes on and gives the same bytes::
+so that a build that was cut off, even by kill -9, goes on and gives the same bytes::
 
     BUILD/work/parts/PART/          step 1
     BUILD/work/written/CODE.json    step 3 is done for a language: its record

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from atlas_scaling.errors import InputError, SourceError, nearest
+from atlas_scaling.errors import SourceError, nearest, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cleaning import CLEANING_VERSION
 from atlas_scaling.study.corpus_sources import DEFAULT_SOURCES, SOURCES
@@ -61,7 +61,7 @@ class EmbeddedSpec(Frozen):
 def embedded_request(
     spec: EmbeddedSpec, languages: Sequence[str], missing: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """All that a corpus depends on; ``missing`` are parts that could not be had."""
+    """All that a corpus depends on; ``missing`` are parts that could not be fetched."""
     return {
         "spec": spec.model_dump(mode="json"),
         "languages": list(languages),
@@ -86,21 +86,18 @@ def check_languages(languages: Sequence[str]) -> None:
     known = sorted(set(CODE_OF_LOCALE.values()))
     for code in languages:
         if code not in known:
-            raise InputError(
-                "the embedded corpus has no such language",
-                value=code,
-                where="languages",
-                remedy=nearest(code, known) or f"it has {', '.join(known)}",
+            raise unknown(
+                "the embedded corpus has no such language", code, known, where="languages"
             )
 
 
 def fetch_parts(
     spec: EmbeddedSpec, languages: Sequence[str], cache: Path, say: Say
 ) -> tuple[dict[str, Fetched], dict[str, SourceError]]:
-    """What was fetched of each part, and the error of each part that cannot be had.
+    """What was fetched of each part, and the error of each part that cannot be fetched.
 
     Raises:
-        SourceError: not one part can be had.
+        SourceError: not one part can be fetched.
     """
     wheels: dict[str, Fetched] = {}
     problems: dict[str, SourceError] = {}

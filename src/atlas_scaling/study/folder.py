@@ -11,20 +11,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.runs.record import Frozen, RunState, RunStatus
 from atlas_scaling.runs.store import read_status
+from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.design import design_study
-from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.lock import Life, Lock, last_holder
 from atlas_scaling.study.planned_runs import Design, PlannedRun
 from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 from atlas_scaling.study.tokens import TokenStore
@@ -49,8 +49,13 @@ class StudyInputs(Frozen):
 
     @property
     def are_there(self) -> bool:
-        """Whether all tokens are where they were put."""
-        return all(Path(one).is_dir() for one in (self.tokens_dir, *self.own_tokens_dirs.values()))
+        """Whether all tokens are where they were put, and whole: disks for caches are purged."""
+        try:
+            for one in (self.tokens_dir, *self.own_tokens_dirs.values()):
+                TokenStore.open(Path(one))
+        except InputError:
+            return False
+        return True
 
     def tokens_of(self, vocabulary: str) -> str:
         """Where the tokens of a vocabulary are: the study's, or a language's own."""
@@ -86,20 +91,24 @@ class StudyFolder:
     def begin(cls, path: Path, spec: StudySpec) -> StudyFolder:
         """Begin ``spec`` in ``path``, or go on with it if the very same study began there.
 
+        One that ended before its text was ready leaves nothing to go on with: what was wrong with
+        its spec may be mended.
+
         Raises:
             InputError: another study, or a changed spec, lives there.
+            RunError: the folder cannot be written.
         """
         written = path / SPEC_NAME
-        if written.exists():
+        if written.exists() and _has_come_to_something(path):
             _refuse_changed(load_config(written, StudySpec), spec, written)
         else:
             try:
                 path.mkdir(parents=True, exist_ok=True)
-                _write_whole(written, dump_config(spec))
             except OSError as error:
                 raise RunError(
                     f"the study's folder cannot be written: {error.strerror}", value=str(path)
                 ) from None
+            replace_whole(written, dump_config(spec).encode())
         return cls(path, spec, design_study(spec))
 
     @property
@@ -141,12 +150,27 @@ class StudyFolder:
                         where=str(self.path / INPUTS_NAME),
                         remedy="give the new study a folder of its own (--output)",
                     )
-        _write_whole(self.path / INPUTS_NAME, inputs.model_dump_json(indent=2) + "\n")
+        text = inputs.model_dump_json(indent=2) + "\n"
+        replace_whole(self.path / INPUTS_NAME, text.encode())
 
     def read_inputs(self) -> StudyInputs | None:
-        """What the study trains on, if it has come so far."""
+        """What the study trains on, if it has come so far.
+
+        Raises:
+            RunError: the file that says so is damaged.
+        """
         path = self.path / INPUTS_NAME
-        return StudyInputs.model_validate_json(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return StudyInputs.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise RunError(
+                "the note of what this study trains on cannot be read",
+                where=str(path),
+                remedy="remove this file: atlas study resume writes it anew, and runs that began "
+                "on other text refuse to go on",
+            ) from None
 
     def design_on_text(self) -> Design:
         """The design with what follows from the text: mixtures by rule, epochs.
@@ -176,6 +200,13 @@ class StudyFolder:
         return Lock(self.path, what="study", say=say)
 
 
+def _has_come_to_something(path: Path) -> bool:
+    """Whether a study's text is ready, or somebody is at it."""
+    holder = last_holder(path)
+    is_held = holder is not None and holder.life is not Life.GONE
+    return is_held or (path / INPUTS_NAME).exists() or (path / "runs").is_dir()
+
+
 def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
     if before == now:
         return
@@ -187,7 +218,11 @@ def _refuse_changed(before: StudySpec, now: StudySpec, written: Path) -> None:
         value=new,
         where=f"{written}, which has {old!r}",
         remedy="give the new study a folder of its own (--output), or put the spec back"
-        + ("" if (written.parent / "runs").is_dir() else "; no run began: removing it loses none"),
+        + (
+            ""
+            if (written.parent / "runs").is_dir()
+            else "; no run began: removing the folder loses none"
+        ),
     )
 
 
@@ -204,9 +239,3 @@ def _differences(old: Any, new: Any, place: str = "") -> Iterator[tuple[str, Any
         return
     for key, one, other in pairs:
         yield from _differences(one, other, f"{place}.{key}" if place else str(key))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

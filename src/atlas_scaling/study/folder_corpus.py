@@ -197,6 +197,6 @@ def _remembered_sha256(path: Path, cache: Path, pace: Pace) -> str:
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps({"path": str(path), "sha256": digest}) + "\n", "utf-8")
-    except OSError:  # a note less costs a second reading only
+    except OSError:  # without the note the file is read once more
         return digest
     return digest

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor
 
+from atlas_scaling.errors import RunError
 from atlas_scaling.study.devices import Device
 from atlas_scaling.study.settings import Hardware
 
@@ -80,8 +81,18 @@ class Recorder:
         """The device does nothing of it now."""
         places = [one.clone() for one in given]
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            result = work(*places)
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                result = work(*places)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise RunError(
+                "what a training step launches cannot be recorded on this accelerator",
+                value=str(error),
+                where="hardware.graphs",
+                remedy="graphs: false, and tell us which accelerator it is",
+            ) from error
         return _Graph(graph, places, result)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from atlas_scaling.study.devices import Device
+from atlas_scaling.study.devices import Device, compiles
 from atlas_scaling.study.graphs import Recorder, recorder_for
 from atlas_scaling.study.model import Transformer
 from atlas_scaling.study.parallel import World, replicated, sharded, without_exchange
@@ -42,7 +42,7 @@ class Learner:
         self.device = Device.of(hardware, index=world.local_rank)
         self.model = Transformer(model_config, seed=seed).to(self.device.where)
         self.model.checkpoint_activations = hardware.checkpoint_activations
-        if hardware.compile:
+        if compiles(hardware, self.device, n_params=model_config.n_params):
             for block in self.model.blocks:
                 block.compile()
         shards = world.size > 1 and hardware.sharding == "shard"

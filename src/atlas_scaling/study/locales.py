@@ -117,11 +117,6 @@ CODE_OF_LOCALE: Final = {
     "zh-tw": "zho_Hant",
 }
 
-VARIETIES_LEFT_OUT: Final = frozenset(
-    {"ca-valencia", "de-at", "de-informal", "en-au", "en-ca", "en-gb", "es-419", "nl-be"}
-    | {"nl-informal", "pl-informal", "pt-br", "zh-hk"}
-)
-
 
 def code_of_locale(name: str) -> str | None:
     """Our code for a locale's name, or None for a variety that is left out or an unknown name.

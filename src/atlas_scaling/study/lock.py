@@ -198,10 +198,15 @@ class Lock:
             if holder is not None and not self._is_gone(holder):
                 self._refuse(holder)
             try:
-                with self._path.open("x", encoding="utf-8") as file:
-                    file.write(self._owner.model_dump_json(indent=2) + "\n")
+                file = self._path.open("x", encoding="utf-8")
             except FileExistsError:  # another process was first
                 continue
+            try:
+                with file:
+                    file.write(self._owner.model_dump_json(indent=2) + "\n")
+            except OSError:  # whose file it is could not be told: it would be watched, for a minute
+                self._path.unlink()
+                raise
             return
 
     def _is_gone(self, holder: Holder) -> bool:
@@ -267,7 +272,7 @@ def _holder(directory: Path, number: int, now: float) -> Holder | None:
     try:
         with _path(directory, number).open("rb") as file:
             data, stat = file.read(), os.fstat(file.fileno())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         owner = Owner.model_validate_json(data)

@@ -2,7 +2,7 @@
 
 With a small model and a vocabulary of thousands the logits are by far the largest array of a step.
 Here they never exist whole: a chunk of rows at a time, ``e = exp(logits - max)`` takes the place of
-the logits, and the gradients are had from it at once, in the forward pass. With
+the logits, and the gradients follow from it at once, in the forward pass. With
 ``z = log sum e + max``, of which ``z_loss`` punishes the square::
 
     loss      = sum(z - x . W[target]) + z_loss sum z^2
@@ -68,7 +68,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_x, grad_weight = ctx.saved_tensors
-        # in place: the gradients of a large vocabulary are had once, not twice
+        # in place: the gradients of a large vocabulary are held once, not twice
         return grad_x.mul_(grad_output[0]), grad_weight.mul_(grad_output[0]), None, None
 
 
@@ -134,7 +134,7 @@ def _exponential_chunks(x: Tensor, weight: Tensor) -> Iterator[_Chunk]:
 
 
 def _probability_chunks(x: Tensor, weight: Tensor, targets: Tensor) -> Iterator[_Chunk]:
-    """``e`` is the softmax in the type of the logits; ``z`` is had from it at the targets."""
+    """``e`` is the softmax in the type of the logits; ``z`` follows from it at the targets."""
     size = _chunk_size(x, weight)
     wide = torch.promote_types(x.dtype, torch.float32)
     one_11 = x.new_ones(1, 1, dtype=wide)

@@ -40,7 +40,6 @@ class Snapshot:
     tokens_total: int
     tokens_per_second: float
     seconds_left: float | None
-    elapsed: float
 
 
 @dataclass
@@ -63,7 +62,6 @@ class StudyPace:
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
         self._state = {
             run.run_id: RunPace(run, EventKind.DONE, run.tokens)
             if run.run_id in self.done
@@ -102,7 +100,6 @@ class StudyPace:
                 tokens_total=sum(s.run.tokens for s in states),
                 tokens_per_second=sum(s.tokens_per_second or 0.0 for s in running),
                 seconds_left=self._seconds_left(states),
-                elapsed=self.clock() - self._began,
             )
 
     def _seconds_left(self, states: list[RunPace]) -> float | None:

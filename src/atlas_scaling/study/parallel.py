@@ -175,7 +175,8 @@ def replicated(model: Transformer, world: World) -> nn.Module:
     """The model as DDP has it: whole in every process."""
     if world.size == 1:
         return model
-    # Rotary angles are the same in all: not to be sent at every step. The word changed in 2.13.
+    # Rotary angles are the same in all: not to be sent at every step. PyTorch 2.13 renamed the
+    # argument.
     words = signature(DistributedDataParallel).parameters
     word = "forward_sync_buffers" if "forward_sync_buffers" in words else "broadcast_buffers"
     options: dict[str, Any] = {word: False}

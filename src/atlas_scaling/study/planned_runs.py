@@ -127,6 +127,7 @@ class GroupTotal(Answer):
         tokens: of the others.
         flops: of the others.
         n_published: runs that Table B.1 prints for it, in the study of the paper.
+        accelerator_hours: of the others; None where no accelerator was named.
     """
 
     label: str

@@ -31,6 +31,12 @@ def _auto_or_runs(value: Any) -> Any:
     return value
 
 
+def _auto_or_bool(value: Any) -> Any:
+    if value != "auto" and type(value) is not bool:
+        raise ValueError("write true, false or auto")
+    return value
+
+
 class ModelShape(Frozen):
     """Depth and width of a decoder-only transformer.
 
@@ -160,6 +166,7 @@ class Hardware(Frozen):
         precision: of matrix products. ``auto`` is bfloat16 on accelerators and float32 on CPUs.
             With bfloat16 weights, sums, losses and the optimizer stay in float32.
         compile: whether to compile blocks (``torch.compile``); the first step then takes long.
+            ``auto`` does it where it was measured to be faster (``devices.compiles``).
         micro_batch_size: sequences that a process takes at a time; gradients are summed over a
             step's. All of its share at once unless given.
         checkpoint_activations: whether to keep no activations inside blocks but compute them anew
@@ -183,7 +190,7 @@ class Hardware(Frozen):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
+    compile: Annotated[Literal["auto"] | bool, BeforeValidator(_auto_or_bool)] = "auto"
     micro_batch_size: int | None = Field(default=None, gt=0)
     checkpoint_activations: bool = False
     deterministic: bool = True

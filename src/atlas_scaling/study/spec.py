@@ -6,6 +6,7 @@ The packaged examples (``atlas study run demo``) are such files too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from atlas_scaling.config import load_config
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.corpus import CorpusSpec
 from atlas_scaling.study.hyperparameters import Rule, fitted, table_b2
@@ -281,20 +282,30 @@ class StudySpec(Frozen):
         for index, group in enumerate(self.groups):
             for size in group.sizes:
                 if size not in self.sizes:
-                    known = ", ".join(self.sizes)
-                    raise ValueError(f"groups.{index}: no size {size!r}; the sizes are {known}")
-            for code in sorted(group.codes()):
-                if code not in self.languages:
-                    raise ValueError(f"groups.{index}: {code} is not one of the study's languages")
+                    raise InputError(
+                        f"no size {size!r}",
+                        value=list(group.sizes),
+                        where=f"groups.{index}.sizes",
+                        remedy=f"the sizes are {', '.join(self.sizes)}",
+                    )
+            self._refuse_others(group.codes(), f"groups.{index}")
         if self.tokenizer.file is not None and self.with_own_vocabulary:
             raise ValueError(
                 "a group has vocabulary: own, and a tokenizer file cannot be trained anew; give "
                 "vocab_size in place of file"
             )
-        for code in sorted(named(self.evaluate)):
-            if code not in self.languages:
-                raise ValueError(f"evaluate: {code} is not one of the study's languages")
+        self._refuse_others(named(self.evaluate), "evaluate")
         return self
+
+    def _refuse_others(self, codes: Iterable[str], where: str) -> None:
+        for code in sorted(codes):
+            if code not in self.languages:
+                raise InputError(
+                    f"{code} is not one of the study's languages",
+                    value=code,
+                    where=where,
+                    remedy="add it to languages, or leave it out here",
+                )
 
     @property
     def evaluated(self) -> tuple[str, ...]:
@@ -380,11 +391,12 @@ def study_path(name: str) -> Path:
     if Path(name).suffix in {".yaml", ".yml"} or Path(name).is_file():
         return Path(name)
     if name not in packaged:
-        raise InputError(
+        raise unknown(
             "there is no such study",
-            value=name,
+            name,
+            packaged,
             where="SPEC",
-            remedy=nearest(name, packaged) or f"give a YAML file, or one of: {', '.join(packaged)}",
+            otherwise=f"give a YAML file, or one of: {', '.join(packaged)}",
         )
     return packaged[name]
 

@@ -184,7 +184,7 @@ def _state(
     """The first of these that holds, and why."""
     if status is not None and status.state is RunState.DONE:
         return Standing.DONE, None
-    if holder is not None and holder.life is not Life.GONE and not _job_ended(holder, job):
+    if holder is not None and _is_at_work(holder, status, job):
         quiet = holder.silent > QUIET_AFTER_SECONDS and holder.life is Life.UNHEARD
         return Standing.RUNNING, f"no sign of life for {holder.silent:.0f} s" if quiet else None
     if job is not None and job.in_hand and not _failed_in(job, status):
@@ -215,9 +215,17 @@ def _gone(status: RunStatus, holder: Holder | None) -> str:
     return f"{which}{where} is gone, last heard of {status.updated_at}; see logs/ of the study"
 
 
-def _job_ended(holder: Holder, job: Job | None) -> bool:
-    """Whether the scheduler knows better than an owner's file that it is gone."""
-    return job is not None and holder.owner.job == job.job_id and not job.in_hand
+def _is_at_work(holder: Holder, status: RunStatus | None, job: Job | None) -> bool:
+    """Whether the owner of a run's directory lives, and still trains it."""
+    owner = holder.owner
+    if holder.life is Life.GONE:
+        return False
+    if job is not None and owner.job == job.job_id and not job.in_hand:
+        return False  # the scheduler knows better than the owner's file
+    if status is None or status.state is not RunState.FAILED or status.updated_at < owner.since:
+        return True
+    # who said that it failed may go on with others, trained together with it
+    return (status.host, status.pid) != (owner.host, owner.pid)
 
 
 def _failed_in(job: Job, status: RunStatus | None) -> bool:

@@ -10,8 +10,8 @@
 Evaluation text is given, or is split off by document, as the documents whose hash comes first:
 a document stays on its side as the text grows.
 
-What a language is done with in steps 1 and 3 is noted when it is whole, so that a build which was
-cut off, by kill -9 even, goes on with the next language and gives the same bytes::
+What steps 1 and 3 made of a language is noted once it is whole, so that a build that was cut off,
+even by kill -9, goes on with the next language and gives the same bytes::
 
     BUILD/work/read/CODE.json       step 1 is done: whether evaluation text was given
     BUILD/work/read/CODE/           its documents, sorted

@@ -137,7 +137,11 @@ def vocabulary_size(path: Path) -> int:
 
 
 def sentencepiece() -> Any:
-    """The package sentencepiece."""
+    """The package sentencepiece.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         import sentencepiece
     except ImportError:

@@ -1,7 +1,7 @@
 """Text as token ids: cut once, kept on disk, memory-mapped by every run.
 
 ``PackedText`` is one language's text as one long array of ids. Each line of the text ends with the
-end-of-sequence id, so that lines can be had back from the array alone. A ``TokenStore`` holds the
+end-of-sequence id, so that lines can be recovered from the array alone. A ``TokenStore`` holds the
 packed texts of a corpus::
 
     STORE/tokens.json      tokenizer, corpus, counts
@@ -11,7 +11,7 @@ packed texts of a corpus::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen, TokenizerInfo
 from atlas_scaling.study.cache import discard, key_of, new_directory
 from atlas_scaling.study.corpus_store import EVALUATION, TRAIN, Corpus
+from atlas_scaling.study.documents import some_at_a_time
 from atlas_scaling.study.say import Pace, Say, silent
 from atlas_scaling.units import counted
 
@@ -167,12 +168,11 @@ class TokenStore:
         try:
             return self.card.texts[split][language]
         except KeyError:
-            raise InputError(
+            raise unknown(
                 "these packed tokens have no such language",
-                value=language,
+                language,
+                self.languages,
                 where=str(self.path),
-                remedy=nearest(language, self.languages)
-                or f"they have {', '.join(self.languages)}",
             ) from None
 
 
@@ -249,7 +249,7 @@ def _write_ids(
 ) -> PackedRecord:
     n_tokens = n_lines = n_bytes = 0
     with path.open("wb") as file:
-        for chunk in _chunks(lines):
+        for chunk in some_at_a_time(lines, _CHARACTERS_AT_ONCE):
             ids = [i for line in tokenizer.encode(chunk) for i in (*line, tokenizer.eos_id)]
             file.write(np.asarray(ids, dtype=dtype.newbyteorder("<")).tobytes())
             n_tokens += len(ids)
@@ -260,19 +260,6 @@ def _write_ids(
                 n_bytes / size,
             )
     return PackedRecord(tokens=n_tokens, lines=n_lines, bytes=n_bytes)
-
-
-def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Some lines at a time, and of long documents few."""
-    chunk, size = [], 0
-    for line in lines:
-        chunk.append(line)
-        size += len(line)
-        if size >= _CHARACTERS_AT_ONCE:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
 
 
 def _ids_path(store: Path, split: str, language: str) -> Path:

@@ -145,7 +145,8 @@ class TrainingRun:
         """Go on from the run's own checkpoint, else begin as its record says."""
         model, optimizer, world = self.learner.model, self.learner.optimizer, self.world
         record, init_from = self.assignment.record, self.assignment.init_from
-        place = load_checkpoint(self.assignment.run_dir, model, optimizer, world=world)
+        run_dir, end = self.assignment.run_dir, self.schedule.total
+        place = load_checkpoint(run_dir, model, optimizer, world=world, end=end)
         if place is None and init_from is not None:
             if record.branch_tokens is None:
                 load_weights(init_from, model, world=world)

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from atlas_scaling.errors import InputError, SourceError, nearest
+from atlas_scaling.errors import InputError, SourceError, unknown
 from atlas_scaling.languages import normalise
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.study.cache import scratch_directory, sha256_of
@@ -80,12 +80,13 @@ def udhr_intake(spec: UdhrSpec, languages: Sequence[str], cache: Path, say: Say)
     texts = declarations(fetch_udhr(cache, say))
     for code in languages:
         if code not in texts:
-            raise InputError(
+            raise unknown(
                 f"the declaration is not there in {code}",
-                value=code,
+                code,
+                texts,
                 where="languages",
-                remedy=nearest(code, texts)
-                or f"leave it out; there are {len(texts)}, from {min(texts)} to {max(texts)}",
+                otherwise=f"leave it out; there are {len(texts)}, from {min(texts)} to "
+                f"{max(texts)}",
             )
     return Intake(
         source="udhr",

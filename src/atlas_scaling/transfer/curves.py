@@ -5,9 +5,9 @@ smoothing spline of ``spline``. Why this and not another:
 
 - its stiffest form, no deviation, is the power law ``L = B D^-b``, so the fewer and noisier the
   points, the closer it stays to one; with many it follows bends that no three-parameter law can;
-- nearest checkpoints turn into last checkpoints without a word (DESIGN section 12), and isotonic
-  regression runs through its own pools: no residual is left to tell the noise by, and on a pool
-  one loss belongs to many token counts.
+- nearest checkpoints turn into last checkpoints without a word, and isotonic regression runs
+  through its own pools: no residual is left to tell the noise by, and on a pool one loss belongs to
+  many token counts.
 
 The curve is then rearranged to fall (values sorted along the grid), which brings an estimate of a
 falling function closer to it everywhere (Chernozhukov, Fernandez-Val & Galichon 2009).

@@ -166,6 +166,9 @@ def fas_features(table: FasTable) -> PairFeatures:
 
     Gains are normalised over all languages, deviations for each target; a language that was not
     continued on, or a pair that was not evaluated, leaves its language out.
+
+    Raises:
+        InputError: no two languages were continued on and evaluated against each other.
     """
     deviation = {(s.target, s.source): s.deviation for s in table.scores}
     codes = tuple(

@@ -136,7 +136,6 @@ class PairProcess:
 
     Attributes:
         variances: of each part, by name, in units of BTS squared; features by their own name.
-        n_observations: how many.
     """
 
     def __init__(self, observations: Observations, features: PairFeatures) -> None:

@@ -12,7 +12,7 @@ def require_language(code: str, known: Sequence[str], *, what: str = "language")
     """``code`` normalised, if it is among ``known``.
 
     Raises:
-        InputError: there is no such language, or the matrix has not got it; then the nearest
+        InputError: there is no such language, or the matrix does not have it; then the nearest
             relatives that it has are named.
     """
     wanted = code if code in known else normalise(code)

@@ -1,6 +1,6 @@
 """A matrix of transfer scores: rows are targets, columns are sources, each cell says what it is.
 
-A cell has a value, or only a bound, or nothing. ``Provenance`` says how it was come by, ``Origin``
+A cell has a value, or only a bound, or nothing. ``Provenance`` says how it was obtained, ``Origin``
 where and at what d: a BTS falls with the tokens it is taken at, so scores taken at different d are
 not one matrix, and ``merging.merge`` refuses them unless told otherwise.
 """
@@ -25,7 +25,7 @@ NOTE_BREAK: Final = "; "
 
 
 class Provenance(StrEnum):
-    """How a cell was come by."""
+    """How a cell was obtained."""
 
     MEASURED = "measured"
     CENSORED = "censored"
@@ -75,7 +75,7 @@ class Cell:
         bts: the score; None where missing or censored.
         lower: end of the interval, or the bound of a censored cell.
         upper: likewise.
-        provenance: how it was come by.
+        provenance: how it was obtained.
         origin: where; None where missing.
         early: taken at a d so small that a positive score may yet turn (``bts``).
         notes: what else is doubtful about it, each a short phrase without a semicolon.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.languages import normalise
 from atlas_scaling.transfer.matrix import (
     NOTE_BREAK,
@@ -136,12 +136,7 @@ def _cell(row: dict[str, Any], *, where: str, origin_name: str) -> Cell:
     default = Provenance.MISSING if bts is None else Provenance.MEASURED
     stated = row.get("provenance")
     if stated is not None and stated not in _PROVENANCES:
-        raise InputError(
-            "unknown provenance",
-            value=stated,
-            where=where,
-            remedy=nearest(stated, _PROVENANCES) or f"one of {', '.join(_PROVENANCES)}",
-        )
+        raise unknown("unknown provenance", stated, _PROVENANCES, where=where)
     provenance = default if stated is None else Provenance(stated)
     _check_consistent(bts, lower, upper, provenance, where)
     if provenance is Provenance.MISSING:
@@ -201,12 +196,7 @@ def _check_consistent(
 def _check_columns(columns: Sequence[str], name: str) -> None:
     for column in columns:
         if column not in COLUMNS:
-            raise InputError(
-                "unknown column",
-                value=column,
-                where=name,
-                remedy=nearest(column, COLUMNS) or f"known columns: {', '.join(COLUMNS)}",
-            )
+            raise unknown("unknown column", column, COLUMNS, where=name)
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
         raise InputError("a column is missing", value=missing, where=name)

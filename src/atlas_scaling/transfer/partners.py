@@ -114,7 +114,7 @@ def suggest_partners(
         measured_only: leave estimates out.
 
     Raises:
-        InputError: no target, one that the matrix has not got, or a weight that is not above 0.
+        InputError: no target, one that the matrix does not have, or a weight that is not above 0.
     """
     wanted = tuple(
         dict.fromkeys(require_language(t, matrix.targets, what="target") for t in targets)

@@ -74,6 +74,9 @@ def symmetry_rows(matrix: TransferMatrix) -> pl.DataFrame:
     """Every pair known in both directions, once.
 
     Columns ``a, b, b_to_a, a_to_b`` (scores on a and on b), ``measured`` (both are), ``shares``.
+
+    Raises:
+        InputError: no pair is known in both directions.
     """
     values, codes = square(matrix)
     shares = {(r["target"], r["source"]): r["shares"] for r in relatedness_rows(matrix).to_dicts()}
@@ -100,6 +103,9 @@ def size_rows(answer: MatrixAnswer) -> pl.DataFrame:
 
     Columns ``n_params, pair, bts`` (the bound of a censored score), ``lower, upper, bound`` (which
     side of it a censored score lies on), ``d``.
+
+    Raises:
+        InputError: no pair was measured at a known model size.
     """
     rows = [
         {
@@ -195,7 +201,11 @@ def dendrogram_chart(found: Clusters) -> Layers:
 
 
 def relatedness_chart(matrix: TransferMatrix) -> Layers:
-    """Scores by what languages share: boxes, and a point for every cell."""
+    """Scores by what languages share: boxes, and a point for every cell.
+
+    Raises:
+        InputError: the matrix has no score.
+    """
     import altair as alt
 
     rows = relatedness_rows(matrix)

@@ -25,7 +25,7 @@ class RankedLanguage(Answer):
     Attributes:
         language: its code.
         bts: the score; None where only a bound is known.
-        tau: the transfer weight the score gives (DESIGN section 3).
+        tau: the transfer weight the score gives (``scores.tau_from_bts``).
         provenance: measured, censored, published or estimated.
         interval: at the level of the matrix, or the bounds of a censored score (None on the open
             side); None where there is none.

@@ -2,7 +2,8 @@
 
 A run on source and target together, ``share`` w of it target, needs sigma tokens in all for the
 loss on the target that a monolingual run has after d tokens. With effective target data
-``D_eff = w sigma + tau (1 - w) sigma`` (DESIGN section 3; capacity ignored) and ``D_eff = d``::
+``D_eff = w sigma + tau (1 - w) sigma`` (ATLAS, eq. 2, without repetition; capacity ignored) and
+``D_eff = d``::
 
     tau = (r - w) / (1 - w),   r = d / sigma
     BTS = 2 tau / (1 + tau) = 2 (r - w) / (1 - 2 w + r)
@@ -12,9 +13,9 @@ the BTS that an even pair with the same transfer weight would have, so scores of
 beside those of even ones: 0 where the source does nothing (sigma = d/w), 2 at most, and minus
 infinity where tau <= -1, because then an even pair would never reach the loss.
 
-Three things are called BTS (DESIGN section 12). The signed surplus above is ours. The ratio
-``r = d/sigma`` is 1/2 where an even pair gains nothing. A relative gain in bits per byte is a
-difference of losses, not of tokens; the slope of the loss curve turns one into the other.
+Three things are called BTS. The signed surplus above is ours. The ratio ``r = d/sigma`` is 1/2
+where an even pair gains nothing. A relative gain in bits per byte is a difference of losses, not of
+tokens; the slope of the loss curve turns one into the other.
 
 Every function takes floats or float64 arrays of one shape and returns the same.
 """
@@ -64,7 +65,7 @@ def bts_from_tau(tau: X) -> X:
 
 
 def tau_from_bts(bts: X) -> X:
-    """``tau = BTS / (2 - BTS)``: the weight that a BTS gives a source in ATLAS (DESIGN section 3).
+    """``tau = BTS / (2 - BTS)``: the weight that a BTS gives a source in ATLAS.
 
     BTS = 2 (nothing needed) gives infinity.
 
@@ -175,7 +176,11 @@ class Converted(Answer):
 
 
 def converted(bts: float, form: str, given: float) -> Converted:
-    """``bts`` and the other forms of it."""
+    """``bts`` and the other forms of it.
+
+    Raises:
+        InputError: ``bts`` is 2 or above.
+    """
     if bts >= MAX_BTS:
         raise InputError("a BTS is below 2 by definition", value=given, where=form)
     tau = given if form == "tau" else tau_from_bts(bts)

@@ -2,7 +2,7 @@
 
 A side is one or more runs of one mixture, one model size and one learning-rate state, differing by
 seed at most. Stable is compared with stable and decayed with decayed: how much a decay lowers a
-loss is more than what most languages do to each other (DESIGN section 12).
+loss is more than what most languages do to each other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transfer weights from scores, as priors of an ATLAS fit, and held against fitted ones.
 
-``tau = BTS/(2 - BTS)`` (DESIGN section 3) leaves out capacity and repetition, so a score says where
-a fit should look for tau and roughly how far, not what it is. The paper starts its fits there too
+``tau = BTS/(2 - BTS)`` (see ``scores``) leaves out capacity and repetition, so a score says where a
+fit should look for tau and roughly how far, not what it is. The paper starts its fits there too
 (App. B.6; how widely it does not say).
 """
 

@@ -84,16 +84,17 @@ def serve(
         say: is told where it listens, once it does.
 
     Raises:
-        InputError: a source cannot be shown, the port is taken, or the host is not this machine's.
+        InputError: a source cannot be shown, the port is taken, the host is not this machine's, or
+            the token will not do.
     """
-    if asks_for_token:
-        token, ticket = token or secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-    elif token is not None:
+    if token is not None and not asks_for_token:
         raise InputError("a token was given, and none is to be asked for", where="--no-token")
-    else:
-        ticket = None
-    own_names = frozenset({socket.gethostname().lower(), *(name.lower() for name in names)})
-    access = Access(host=host, token=token, ticket=ticket, names=own_names)
+    access = Access(
+        host=host,
+        token=token or secrets.token_urlsafe(24) if asks_for_token else None,
+        ticket=secrets.token_urlsafe(24) if asks_for_token else None,
+        names=frozenset({socket.gethostname().lower(), *(name.lower() for name in names)}),
+    )
     with (
         tempfile.TemporaryDirectory(prefix="atlas-serve-") as scratch,
         closing(_listening(host, port)) as listener,
@@ -101,22 +102,7 @@ def serve(
         files = Workspace(sources, saves_to=saves_to or _saves_to(sources), scratch=Path(scratch))
         session = Session.open(files, workers=workers, max_upload_bytes=max_upload_bytes)
         bound = listener.getsockname()[1]
-        about = {"host": host, "port": bound, "saves_to": files.saves_to}
-        notes = [*session.notes]
-        if not is_loopback(host):
-            notes.append(BEYOND.format(**about))
-        elif token is None:
-            notes.append(OPEN.format(**about))
-        say(
-            Served(
-                address=_address(host, bound, token),
-                host=host,
-                port=bound,
-                token=token,
-                saves_to=str(files.saves_to),
-                notes=tuple(notes),
-            )
-        )
+        say(_served(session, access, bound))
         config = uvicorn.Config(
             create_app(session, access),
             log_level="warning",
@@ -126,9 +112,27 @@ def serve(
         )
         server = uvicorn.Server(config)
         if browser and _has_screen():
-            address = _address(host, bound, ticket)
+            address = _address(host, bound, access.ticket)
             threading.Thread(target=_open_when_up, args=(server, address), daemon=True).start()
         server.run(sockets=[listener])
+
+
+def _served(session: Session, access: Access, port: int) -> Served:
+    saves_to = session.files.saves_to
+    about = {"host": access.host, "port": port, "saves_to": saves_to}
+    notes = [*session.notes]
+    if not is_loopback(access.host):
+        notes.append(BEYOND.format(**about))
+    elif access.token is None:
+        notes.append(OPEN.format(**about))
+    return Served(
+        address=_address(access.host, port, access.token),
+        host=access.host,
+        port=port,
+        token=access.token,
+        saves_to=str(saves_to),
+        notes=tuple(notes),
+    )
 
 
 def _saves_to(sources: Sequence[Path]) -> Path:

@@ -263,7 +263,7 @@ def _title(choice: dict[str, Any]) -> str:
 
 
 def _free(folder: str, target: str | None, title: str) -> Path:
-    from atlas_scaling.web.workspace import free_path
+    from atlas_scaling.web.free_names import free_path
 
     stem = "-".join(part for part in (target, *title.split()) if part)
     return free_path(Path(folder), stem, ".json")

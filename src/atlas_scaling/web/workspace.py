@@ -7,11 +7,9 @@ that are not saved yet lie in a folder that goes away with the session.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError, RunError, nearest
+from atlas_scaling.errors import InputError, RunError, unknown
 from atlas_scaling.runs.store import find_runs
+from atlas_scaling.web.file_kinds import (
+    MATRICES,
+    FitFile,
+    MatrixFile,
+    UnlessChanged,
+    fit_file,
+    is_matrix,
+    matrices_in,
+    matrix_size,
+    read_fit_head,
+)
+from atlas_scaling.web.free_names import distinct, free_path
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.result import Fit
@@ -31,42 +41,8 @@ RUNS: Final = "runs"
 FITS_FOLDER: Final = "fits"
 SPEC_NAME: Final = "study.yaml"
 TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-MATRICES: Final = (".csv", ".parquet")
 UPLOADS: Final = (*TABLES, ".pq")
-MATRIX_COLUMNS: Final = frozenset({"target", "source", "bts"})
-_FIT_HEAD: Final = 400_000
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-@dataclass(frozen=True, slots=True)
-class FitFile(Answer):
-    """A fit of the session: its id, what it is of, and whether it lies in a given folder.
-
-    ``untold`` names the parameters that its runs cannot tell.
-    """
-
-    id: str
-    law: str
-    variant: str | None
-    target: str | None
-    status: str
-    n_rows: int
-    n_runs: int
-    has_draws: bool
-    untold: tuple[str, ...]
-    saved: bool
-    loss_unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixFile(Answer):
-    """A transfer matrix of the session."""
-
-    id: str
-    title: str
-    n_targets: int
-    n_sources: int
-    saved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +83,10 @@ class Workspace:
         self._given_fits: list[Path] = []
         self._given_tables: list[Path] = []
         self._given_matrices: list[Path] = []
-        self._lock = threading.Lock()
-        self._loaded: dict[Path, tuple[int, Fit]] = {}
-        self._heads: dict[Path, tuple[int, dict[str, object] | None]] = {}
         self._imports: dict[str, DataSet] = {}
-        self._table_facts: dict[Path, tuple[int, tuple[str, ...], int | None]] = {}
+        self._loaded = UnlessChanged(_load_fit)
+        self._heads = UnlessChanged(read_fit_head)
+        self._table_facts = UnlessChanged(_table_facts)
         for path in self.sources:
             self._take(path)
 
@@ -127,18 +102,7 @@ class Workspace:
 
     def fit(self, name: str) -> Fit:
         """The fit called ``name``, read once as long as its file stays the same."""
-        from atlas_scaling.fitting.result import Fit
-
-        path = self.fit_path(name)
-        changed = path.stat().st_mtime_ns
-        with self._lock:
-            held = self._loaded.get(path)
-        if held is not None and held[0] == changed:
-            return held[1]
-        loaded = Fit.load(path)
-        with self._lock:
-            self._loaded[path] = (changed, loaded)
-        return loaded
+        return self._loaded(self.fit_path(name))
 
     def fit_path(self, name: str) -> Path:
         """Where the fit called ``name`` lies."""
@@ -175,7 +139,7 @@ class Workspace:
         published = MatrixFile(PUBLISHED, "Published, 38 languages (Fig. C.2)", 38, 38, True)
         found = [published]
         for name, (path, saved) in self._matrix_files().items():
-            size = _matrix_size(path)
+            size = matrix_size(path)
             found.append(MatrixFile(name, path.stem, *size, saved))
         return tuple(found)
 
@@ -262,7 +226,11 @@ class Workspace:
         return name, folder / f"{name}{ending}"
 
     def upload_path(self, name: str) -> Path:
-        """The file that was sent as ``name``."""
+        """The file that was sent as ``name``.
+
+        Raises:
+            InputError: there is no such upload.
+        """
         sent = {path.stem: path for path in (self.scratch / "uploads").glob("*")}
         if name not in sent:
             raise InputError(
@@ -291,7 +259,7 @@ class Workspace:
             raise InputError("there is no such file or folder", value=str(path), where="SOURCE")
         elif path.suffix == ".json" and self._fit_head(path) is not None:
             self._given_fits.append(path)
-        elif path.suffix in MATRICES and _is_matrix(path):
+        elif path.suffix in MATRICES and is_matrix(path):
             self._given_matrices.append(path)
         elif path.suffix in TABLES:
             self._given_tables.append(path)
@@ -311,32 +279,23 @@ class Workspace:
             if (place / SPEC_NAME).is_file() and (has_runs or is_study):
                 self.study_folders = (*self.study_folders, place)
                 break
-        if not (has_runs or is_study or any(self._fits_in(folder)) or any(_matrices_in(folder))):
+        if not (has_runs or is_study or any(self._fits_in(folder)) or any(matrices_in(folder))):
             raise _nothing_to_show(folder)
 
     def _tables(self) -> dict[str, Path]:
         """Given tables by id; none takes that of the runs."""
         found: dict[str, Path] = {}
         for path in self._given_tables:
-            found[_distinct(path.stem, [RUNS, *found])] = path
+            found[distinct(path.stem, [RUNS, *found])] = path
         return found
 
     def _table(self, name: str, path: Path) -> DataSet:
-        """A given table, read once as long as it stays the same; a fit says why one cannot be."""
-        from atlas_scaling.fitting.data import targets_of
-        from atlas_scaling.fitting.tables import read_table
-
+        """A given table; of one that cannot be read only its name, and a fit says why."""
         try:
-            changed = path.stat().st_mtime_ns
-            held = self._table_facts.get(path)
-            if held is None or held[0] != changed:
-                frame = read_table(path)
-                targets = tuple(target for target in targets_of(frame) if target is not None)
-                n_runs = frame["run_id"].n_unique() if "run_id" in frame.columns else None
-                held = self._table_facts[path] = (changed, targets, n_runs)
+            targets, n_runs = self._table_facts(path)
         except (InputError, OSError):
-            return DataSet(name, path.name, (), None)
-        return DataSet(name, path.name, *held[1:])
+            targets, n_runs = (), None
+        return DataSet(name, path.name, targets, n_runs)
 
     def _fits_in(self, folder: Path) -> Iterable[Path]:
         for place in (folder, folder / FITS_FOLDER):
@@ -354,30 +313,25 @@ class Workspace:
         for path in dict.fromkeys([*saved, *new]):
             head = self._fit_head(path)
             if head is not None:
-                name = _distinct(path.stem, found)
-                found[name] = (_fit_file(name, head, saved=path not in new), path)
+                name = distinct(path.stem, found)
+                found[name] = (fit_file(name, head, saved=path not in new), path)
         return found
 
     def _fit_head(self, path: Path) -> dict[str, object] | None:
-        """The document of a saved fit, or None where the file is none."""
+        """The document of a saved fit, or None where the file is none, or is gone."""
         try:
-            changed = path.stat().st_mtime_ns
-            held = self._heads.get(path)
-            if held is None or held[0] != changed:
-                held = (changed, _read_fit_head(path))
-                self._heads[path] = held
+            return self._heads(path)
         except OSError:
             return None
-        return held[1]
 
     def _matrix_files(self) -> dict[str, tuple[Path, bool]]:
         folders = [path for path in self.sources if path.is_dir()]
-        saved = [*self._given_matrices, *(p for f in folders for p in _matrices_in(f))]
-        saved += list(_matrices_in(self.saves_to))
+        saved = [*self._given_matrices, *(p for f in folders for p in matrices_in(f))]
+        saved += list(matrices_in(self.saves_to))
         new = sorted((self.scratch / "matrices").glob("*.parquet"))
         found: dict[str, tuple[Path, bool]] = {}
         for path in dict.fromkeys([*saved, *new]):
-            found[_distinct(path.stem, [PUBLISHED, *found])] = (path, path not in new)
+            found[distinct(path.stem, [PUBLISHED, *found])] = (path, path not in new)
         return found
 
     def _free_path(self, name: str, suffix: str) -> Path:
@@ -399,6 +353,22 @@ class Workspace:
                 remedy="choose another name",
             )
         return path
+
+
+def _load_fit(path: Path) -> Fit:
+    from atlas_scaling.fitting.result import Fit
+
+    return Fit.load(path)
+
+
+def _table_facts(path: Path) -> tuple[tuple[str, ...], int | None]:
+    """Languages whose loss can be fitted, and how many runs; None where the table names none."""
+    from atlas_scaling.fitting.data import targets_of
+    from atlas_scaling.fitting.tables import read_table
+
+    frame = read_table(path)
+    targets = tuple(target for target in targets_of(frame) if target is not None)
+    return targets, frame["run_id"].n_unique() if "run_id" in frame.columns else None
 
 
 @contextmanager
@@ -425,101 +395,4 @@ def _nothing_to_show(path: Path) -> InputError:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
-    names = list(known)
-    return InputError(
-        f"there is no such {what} in this session",
-        value=name,
-        where=what,
-        remedy=nearest(name, names) or f"one of {', '.join(names) or 'none'}",
-    )
-
-
-def _read_fit_head(path: Path) -> dict[str, object] | None:
-    if path.stat().st_size > 50 * _FIT_HEAD:
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        return None
-    is_fit = isinstance(document, dict) and {"law", "arrays", "parameters"} <= set(document)
-    return document if is_fit else None
-
-
-def _fit_file(name: str, head: dict[str, object], *, saved: bool) -> FitFile:
-    options = head.get("law_options")
-    diagnostics = head.get("diagnostics")
-    return FitFile(
-        id=name,
-        law=str(head["law"]),
-        variant=str(options["variant"])
-        if isinstance(options, dict) and options.get("variant")
-        else None,
-        target=None if head.get("target") is None else str(head["target"]),
-        status=str(head.get("status")),
-        n_rows=_whole(head.get("n_rows")),
-        n_runs=_whole(head.get("n_runs")),
-        has_draws=isinstance(diagnostics, dict) and diagnostics.get("resample") is not None,
-        untold=_untold(head["parameters"]),
-        saved=saved,
-        loss_unit=str(head.get("loss_unit")),
-    )
-
-
-def _untold(parameters: object) -> tuple[str, ...]:
-    if not isinstance(parameters, dict):
-        return ()
-    return tuple(
-        str(name)
-        for name, one in parameters.items()
-        if isinstance(one, dict) and one.get("value") is None
-    )
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _matrices_in(folder: Path) -> Iterable[Path]:
-    for path in sorted(folder.glob("*")):
-        if path.suffix in MATRICES and path.is_file() and _is_matrix(path):
-            yield path
-
-
-def _is_matrix(path: Path) -> bool:
-    """Whether a table's columns are those of a matrix; only its head is read."""
-    import polars as pl
-
-    try:
-        scan = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
-        return set(scan.collect_schema().names()) >= MATRIX_COLUMNS
-    except (pl.exceptions.PolarsError, OSError):
-        return False
-
-
-def _matrix_size(path: Path) -> tuple[int, int]:
-    import polars as pl
-
-    scan = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
-    try:
-        counts = scan.select(pl.col("target").n_unique(), pl.col("source").n_unique()).collect()
-    except pl.exceptions.PolarsError:
-        return 0, 0
-    return int(counts["target"][0]), int(counts["source"][0])
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "unnamed"
-
-
-def _distinct(name: str, taken: Iterable[str]) -> str:
-    held, n, free = set(taken), 2, name
-    while free in held:
-        free, n = f"{name}-{n}", n + 1
-    return free
-
-
-def free_path(folder: Path, stem: str, suffix: str) -> Path:
-    """A path in ``folder`` (made if it is not there) that does not exist yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = {path.stem for path in folder.glob(f"*{suffix}")}
-    return folder / (_distinct(_slug(stem), taken) + suffix)
+    return unknown(f"there is no such {what} in this session", name, known, where=what)

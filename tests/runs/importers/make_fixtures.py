@@ -29,7 +29,6 @@ RESUMED_FROM = 50
 LOGGED_STEPS = (range(10, 81, 10), range(60, 121, 10))
 EVALUATED_STEPS = ((25, 50, 75), (75, 100))
 LANGUAGES = ("en", "de")
-LAST_GOOD_STEP = 100
 NAN_STEP = 120
 
 

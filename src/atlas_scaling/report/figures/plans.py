@@ -135,8 +135,6 @@ def iso_loss_frontiers(answers: Sequence[Expansion]) -> Figure:
 
 def crossover(answer: StartAdvice) -> Figure:
     """Each reading of the crossover, the range they allow, and the tokens that were asked about."""
-    import altair as alt
-
     readings = [
         {"reading": name, "tokens": value, "kind": "reading"}
         for name, value in answer.readings.items()
@@ -153,14 +151,38 @@ def crossover(answer: StartAdvice) -> Figure:
         )
     )
     low, high = answer.likely_range or (None, None)
-    reach = [*data["tokens"], *(v for v in (low, high) if v)]
-    x = log_counts(alt.X, "tokens", f"tokens of {language_name(answer.language)}", reach)
+    title = f"tokens of {language_name(answer.language)}"
+    return Figure(
+        name="crossover",
+        title=f"{language_name(answer.language)}: from scratch or from a checkpoint, "
+        f"at {count(answer.n_params)} parameters",
+        caption=f"Left of the crossover continuing is ahead, right of it scratch. The band is the "
+        f"{answer.range_basis}. Checkpoint: {answer.basis.description}. Tokens are those of "
+        f"{language_name(answer.language)} alone.",
+        alt=f"Crossover at {count(best)} tokens, range {count(low)} to {count(high)}; the run "
+        f"asked about has {count(answer.tokens)}: {answer.recommendation.value}.",
+        data=data.drop("label"),
+        panels=(Panel("", _crossover_chart(data, answer.likely_range, title)),),
+        keys=(
+            Key("a reading of the crossover", theme.BLUE),
+            Key("taken here", theme.INK, "diamond"),
+            Key("your run", theme.ORANGE, "square"),
+        ),
+    )
+
+
+def _crossover_chart(
+    data: pl.DataFrame, likely: tuple[float, float] | None, title: str
+) -> alt.LayerChart:
+    import altair as alt
+
+    x = log_counts(alt.X, "tokens", title, [*data["tokens"], *(v for v in likely or () if v)])
     y = alt.Y("reading:N", title=None, sort=None).axis(labelLimit=170)
     kinds = ["reading", "answer", "asked"]
     dots = alt.Chart(inline(data)).mark_point(size=60, filled=True, opacity=1)
     layers: list[alt.Chart] = []
-    if low is not None and high is not None:
-        band = alt.InlineData(values=[{"low": low, "high": high}])
+    if likely is not None:
+        band = alt.InlineData(values=[{"low": likely[0], "high": likely[1]}])
         layers.append(
             alt.Chart(band)
             .mark_rect(color=theme.BLUE, opacity=0.15, aria=False)
@@ -181,24 +203,7 @@ def crossover(answer: StartAdvice) -> Figure:
             description="label:N",
         ),
     ]
-    chart = layered(layers, width=theme.PANEL_WIDTH - 60, height=26 * data.height)
-    return Figure(
-        name="crossover",
-        title=f"{language_name(answer.language)}: from scratch or from a checkpoint, "
-        f"at {count(answer.n_params)} parameters",
-        caption=f"Left of the crossover continuing is ahead, right of it scratch. The band is the "
-        f"{answer.range_basis}. Checkpoint: {answer.basis.description}. Tokens are those of "
-        f"{language_name(answer.language)} alone.",
-        alt=f"Crossover at {count(best)} tokens, range {count(low)} to {count(high)}; the run "
-        f"asked about has {count(answer.tokens)}: {answer.recommendation.value}.",
-        data=data.drop("label"),
-        panels=(Panel("", chart),),
-        keys=(
-            Key("a reading of the crossover", theme.BLUE),
-            Key("taken here", theme.INK, "diamond"),
-            Key("your run", theme.ORANGE, "square"),
-        ),
-    )
+    return layered(layers, width=theme.PANEL_WIDTH - 60, height=26 * data.height)
 
 
 def _frontier_points(answer: Expansion) -> Iterator[tuple[float, float, float, bool]]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from atlas_scaling.published.regime_laws import RegimeLaw
 
 N_BUDGETS: Final = 15
+PUBLISHED_FLOPS: Final = (1e18, 1e24)
 BEYOND: Final = 30.0
 """How far beyond the runs' compute a trajectory is drawn, as a factor; dashed there."""
 
@@ -62,12 +63,10 @@ def fit_trajectories(fits: Sequence[Fit]) -> tuple[pl.DataFrame, list[str]]:
     return pl.DataFrame(rows, schema=_SCHEMA), left_out
 
 
-def published_trajectories(
-    laws: Sequence[RegimeLaw], *, flops: tuple[float, float] = (1e18, 1e24)
-) -> pl.DataFrame:
+def published_trajectories(laws: Sequence[RegimeLaw]) -> pl.DataFrame:
     """The same of published laws, without intervals."""
     rows = []
-    budgets = np.geomspace(*flops, N_BUDGETS)
+    budgets = np.geomspace(*PUBLISHED_FLOPS, N_BUDGETS)
     for law in laws:
 
         def loss(N: FloatArray, D: FloatArray, law: RegimeLaw = law) -> FloatArray:
@@ -112,7 +111,7 @@ def optimal_trajectories(
         title="Optimal scaling trajectories: training on the language alone",
         caption="The size and the tokens of least loss for each compute. Dashed and hollow: a size "
         f"or a compute that was not run. Bands are intervals over the fit's draws. {source}.{gone}",
-        alt=_alt(rows, series),
+        alt=_alt(rows),
         data=rows,
         panels=panels,
         keys=tuple(Key(s, hue, shape) for s, (hue, shape) in zip(series, looks, strict=True)),
@@ -258,7 +257,7 @@ def _panel(rows: pl.DataFrame, series: list[str], name: str, title: str) -> alt.
     return layered(layers)
 
 
-def _alt(rows: pl.DataFrame, series: list[str]) -> str:
+def _alt(rows: pl.DataFrame) -> str:
     last = rows.sort("flops").group_by("series", maintain_order=True).last()
     said = [
         f"{row['series']} {count(row['n_params'])} parameters and {count(row['tokens'])} tokens"

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from atlas_scaling.compute import FLOPS_PER_PARAMETER_TOKEN
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import unknown
 from atlas_scaling.runs.importers.cells import is_count
 from atlas_scaling.runs.importers.clock import CLOCK_KEY, counted_up, fill
 from atlas_scaling.runs.importers.language_names import listed
@@ -202,9 +202,4 @@ def _check_lr_states(states: pl.Series) -> None:
     known = [state.value for state in LrState]
     for state in states.drop_nulls().unique().to_list():
         if state not in known:
-            raise InputError(
-                "unknown state of the learning rate",
-                value=state,
-                where="lr_state",
-                remedy=nearest(state, known) or f"one of {', '.join(known)}",
-            )
+            raise unknown("unknown state of the learning rate", state, known, where="lr_state")

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.importers.column_map import ImportUnit
 from atlas_scaling.units import NATS_PER_BIT
 
@@ -104,11 +104,12 @@ def unit_named(names: pl.Series, stated: ImportUnit | None) -> ImportUnit | None
     for name in names.drop_nulls().unique().sort().to_list():
         unit = _UNIT_NAMES.get(str(name).lower().replace(" per ", "/").replace(" ", "_"))
         if unit is None:
-            raise InputError(
+            raise unknown(
                 "unknown unit of a loss",
-                value=name,
+                name,
+                _UNIT_NAMES,
                 where="column of loss_unit",
-                remedy=nearest(str(name), _UNIT_NAMES) or f"one of {', '.join(ImportUnit)}",
+                otherwise=f"one of {', '.join(ImportUnit)}",
             )
         units[unit] = name
     if stated is not None:

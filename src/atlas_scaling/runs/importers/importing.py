@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.export import is_table, read_table
 from atlas_scaling.runs.importers import assembly
 from atlas_scaling.runs.importers.cells import as_useful, in_nats, refuse_unnamed_unit, unit_named
@@ -76,12 +76,7 @@ def import_runs(
         return _imported(source, columns, told)
     path = Path(source)
     if kind not in list(Kind):
-        raise InputError(
-            "there is no such kind of source",
-            value=kind,
-            where="--kind",
-            remedy=nearest(kind, list(Kind)) or f"one of {', '.join(Kind)}",
-        )
+        raise unknown("there is no such kind of source", kind, Kind, where="--kind")
     found, files = find_files(path, Kind(kind))
     if found is Kind.ATLAS or (columns == _NO_MAP and is_table(path)):
         return _own_runs(path)
@@ -120,18 +115,17 @@ def _imported(opened: Source, columns: ColumnMap, told: Told) -> Imported:
     return Imported(frame, _summary(frame, sieve, opened, match, notes), match.columns)
 
 
-def guess_map(source: Path | str, *, kind: Kind | str = Kind.AUTO) -> ColumnMap:
+def guess_map(source: Path | str) -> ColumnMap:
     """The map that the names of a source's columns suggest; it need not be enough to import it.
 
     Args:
-        source: as for ``import_runs``.
-        kind: likewise.
+        source: as for ``import_runs``, of a kind that its names tell.
 
     Raises:
         InputError: the source cannot be read, or has columns that look like losses by language but
             are of none.
     """
-    found, files = find_files(Path(source), Kind(kind))
+    found, files = find_files(Path(source), Kind.AUTO)
     opened = _opened(Path(source), found, files)
     return ColumnMap(columns=dict(guessed_columns(opened, LanguageNames(_NO_MAP))))
 

@@ -135,9 +135,9 @@ def log_source(
     )
 
 
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Scalar]]:
+def flattened(tree: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
     """Leaves of nested mappings with their names joined by dots; lists as JSON text."""
-    stack = [(prefix, tree)]
+    stack = [("", tree)]
     while stack:
         start, mapping = stack.pop()
         for key, value in mapping.items():

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.importers.cells import is_one_of, number, text
 from atlas_scaling.runs.importers.column_map import COUNTS, MEASURES, NUMBERS, ColumnMap, Facts
 from atlas_scaling.runs.importers.delimited import explain
@@ -244,11 +244,12 @@ def _with_facts(rows: pl.DataFrame, columns: ColumnMap) -> pl.DataFrame:
     known = set(rows["run_id"].drop_nulls().unique().to_list())
     for run_id in columns.runs:
         if run_id not in known:
-            raise InputError(
+            raise unknown(
                 "the map states facts of a run that the source does not have",
-                value=run_id,
+                run_id,
+                known,
                 where=f"runs, {run_id}",
-                remedy=nearest(run_id, known) or f"the runs are {', '.join(sorted(known)[:10])}",
+                otherwise=f"the runs are {', '.join(sorted(known)[:10])}",
             )
     facts: dict[str, pl.Expr] = {}
     for field in Facts.model_fields:

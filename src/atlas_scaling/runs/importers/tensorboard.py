@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,13 +21,13 @@ from atlas_scaling.runs.importers.source import Kind, Source
 from atlas_scaling.runs.importers.wire import (
     TornError,
     Value,
-    WireError,
     as_bytes,
     as_double,
     as_float,
     as_int64,
     as_text,
     fields,
+    take_records,
 )
 
 STEP: Final = "step"
@@ -86,13 +87,7 @@ def _run_id(path: Path, root: Path) -> str:
 
 def _read_file(path: Path, run_id: str, notes: list[str]) -> LoggedRun:
     run = LoggedRun(run_id=run_id, file=str(path))
-    number = 0
-    with path.open("rb") as file:
-        try:
-            for number, record in enumerate(_records(file, path), 1):
-                _take(record, number, run)
-        except (TornError, WireError) as error:
-            notes.append(f"{path}: {error} after event {number}; read up to there")
+    take_records(path, _records, partial(_take, run), word="event", notes=notes)
     return run
 
 
@@ -122,7 +117,7 @@ def _not_events(head: bytes, path: Path) -> InputError:
     )
 
 
-def _take(record: bytes, number: int, run: LoggedRun) -> None:
+def _take(run: LoggedRun, record: bytes, number: int) -> None:
     step, summary = 0, b""
     for field, value in fields(record):
         if field == EVENT_WALL_TIME and number == 1:

@@ -18,6 +18,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -27,13 +28,13 @@ from atlas_scaling.runs.importers.source import Kind, Source
 from atlas_scaling.runs.importers.wire import (
     TornError,
     Value,
-    WireError,
     as_bytes,
     as_double,
     as_int64,
     as_sint64,
     as_text,
     fields,
+    take_records,
 )
 
 MAGIC: Final = b":W&B\xe1\xbe"
@@ -62,14 +63,7 @@ def read_wandb(paths: Sequence[Path]) -> Source:
 
 def _read_file(path: Path, notes: list[str]) -> LoggedRun:
     run = LoggedRun(run_id=path.stem.removeprefix("run-"), file=str(path))
-    number = 0
-    with path.open("rb") as file:
-        try:
-            for number, record in enumerate(_records(file, path), 1):
-                _take(record, number, run)
-        except (TornError, WireError) as error:
-            notes.append(f"{path}: {error} after record {number}; read up to there")
-    if not number:
+    if not take_records(path, _records, partial(_take, run), word="record", notes=notes):
         notes.append(f"{path}: no record in it")
     return run
 
@@ -108,7 +102,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[bytes]:
             parts = b""
 
 
-def _take(record: bytes, number: int, run: LoggedRun) -> None:
+def _take(run: LoggedRun, record: bytes, number: int) -> None:
     """Put what a record says into ``run``."""
     for field, value in fields(record):
         if field == RECORD_HISTORY:

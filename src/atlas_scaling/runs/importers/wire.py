@@ -8,8 +8,9 @@ varint, 1 eight bytes, 2 a length and that many bytes, 5 four bytes
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -25,6 +26,36 @@ class TornError(Exception):
 
 class WireError(ValueError):
     """These bytes are no protobuf message."""
+
+
+def take_records(
+    path: Path,
+    records: Callable[[BinaryIO, Path], Iterator[bytes]],
+    take: Callable[[bytes, int], None],
+    *,
+    word: str,
+    notes: list[str],
+) -> int:
+    """Hand every record of a file on; a torn file is read up to the tear, with a note.
+
+    Args:
+        path: the file.
+        records: finds the records in it.
+        take: is told each record and its number, from 1.
+        word: what a record is called.
+        notes: the note is added here.
+
+    Returns:
+        How many there are.
+    """
+    number = 0
+    with path.open("rb") as file:
+        try:
+            for number, record in enumerate(records(file, path), 1):
+                take(record, number)
+        except (TornError, WireError) as error:
+            notes.append(f"{path}: {error} after {word} {number}; read up to there")
+    return number
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Value]]:

@@ -179,7 +179,13 @@ class LocalEngine:
         return {}
 
     def cancel(self, study_dir: Path) -> int:
-        """Interrupt the program at work on the study, as Ctrl-C would."""
+        """Stop the program at work on the study, as Ctrl-C would.
+
+        By SIGTERM: shells have what a script starts in the background ignore Ctrl-C's signal.
+
+        Raises:
+            InputError: the study is at work on another machine.
+        """
         holder = last_holder(study_dir)
         if holder is None or holder.life is Life.GONE:
             return 0
@@ -189,7 +195,7 @@ class LocalEngine:
                 value=str(holder),
                 remedy="press Ctrl-C there, or give this command there",
             )
-        os.kill(holder.owner.pid, signal.SIGINT)
+        os.kill(holder.owner.pid, signal.SIGTERM)
         return 1
 
 
@@ -350,7 +356,7 @@ class _Worker(threading.Thread):
         if code == LOST_PROCESS_CODE:
             how = "one of the processes that train it died or hung"
         elif code == NOT_TOGETHER_CODE:
-            how = "it could not be trained together with others, and comes alone"
+            how = "it could not be trained together with others, and comes again alone"
         for run in runs:
             self._board.lose(run, f"{how}; see {self._log}")
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from atlas_scaling.config import check_config, dump_config, load_config, parse_scalar
-from atlas_scaling.errors import InputError, nearest
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.runs.record import Frozen
 from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.settings import Hardware
@@ -286,12 +286,12 @@ def choose_options(
         section, chosen = load_config(Path(chosen), EngineFile).engine, None
     kind = chosen or (section.kind if section is not None else "local")
     if kind not in KINDS:
-        raise InputError(
+        raise unknown(
             "there is no such engine",
-            value=kind,
+            kind,
+            KINDS,
             where="--engine",
-            remedy=nearest(kind, KINDS)
-            or f"one of {', '.join(KINDS)}, or a YAML file with an engine: section",
+            otherwise=f"one of {', '.join(KINDS)}, or a YAML file with an engine: section",
         )
     same = section is not None and section.kind == kind
     start = section.model_dump(mode="json") if section is not None and same else {}

@@ -15,9 +15,10 @@ from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.result import Fit
 from atlas_scaling.web import requests, snippets
 from atlas_scaling.web.failures import failure_response
+from atlas_scaling.web.file_kinds import FitFile
 from atlas_scaling.web.schemas import SCHEMAS
 from atlas_scaling.web.session import Here
-from atlas_scaling.web.workspace import RUNS, DataSet, FitFile
+from atlas_scaling.web.workspace import RUNS, DataSet
 
 router = APIRouter(prefix="/api", tags=["fits"])
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.web.live import RunCurve, RunDetail, RunsPage
+from atlas_scaling.web.live import RunDetail, RunsPage
+from atlas_scaling.web.run_directory import RunCurve
 from atlas_scaling.web.schemas import SCHEMAS
 from atlas_scaling.web.session import Here
 

@@ -24,9 +24,9 @@ from atlas_scaling.transfer.ranking import (
 from atlas_scaling.transfer.scores import EVEN_SHARE, tau_from_bts
 from atlas_scaling.transfer.sides import SHARE_TOLERANCE
 from atlas_scaling.web import requests
+from atlas_scaling.web.file_kinds import MatrixFile
 from atlas_scaling.web.schemas import SCHEMAS
 from atlas_scaling.web.session import Here, Session
-from atlas_scaling.web.workspace import MatrixFile
 
 router = APIRouter(prefix="/api/transfer", tags=["transfer"])
 
@@ -52,7 +52,7 @@ class MatrixView(Answer):
         targets, sources: codes of the rows and columns.
         values: scores; null where missing or censored.
         lower, upper: intervals, or the bound of a censored cell.
-        provenance: how each cell was come by.
+        provenance: how each cell was obtained.
         origin: index into ``origins``, -1 where missing.
         early: cells that may yet turn.
         origins: where cells are from.

@@ -11,28 +11,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from atlas_scaling.cli.fit import compare_command, fit_command
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting import tables
 from atlas_scaling.runs.export import write_table
 from atlas_scaling.runs.store import read_runs
+from tests.cli.program import printed
 from tests.fitting.planted import planted_runs, two_power_table
 from tests.run_files import eval_line, write_run
-
-app = typer.Typer()
-app.command("fit")(fit_command)
-app.command("compare")(compare_command)
-
-
-def run(*arguments):
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if isinstance(result.exception, InputError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture
@@ -47,14 +33,14 @@ def table(tmp_path):
 
 
 def test_a_table_is_fitted_and_shown(table):
-    text = run("fit", table)
+    text = printed("fit", table)
     assert "Chinchilla: 60 rows of 60 runs" in text
     assert "alpha" in text
 
 
 def test_a_name_that_is_no_fit_is_refused_before_the_work(tmp_path):
     with pytest.raises(InputError, match="saved as JSON"):
-        run("fit", tmp_path / "no-such-table.csv", "-o", tmp_path / "fit.pkl")
+        printed("fit", tmp_path / "no-such-table.csv", "-o", tmp_path / "fit.pkl")
 
 
 @pytest.mark.parametrize(
@@ -66,11 +52,11 @@ def test_a_name_that_is_no_fit_is_refused_before_the_work(tmp_path):
 )
 def test_options_that_contradict_themselves_are_refused(table, options, said):
     with pytest.raises(InputError, match=said):
-        run("fit", table, *options)
+        printed("fit", table, *options)
 
 
 def test_json_is_one_document(table):
-    assert json.loads(run("fit", table, "--json", "--bootstrap", 20))["n_rows"] == 60
+    assert json.loads(printed("fit", table, "--json", "--bootstrap", 20))["n_rows"] == 60
 
 
 @pytest.mark.parametrize(
@@ -78,7 +64,7 @@ def test_json_is_one_document(table):
     [("kept", 50), ("not kept", 10), ("size=1M", 30), ("size!=1m", 30), ("index>=45", 15)],
 )
 def test_conditions_choose_rows(table, condition, n_rows):
-    found = json.loads(run("fit", table, "--where", condition, "--bootstrap", 0, "--json"))
+    found = json.loads(printed("fit", table, "--where", condition, "--bootstrap", 0, "--json"))
     assert found["n_rows"] == n_rows
 
 
@@ -93,14 +79,14 @@ def test_conditions_choose_rows(table, condition, n_rows):
 )
 def test_a_condition_that_cannot_be_used_says_why(table, condition, problem, remedy):
     with pytest.raises(InputError, match=problem) as caught:
-        run("fit", table, "--where", condition)
+        printed("fit", table, "--where", condition)
     assert remedy in caught.value.remedy
 
 
 def test_columns_of_other_names_are_mapped(tmp_path):
     path = tmp_path / "runs.parquet"
     two_power_table(40).rename({"n_params": "Model Size", "loss": "val"}).write_parquet(path)
-    out = run(
+    out = printed(
         "fit",
         path,
         "--column",
@@ -113,10 +99,10 @@ def test_columns_of_other_names_are_mapped(tmp_path):
     )
     assert json.loads(out)["n_rows"] == 40
     with pytest.raises(InputError, match="no such column") as caught:
-        run("fit", path, "--column", "n_params=Model size")
+        printed("fit", path, "--column", "n_params=Model size")
     assert caught.value.remedy == "did you mean 'Model Size'?"
     with pytest.raises(InputError, match="takes NAME=VALUE"):
-        run("fit", path, "--column", "n_params")
+        printed("fit", path, "--column", "n_params")
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
@@ -129,7 +115,7 @@ def test_every_format_gives_the_same_fit(tmp_path, ending):
         "jsonl": frame.write_ndjson,
         "parquet": frame.write_parquet,
     }[ending](path)
-    found = json.loads(run("fit", path, "--bootstrap", 0, "--json"))
+    found = json.loads(printed("fit", path, "--bootstrap", 0, "--json"))
     assert found["objective"] == pytest.approx(_direct(frame).objective, rel=1e-9)
 
 
@@ -141,18 +127,18 @@ def _direct(frame):
 
 def test_a_law_is_tied_fixed_and_saved(table, tmp_path):
     saved = tmp_path / "fit.json"
-    run("fit", table, "--tie", "alpha=beta", "--fix", "E=1.8", "--bootstrap", 20, "-o", saved)
+    printed("fit", table, "--tie", "alpha=beta", "--fix", "E=1.8", "--bootstrap", 20, "-o", saved)
     parameters = json.loads(saved.read_text())["parameters"]
     assert parameters["E"] == {"value": 1.8, "interval": None, "verdict": "given"}
     assert parameters["alpha"]["value"] == parameters["beta"]["value"]
     with pytest.raises(InputError, match="not a number"):
-        run("fit", table, "--fix", "E=high")
+        printed("fit", table, "--fix", "E=high")
 
 
 def test_atlas_takes_its_variant_and_sources_on_the_line(tmp_path):
     path = tmp_path / "runs.parquet"
     planted_runs(sizes=(4e5, 1.6e6)).write_parquet(path)
-    out = run(
+    out = printed(
         "fit",
         path,
         "--law",
@@ -167,17 +153,17 @@ def test_atlas_takes_its_variant_and_sources_on_the_line(tmp_path):
     )
     assert json.loads(out)["law_options"]["sources"] == ["dan_Latn", "spa_Latn"]
     with pytest.raises(InputError, match="no such option") as caught:
-        run("fit", path, "--law", "chinchilla", "--variant", "full")
+        printed("fit", path, "--law", "chinchilla", "--variant", "full")
     assert caught.value.remedy == "leave it out: this law has none"
     with pytest.raises(InputError, match="said twice"):
-        run("fit", path, "--law", "atlas:target", "--variant", "full")
+        printed("fit", path, "--law", "atlas:target", "--variant", "full")
 
 
 def test_laws_are_compared(table):
-    text = run("compare", table, "--law", "chinchilla", "--law", "kaplan")
+    text = printed("compare", table, "--law", "chinchilla", "--law", "kaplan")
     assert "chinchilla" in text
     assert "R²(N)" in text
-    rows = json.loads(run("compare", table, "--law", "chinchilla", "--json"))["rows"]
+    rows = json.loads(printed("compare", table, "--law", "chinchilla", "--json"))["rows"]
     assert [row["law"] for row in rows] == ["chinchilla"]
 
 
@@ -186,7 +172,7 @@ def test_what_the_comparison_calls_a_law_can_be_asked_for_by_itself(tmp_path):
     planted_runs(sizes=(4e5, 1.6e6)).write_parquet(path)
     forms = ["atlas:target", "atlas:full", "chinchilla:alpha=beta", "chinchilla"]
     named = [text for form in forms for text in ("--law", form)]
-    rows = json.loads(run("compare", path, "--target", "sv", *named, "--json"))["rows"]
+    rows = json.loads(printed("compare", path, "--target", "sv", *named, "--json"))["rows"]
     assert [(row["law"], row["variant"]) for row in rows] == [
         ("atlas", "target"),
         ("atlas", "full"),
@@ -202,7 +188,7 @@ def test_a_folder_of_runs_is_fitted(tmp_path):
             for step in (100, 200, 400, 800)
         ]
         write_run(tmp_path / "runs", lines, run_id=f"run-{i}", n_params=size)
-    found = json.loads(run("fit", tmp_path / "runs", "--bootstrap", 0, "--json"))
+    found = json.loads(printed("fit", tmp_path / "runs", "--bootstrap", 0, "--json"))
     assert (found["n_rows"], found["n_runs"], found["target"]) == (12, 3, "swe_Latn")
 
 
@@ -218,13 +204,13 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, name, content, problem):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(InputError, match=problem):
-        run("fit", path)
+        printed("fit", path)
 
 
 def test_a_file_larger_than_memory_is_refused_before_it_is_read(table, monkeypatch):
     monkeypatch.setattr(tables, "free_bytes", lambda: 1000.0)
     with pytest.raises(InputError, match="larger than this machine can read") as caught:
-        run("fit", table)
+        printed("fit", table)
     assert "atlas runs import" in caught.value.remedy
 
 
@@ -232,7 +218,7 @@ def test_an_exported_run_table_is_read_as_it_was_written(tmp_path):
     frame = read_runs(write_run(tmp_path / "runs", _lines()).parent).frame
     path = tmp_path / "runs.csv"
     write_table(frame, path)
-    found = json.loads(run("fit", path, "--law", "single_power", "--bootstrap", 0, "--json"))
+    found = json.loads(printed("fit", path, "--law", "single_power", "--bootstrap", 0, "--json"))
     assert found["target"] == "swe_Latn"
 
 
@@ -242,14 +228,14 @@ def _lines():
 
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        run("fit", tmp_path / "nothing.csv")
+        printed("fit", tmp_path / "nothing.csv")
 
 
 def test_two_processes_share_the_fits_of_several_targets(tmp_path):
     runs = tmp_path / "runs.parquet"
     write_table(planted_runs(), runs)
     options = ("--target", "all", "--bootstrap", 8, "--json")
-    assert run("fit", runs, *options, "--workers", 2) == run("fit", runs, *options)
+    assert printed("fit", runs, *options, "--workers", 2) == printed("fit", runs, *options)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the processes in /proc")
@@ -288,5 +274,5 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(tmp_path):
 )
 def test_processes_that_cannot_share_the_work_are_refused(table, command):
     with pytest.raises(InputError, match="several processes") as caught:
-        run(command[0], table, *command[1:])
+        printed(command[0], table, *command[1:])
     assert caught.value.where == "--workers"
