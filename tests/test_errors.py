@@ -1,6 +1,7 @@
 import pytest
 
 from atlas_scaling.errors import AtlasError, InputError, RunError, nearest, unknown
+from atlas_scaling.units import LossUnit
 
 
 def test_a_message_gives_the_problem_the_value_the_place_and_a_remedy():
@@ -26,6 +27,10 @@ def test_a_very_long_value_is_cut_short_in_the_message():
 @pytest.mark.parametrize(("given", "hint"), [("tokns", "'tokens'"), ("stpes", "'steps'")])
 def test_a_misspelt_name_is_answered_with_the_nearest_known_one(given, hint):
     assert hint in nearest(given, ["tokens", "steps"])
+
+
+def test_a_hint_names_the_members_of_an_enumeration_as_users_write_them():
+    assert nearest("unigram_norm", LossUnit) == "did you mean 'unigram_normalised'?"
 
 
 def test_a_name_like_nothing_known_gets_no_hint():

@@ -33,6 +33,7 @@ _MESSAGES: Final = {
     "tuple_type": "write a list, such as [a, b]",
     "dict_type": "write keys with values, such as {a: 1, b: 2}",
     "model_type": "write keys with values, such as {a: 1, b: 2}",
+    "string_pattern_mismatch": "a name has letters, digits, - and _ only",
 }
 """Of pydantic's errors whose own words are of Python, not of YAML."""
 

@@ -84,7 +84,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("tokns", ["tokens", "steps"])
     "did you mean 'tokens'?"
     """
-    close = difflib.get_close_matches(name, list(known))
+    close = difflib.get_close_matches(name, [str(one) for one in known])
     if not close:
         return None
     return "did you mean " + " or ".join(repr(c) for c in close) + "?"

@@ -55,6 +55,11 @@ ISO639_2: Final = {
 }  # fmt: skip
 """Bibliographic codes of ISO 639-2 that differ from ISO 639-3; none of them is a code there."""
 
+UNSPACED_SCRIPTS: Final = frozenset(
+    {"Hani", "Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"}
+)
+"""Scripts that set no spaces between words."""
+
 _REGIONS: Final = """
 001 150 419 ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm
 bn bo bq br bs bt bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj

@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+MIXTURE_TOLERANCE: Final = 1e-6
+"""Shares that somebody chose sum to 1 within this."""
+
+ROUNDED_TOLERANCE: Final = 0.02
+"""Shares that were rounded, as in a table of somebody else's, sum to 1 within this."""
+
 TEMPERATURE: Final = 1 / 0.3
 """``w ~ U^0.3``, as XLM-R (Conneau et al. 2020) samples."""
 

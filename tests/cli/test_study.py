@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from atlas_scaling.cli.main import main
 from atlas_scaling.study.folder import StudyFolder
+from atlas_scaling.study.lock import Lock
+from atlas_scaling.study.spec import load_study
 from tests.run_files import eval_line, write_run
 from tests.study.trial import SPEC, spec
 
@@ -22,6 +25,19 @@ def test_a_design_is_shown_with_its_tokens_and_compute(capsys, tmp_path):
     assert code == 0
     assert "mono-nob_Latn-s-seed0" in out
     assert "4 runs, 800k tokens" in out
+
+
+def test_no_run_s_name_is_cut_short(capsys, tmp_path):
+    path = tmp_path / "trial.yaml"
+    mixture = "kind: mixture, name: of-many-languages, shares: {sv: 1}, decays: [0.5, 1]"
+    path.write_text(SPEC + f"  - {{{mixture}, sizes: [s], tokens: 200k}}\n")
+    _, design, _ = run(capsys, "study", "design", str(path))
+    StudyFolder.begin(tmp_path / "study", load_study(path))
+    _, status, _ = run(capsys, "study", "status", str(tmp_path / "study"))
+    name = "mix-of-many-languages-s-seed0-at100k" * 2
+    runs = write_run(tmp_path, [eval_line(2, 4096, "swe_Latn", 5.0)], run_id=name)
+    _, check, _ = run(capsys, "runs", "check", str(runs))
+    assert [text for text in (design, status, check) if "…" in text] == []
 
 
 def test_a_design_as_json_has_every_run(capsys):
@@ -156,6 +172,17 @@ def test_another_engine_is_refused_while_nobody_can_say_what_the_first_has_in_ha
     assert "engine.yaml" in err
 
 
+def test_commands_to_copy_quote_the_folder_of_a_study(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = StudyFolder.begin(Path("a study"), spec())
+    failed = {"state": "failed", "tokens": 0, "updated_at": "2026-11-23T10:00:00+00:00"}
+    directory = study.run_dir("mono-swe_Latn-s-seed0")
+    directory.mkdir(parents=True)
+    (directory / "status.json").write_text(json.dumps(failed))
+    _, out, _ = run(capsys, "study", "status", "a study")
+    assert "atlas study resume 'a study'" in out
+
+
 def test_nothing_is_cancelled_where_nothing_works(capsys, tmp_path):
     StudyFolder.begin(tmp_path, spec())
     code, out, _ = run(capsys, "study", "cancel", str(tmp_path), "--json")
@@ -168,6 +195,23 @@ def test_watching_a_study_in_which_nothing_runs_shows_it_once(capsys, tmp_path):
     code, out, _ = run(capsys, "study", "status", str(tmp_path), "--watch")
     assert code == 0
     assert "4 waiting" in out
+
+
+def test_leaving_the_watch_does_not_sound_as_if_the_study_was_stopped(
+    capsys, tmp_path, monkeypatch
+):
+    study = StudyFolder.begin(tmp_path, spec())
+    directory = study.run_dir("mono-swe_Latn-s-seed0")
+    directory.mkdir(parents=True)
+
+    def ctrl_c(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with Lock(directory, what="run"):
+        monkeypatch.setattr("time.sleep", ctrl_c)
+        code, out, err = run(capsys, "study", "status", str(tmp_path), "--watch")
+    assert (code, err) == (0, "")
+    assert "1 running" in out
 
 
 def test_a_check_of_runs_says_what_is_there_and_what_is_wrong(capsys, tmp_path):

@@ -14,7 +14,7 @@ from atlas_scaling.planning.allocation_warnings import said_of_laws
 from atlas_scaling.planning.language_laws import law_of_fit
 from atlas_scaling.transfer.reference import published_matrix
 from tests.fitting.planted import two_power_table
-from tests.planning.test_language_laws import MATRIX, atlas_fit  # noqa: F401
+from tests.planning.planted import MATRIX
 
 ROMANCE = ["es", "pt", "fr", "it", "en"]
 INDIC = {
@@ -83,7 +83,7 @@ def test_published_answers_say_what_they_are_not():
     assert plan.loss["swe_Latn"].interval is None
 
 
-def test_a_fit_of_a_target_is_preferred_and_brings_its_sources(atlas_fit):  # noqa: F811
+def test_a_fit_of_a_target_is_preferred_and_brings_its_sources(atlas_fit):
     _, fitted = atlas_fit
     plan = allocate_targets(["swe"], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
     assert plan.laws["swe_Latn"] == law_of_fit(fitted).basis
@@ -93,7 +93,7 @@ def test_a_fit_of_a_target_is_preferred_and_brings_its_sources(atlas_fit):  # no
     assert not any("paper's own unit" in warning for warning in plan.warnings)
 
 
-def test_a_target_without_a_fit_borrows_that_of_a_relative_and_says_so(atlas_fit):  # noqa: F811
+def test_a_target_without_a_fit_borrows_that_of_a_relative_and_says_so(atlas_fit):
     _, fitted = atlas_fit
     plan = allocate_targets(["swe", "nob"], Budget(flops=1e19), fits=[fitted])
     assert "borrowed for nob_Latn" in plan.laws["nob_Latn"]
@@ -103,7 +103,7 @@ def test_a_target_without_a_fit_borrows_that_of_a_relative_and_says_so(atlas_fit
     assert "of swe_Latn, borrowed for rus_Cyrl" in named.laws["rus_Cyrl"]
 
 
-def test_fits_do_not_mix_with_published_laws_and_strangers_are_asked_for(atlas_fit):  # noqa: F811
+def test_fits_do_not_mix_with_published_laws_and_strangers_are_asked_for(atlas_fit):
     _, fitted = atlas_fit
     with pytest.raises(InputError, match="none of the fits is of a relative"):
         allocate_targets(["swe", "tam"], Budget(flops=1e19), fits=[fitted])
@@ -111,14 +111,14 @@ def test_fits_do_not_mix_with_published_laws_and_strangers_are_asked_for(atlas_f
         allocate_targets(["swe", "fra"], Budget(flops=1e19), fits=[fitted], like={"fr": "fr"})
 
 
-def test_a_fit_of_no_target_is_refused(atlas_fit):  # noqa: F811
+def test_a_fit_of_no_target_is_refused(atlas_fit):
     _, fitted = atlas_fit
     with pytest.raises(InputError) as caught:
         allocate_targets(["dan"], Budget(flops=1e19), fits=[fitted])
     assert caught.value.value == "swe_Latn"
 
 
-def test_without_targets_the_plan_is_for_what_the_fits_are_of_and_says_so(atlas_fit):  # noqa: F811
+def test_without_targets_the_plan_is_for_what_the_fits_are_of_and_says_so(atlas_fit):
     _, fitted = atlas_fit
     plan = allocate_targets([], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
     named = allocate_targets(["swe"], Budget(flops=1e19), fits=[fitted], unique={"sv": 1e9})
@@ -141,7 +141,7 @@ def test_a_loss_at_a_size_that_the_runs_leave_open_is_refused():
     assert low < 1.8 + 480 / 1e8**0.35 + 2000 / 2e10**0.37 < high
 
 
-def test_what_is_said_of_one_of_several_fits_names_its_language(atlas_fit):  # noqa: F811
+def test_what_is_said_of_one_of_several_fits_names_its_language(atlas_fit):
     _, fitted = atlas_fit
     one = replace(law_of_fit(fitted), warnings=("E is weak", "lam of swe_Latn is weak"))
     other = replace(one, language="dan_Latn", warnings=("E is weak", "B is weak"))
@@ -153,7 +153,7 @@ def test_what_is_said_of_one_of_several_fits_names_its_language(atlas_fit):  # n
     assert list(said_of_laws([one])) == list(one.warnings)
 
 
-def test_what_a_fit_makes_useless_is_said(atlas_fit):  # noqa: F811
+def test_what_a_fit_makes_useless_is_said(atlas_fit):
     _, fitted = atlas_fit
     budget = Budget(flops=1e19)
     said = "scores of a matrix are not used"
@@ -193,7 +193,7 @@ def test_unknown_targets_and_no_targets_are_refused():
 
 
 def test_a_source_whose_worth_the_runs_do_not_identify_is_used_only_where_it_is_named(
-    atlas_fit,  # noqa: F811
+    atlas_fit,
 ):
     _, fitted = atlas_fit
     law = law_of_fit(fitted)

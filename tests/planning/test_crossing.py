@@ -5,28 +5,7 @@ from scipy.optimize import brentq
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.crossing import crossing
 from atlas_scaling.transfer.curves import LossPoints
-
-
-def scratch_loss(tokens):
-    return 0.9 + 1.2 * (tokens / 1e9) ** -0.3
-
-
-def continued_loss(tokens):
-    return 0.98 + ((tokens + 3e9) / 1e9) ** -0.3
-
-
-TRUE = brentq(lambda d: scratch_loss(d) - continued_loss(d), 1e9, 1e12)
-"""32.1e9: planted."""
-
-
-def curves(last, *, noise=0.003, n=25, seed=0, first=1e9):
-    rng = np.random.Generator(np.random.PCG64(seed))
-    tokens = np.geomspace(first, last, n)
-    pair = []
-    for loss, name in ((scratch_loss, "from scratch"), (continued_loss, "continued")):
-        noisy = loss(tokens) * np.exp(noise * rng.standard_normal(n))
-        pair.append(LossPoints.of(tokens, noisy, name=name))
-    return pair
+from tests.planning.planted import TRUE, curves
 
 
 def test_a_crossing_within_the_curves_is_measured():

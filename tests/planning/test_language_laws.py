@@ -1,5 +1,4 @@
 import numpy as np
-import polars as pl
 import pytest
 
 from atlas_scaling.errors import InputError
@@ -13,18 +12,7 @@ from atlas_scaling.planning.language_laws import (
     transfer_warnings,
     with_transfer,
 )
-from atlas_scaling.runs.store import by_language
-from atlas_scaling.transfer.matrix import Cell, Provenance, TransferMatrix
-
-MATRIX = TransferMatrix.from_cells(
-    [
-        Cell("cat_Latn", "spa_Latn", 0.4, provenance=Provenance.MEASURED),
-        Cell("cat_Latn", "fra_Latn", 0.2, provenance=Provenance.ESTIMATED),
-        Cell("cat_Latn", "rus_Cyrl", -0.4, provenance=Provenance.MEASURED),
-        Cell("cat_Latn", "jpn_Jpan"),
-    ]
-)
-
+from tests.planning.planted import MATRIX, planted
 
 # --- published laws and whose law a language borrows
 
@@ -102,50 +90,6 @@ def test_the_best_sources_are_those_above_zero_best_first():
 
 
 # --- fits
-
-
-def planted(law, *, n=60, seed=0, repeated=True):
-    """Runs on Swedish and Danish with known parameters."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    N = 10 ** rng.uniform(7, 9, n)
-    D = 10 ** rng.uniform(9, 11, n)
-    share = rng.choice([0.2, 0.5, 0.8, 1.0], n)
-    unique = np.full(n, 1e9 if repeated else 1e15)
-    values = {
-        "E": 1.5,
-        "A": 400.0,
-        "B": 900.0,
-        "alpha": 0.34,
-        "beta": 0.3,
-        "lam": 0.2,
-        "tau[dan_Latn]": 0.4,
-    }
-    loss = law.predict(
-        values,
-        n_params=N,
-        tokens=D,
-        target_tokens=D * share,
-        target_unique=unique,
-        source_tokens=(D * (1 - share))[None],
-        source_unique=unique[None],
-    )
-    rows = {
-        "run_id": [f"run{i}" for i in range(n)],
-        "language": ["swe_Latn"] * n,
-        "n_params": N,
-        "tokens": D,
-        "loss": loss * np.exp(0.001 * rng.standard_normal(n)),
-        "mixture": [by_language({"swe_Latn": w, "dan_Latn": 1 - w}) for w in share],
-        "unique_tokens": [by_language({"swe_Latn": u, "dan_Latn": u}) for u in unique],
-    }
-    return values, pl.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def atlas_fit():
-    law = ATLAS(sources=("dan_Latn",), others=False)
-    values, runs = planted(law)
-    return values, fit(runs, law, target="swe_Latn", bootstrap=40)
 
 
 def test_a_fit_of_atlas_gives_its_planted_law_with_draws(atlas_fit):

@@ -11,7 +11,7 @@ from atlas_scaling.planning.start_own import (
     start_from_sizes,
 )
 from atlas_scaling.transfer.curves import LossPoints
-from tests.planning.test_crossing import TRUE, curves
+from tests.planning.planted import TRUE, curves
 
 
 def from_curves(last, tokens, **options):

@@ -3,7 +3,7 @@ import pytest
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.planning.start_runs import advise_start, read_start_curves
-from tests.planning.test_crossing import continued_loss, scratch_loss
+from tests.planning.planted import continued_loss, scratch_loss
 from tests.run_files import eval_line, write_run
 
 UNIT = 1e9

@@ -48,7 +48,7 @@ def test_a_figure_is_saved_by_the_ending_of_its_file(tmp_path):
 def test_another_ending_is_refused_with_the_ones_there_are(tmp_path):
     with pytest.raises(InputError) as caught:
         save_figure(tiny(), tmp_path / "a.gif")
-    assert "'.gif'" in str(caught.value)
+    assert "a.gif'" in str(caught.value)
     assert ".svg, .png, .csv, .json" in str(caught.value)
 
 

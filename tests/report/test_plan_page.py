@@ -16,7 +16,7 @@ from atlas_scaling.planning.expand import expand
 from atlas_scaling.planning.next_runs import next_runs
 from atlas_scaling.planning.start import start
 from atlas_scaling.planning.two_stage import two_stages
-from atlas_scaling.report.plan_page import check_plot_path, save_plan
+from atlas_scaling.report.plan_page import save_plan
 
 
 def next_answer():
@@ -66,7 +66,7 @@ def test_the_picture_of_an_allocation_has_its_mixture(tmp_path):
 
 def test_an_unknown_ending_and_a_missing_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match="ending") as caught:
-        check_plot_path(tmp_path / "plan.pdf")
+        save_plan(ANSWERS["expand"](), tmp_path / "plan.pdf")
     assert ".html" in caught.value.remedy
     with pytest.raises(InputError, match="cannot be written"):
         save_plan(ANSWERS["expand"](), tmp_path / "none" / "plan.svg")

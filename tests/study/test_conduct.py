@@ -1,5 +1,7 @@
 """What is told at the end of a study; engines at work are in ``test_local_engine.py``."""
 
+import errno
+import os
 import subprocess
 import sys
 from io import StringIO
@@ -44,8 +46,8 @@ def finish(tmp_path, monkeypatch):
     monkeypatch.setattr(conduct, "require_training_packages", lambda: None)
     monkeypatch.setattr(conduct, "prepare_inputs", lambda *_, **__: inputs)
 
-    def call(*events):
-        console = Console(file=StringIO(), width=200)
+    def call(*events, to=None):
+        console = Console(file=to or StringIO(), width=200, force_terminal=to is not None)
         outcome = conduct.conduct_study(
             spec(CONTINUED),
             tmp_path / "study",
@@ -53,7 +55,7 @@ def finish(tmp_path, monkeypatch):
             cache=tmp_path,
             display=ConsoleDisplay(console),
         )
-        return outcome.failed, console.file.getvalue()
+        return outcome.failed, "" if to else console.file.getvalue()
 
     return call
 
@@ -72,6 +74,19 @@ def test_what_never_began_is_said_to_wait_and_for_what(finish):
 def test_a_run_that_comes_again_is_said_to_with_the_reason(finish):
     _, said = finish(Event(RUN, EventKind.LOST, reason="it comes again alone"))
     assert f"{RUN}: goes on from its last checkpoint: it comes again alone" in said
+
+
+class Closed(StringIO):
+    """A terminal that was closed."""
+
+    def write(self, text):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_study_goes_on_when_its_terminal_is_closed(finish):
+    events = [Event(run_id, EventKind.DONE, 100) for run_id in (RUN, OTHER)]
+    failed, _ = finish(*events, to=Closed())
+    assert failed[BASE] == "waiting"  # to its end: the engine was not stopped by what it told
 
 
 HOLD = """

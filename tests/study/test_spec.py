@@ -192,6 +192,11 @@ def test_a_mixture_that_is_not_whole_is_refused(group, said):
     assert said in refused(SPEC + f"  - {group}").problem
 
 
+def test_a_size_may_be_named_by_its_parameters():
+    text = SPEC.replace("  m: {", "  1.5M: {")
+    assert "1.5M" in parse_config(text, StudySpec, name="trial.yaml").sizes
+
+
 @pytest.mark.parametrize("scale", [53, -7, 1.5, "big"])
 def test_a_scale_that_does_not_exist_is_refused(scale):
     text = SPEC.replace("s: {n_layers: 2, d_model: 64, n_heads: 4,", f"s: {{scale: {scale},")
@@ -208,6 +213,9 @@ def test_a_scale_that_does_not_exist_is_refused(scale):
         ("tokens: 200k", "tokens: many", "not a number", "many"),
         ("sizes: [s]", "sizes: [xl]", "groups.0.sizes: no size 'xl'", ["xl"]),
         ("languages: [sv, dan, nob_Latn, es]", "languages: sv", "write a list", "sv"),
+        ("  m: {", '  "x m": {', "sizes.x m: a name has letters", "x m"),
+        ("  m: {", '  "x/m": {', "sizes.x/m: a name has letters", "x/m"),
+        ("name: trial", "name: a trial", "name: a name has letters", "a trial"),
         ("batch_size: 4", "batch_size: 0", "greater than 0", 0),
         ("n_heads: 4, lr: 0.005", "n_heads: 3, lr: 0.005", "3 heads of equal size", None),
         ("languages: [sv, dan", "languages: [sv, swe", "more than once: swe_Latn", None),

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import pytest
@@ -84,6 +85,19 @@ def test_runs_of_another_size_or_length_or_vocabulary_and_branches_are_of_other_
         run_of("g", keep_tokens=(500_000,)),
     ]
     assert len({kind_of(one) for one in [run, *others]}) == 7
+
+
+def test_what_continues_a_failed_run_fails_down_to_the_last_and_nobody_waits_for_it():
+    chain = [run_of("a"), run_of("b", base_run="a"), run_of("c", base_run="b")]
+    board, events = board_of(*chain)
+    assert taken(board) == ["a"]
+    board.tell(Event("a", EventKind.FAILED, reason="diverged"))
+    worker = threading.Thread(target=taken, args=(board,), daemon=True)
+    worker.start()
+    worker.join(10)
+    assert not worker.is_alive()
+    assert [event.run_id for event in events] == ["a", "b", "c"]
+    assert events[-1].reason == "the run it continues, b, did not finish"
 
 
 def test_a_worker_takes_the_first_run_and_others_of_its_kind_up_to_its_number():

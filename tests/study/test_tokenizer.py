@@ -136,6 +136,19 @@ def test_fertility_is_counted_on_the_evaluation_text(corpus, tokenizer):
     assert russian.byte_premium == n_bytes / rows["swe_Latn"].n_bytes
 
 
+def test_tokens_per_word_are_missing_where_no_spaces_part_words(tmp_path):
+    text = write_texts(tmp_path / "text")
+    signs = "的一是不了人我在有他这为之大来以个中上们"
+    lines = ["".join(signs[i // 20**k % 20] for k in range(6)) for i in range(1, 10**7, 99_991)]
+    (text / "zho_Hani.txt").write_text("\n".join(lines), "utf-8")
+    spec = FolderSpec(source="folder", path=text)
+    corpus = build_corpus(spec, ["zho_Hani", "swe_Latn"], cache=tmp_path)
+    made = train_tokenizer(corpus, TokenizerSpec(vocab_size=320), cache=tmp_path)
+    rows = {row.language: row for row in fertility_report(corpus, made).languages}
+    assert rows["zho_Hani"].tokens_per_word is None
+    assert rows["swe_Latn"].tokens_per_word > 1
+
+
 def test_premiums_are_missing_where_the_text_is_not_aligned(tmp_path, tokenizer):
     spec = FolderSpec(source="folder", path=write_texts(tmp_path / "text"))
     corpus = build_corpus(spec, ["swe_Latn", "rus_Cyrl"], cache=tmp_path / "cache")

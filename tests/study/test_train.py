@@ -144,8 +144,13 @@ def test_a_base_that_has_not_ended_is_refused(tmp_path):
 def test_a_base_without_checkpoint_is_refused(tmp_path):
     carry_out(tmp_path / "base")
     shutil.rmtree(tmp_path / "base" / "checkpoints")
-    with pytest.raises(RunError, match="no checkpoint"):
+    with pytest.raises(RunError, match="no checkpoint") as caught:
         carry_out(tmp_path / "next", init_from=tmp_path / "base")
+    assert "trains it anew" in caught.value.remedy
+    branch = record("next", base_run="tiny", branch_tokens=32 * 32)
+    with pytest.raises(RunError, match="no such checkpoint") as caught:
+        carry_out(tmp_path / "branch", run=branch, init_from=tmp_path / "base")
+    assert caught.value.remedy.startswith("remove the run's directory")
 
 
 def test_a_run_that_diverges_is_failed_with_the_reason_and_no_exception(tmp_path):

@@ -59,7 +59,8 @@ def compare_command(
     from atlas_scaling.fitting.comparison import compare
 
     if output is not None:
-        from atlas_scaling.report.fit_pages import check_page_or_figure, write_comparison
+        from atlas_scaling.report.figure import check_page_or_figure
+        from atlas_scaling.report.fit_pages import write_comparison
 
         check_page_or_figure(output)
     refuse_own_law(workers, law or ())

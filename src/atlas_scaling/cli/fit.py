@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from atlas_scaling.cli.fit_options import (
     Bootstrap,
@@ -16,8 +14,11 @@ from atlas_scaling.cli.fit_options import (
     Delta,
     Estimator,
     Fix,
+    LawName,
     Level,
     LrState,
+    Output,
+    Plot,
     Prior,
     Resample,
     Runs,
@@ -26,11 +27,13 @@ from atlas_scaling.cli.fit_options import (
     Sources,
     Starts,
     Sweep,
+    Targets,
     Tie,
     Unit,
     Variant,
     Weights,
     Where,
+    Workers,
     ZeroShot,
     refuse_own_law,
     run_table,
@@ -52,13 +55,8 @@ FIT_EXAMPLE = "Example: atlas fit atlas-demo/runs --law atlas --target swe_Latn 
 
 def fit_command(
     runs: Runs,
-    law: Annotated[
-        str, typer.Option("--law", help="Name of the law, or your own: my_law.py:MyLaw.")
-    ] = "chinchilla",
-    target: Annotated[
-        list[str] | None,
-        typer.Option("--target", help="Language whose loss is fitted; again for more, or all."),
-    ] = None,
+    law: LawName = "chinchilla",
+    target: Targets = None,
     shared: Shared = None,
     variant: Variant = None,
     sources: Sources = None,
@@ -74,9 +72,7 @@ def fit_command(
     level: Level = 0.9,
     starts: Starts = None,
     seed: Seed = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes that share fits of several targets.")
-    ] = 1,
+    workers: Workers = 1,
     unit: Unit = "nats_per_token",
     lr_state: LrState = None,
     continued: Continued = False,
@@ -84,16 +80,8 @@ def fit_command(
     weights: Weights = None,
     column: Column = None,
     where: Where = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="Save the fit (JSON, .npz beside); a folder for several targets."
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option("--plot", help="Draw it: .html with all figures, or .svg, .png, .csv."),
-    ] = None,
+    output: Output = None,
+    plot: Plot = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fit a scaling law to runs: parameters, intervals, and what the data can tell."""
@@ -138,7 +126,7 @@ def fit_command(
 def _check_files(output: Path | None, plot: Path | None, of_many: bool) -> None:
     """Refuse what cannot be written before the work is done."""
     if plot is not None:
-        from atlas_scaling.report.fit_pages import check_page_or_figure
+        from atlas_scaling.report.figure import check_page_or_figure
 
         check_page_or_figure(plot)
     if output is None:

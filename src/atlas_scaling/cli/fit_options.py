@@ -39,7 +39,14 @@ ZeroShot = Annotated[
 ]
 Weights = Annotated[str | None, typer.Option("--weights", help="Column of row weights.")]
 
-# which law
+# which law, of which languages
+LawName = Annotated[
+    str, typer.Option("--law", help="Name of the law, or your own: my_law.py:MyLaw.")
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="Language whose loss is fitted; again for more, or all."),
+]
 Variant = Annotated[str | None, typer.Option("--variant", help="Of atlas: target, other or full.")]
 Sources = Annotated[
     str | None, typer.Option("--sources", help="Of atlas: languages with a weight, by comma.")
@@ -69,6 +76,21 @@ Starts = Annotated[
     int | None, typer.Option("--starts", help="Descend from this many starting points.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of starting points and resamples.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes that share fits of several targets.")
+]
+
+# what is done with it
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="Save the fit (JSON, .npz beside); a folder for several targets."
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Draw it: .html with all figures, or .svg, .png, .csv."),
+]
 
 
 def run_table(

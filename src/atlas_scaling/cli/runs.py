@@ -33,12 +33,13 @@ def check(
 
 def _check_text(report: CheckReport) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from atlas_scaling.units import format_count
 
-    table = Table("run", "languages", "params", "tokens", "evals", "loss", "state", box=None)
+    name = Column("run", overflow="fold")
+    table = Table(name, "languages", "params", "tokens", "evals", "loss", "state", box=None)
     for run in report.runs:
         table.add_row(
             run.run_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -186,7 +188,8 @@ def _watch(folder: Path) -> None:
 
     from atlas_scaling.study.status import status_text, study_status
 
-    with Live(console=console(), auto_refresh=False) as live:
+    # Ctrl-C is how one leaves, and must not sound as if the study was stopped.
+    with suppress(KeyboardInterrupt), Live(console=console(), auto_refresh=False) as live:
         while True:
             now = study_status(folder)
             live.update(status_text(now), refresh=True)
@@ -196,17 +199,18 @@ def _watch(folder: Path) -> None:
 
 
 def _outcome_text(outcome: StudyOutcome) -> str:
+    folder = shlex.quote(outcome.path)
     lines = [f"{outcome.n_done} of {outcome.n_runs} runs are done, in {outcome.path}/runs."]
     if outcome.n_in_hand:
         lines.append(
-            f"{outcome.n_in_hand} go on without this program: atlas study status {outcome.path} "
-            f"shows them, atlas study cancel {outcome.path} stops them."
+            f"{outcome.n_in_hand} go on without this program: atlas study status {folder} "
+            f"shows them, atlas study cancel {folder} stops them."
         )
     lines += [f"FAILED {name}: {reason}" for name, reason in outcome.failed.items()]
     if outcome.failed:
-        lines.append(f"Try these again: atlas study resume {outcome.path}")
+        lines.append(f"Try these again: atlas study resume {folder}")
     if outcome.n_done:
-        lines.append(f"Next: atlas report {outcome.path}/runs -o {outcome.path}/report.html")
+        lines.append(f"Next: atlas report {folder}/runs -o {folder}/report.html")
     return "\n".join(lines)
 
 
@@ -215,7 +219,7 @@ def _cancel_text(answer: dict[str, object]) -> str:
         return "Nothing works on this study."
     return (
         f"Told {answer['n_cancelled']} to stop; runs in hand write a checkpoint first. "
-        f"atlas study resume {answer['path']} goes on."
+        f"atlas study resume {shlex.quote(str(answer['path']))} goes on."
     )
 
 

@@ -43,9 +43,10 @@ def design(
 ) -> None:
     """Show the runs a study expands to, with tokens, compute and cost; run nothing."""
     from atlas_scaling.accelerators import accelerator as named_accelerator
+    from atlas_scaling.runs.store import SPEC_NAME
     from atlas_scaling.study.design import design_study, refuse_short_runs
     from atlas_scaling.study.engines.options import load_study_file
-    from atlas_scaling.study.folder import SPEC_NAME, StudyFolder
+    from atlas_scaling.study.folder import StudyFolder
     from atlas_scaling.study.paper import NAME, beside_published
     from atlas_scaling.study.spec import packaged_studies, study_path
 
@@ -83,11 +84,12 @@ def _text(planned: Design, *, listed: bool) -> RenderableType:
 
 
 def _runs(runs: tuple[PlannedRun, ...]) -> RenderableType:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from atlas_scaling.units import format_count
 
-    table = Table("run", "size", "params", "tokens", "FLOPs", "hours", "after", box=None)
+    run, after = (Column(name, overflow="fold") for name in ("run", "after"))  # cut ids are alike
+    table = Table(run, "size", "params", "tokens", "FLOPs", "hours", after, box=None)
     if on_text := any(one.epochs for one in runs):
         table.add_column("epochs")
     for one in runs:

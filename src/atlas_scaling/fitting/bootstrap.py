@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.fitting.identify import open_coordinates
 from atlas_scaling.fitting.objective import Estimator, Problem
 from atlas_scaling.fitting.refine import refine
@@ -173,12 +173,7 @@ def draw(n_units: int, n: int, resample: str, seed: int | Sequence[int]) -> Floa
         InputError: ``resample`` is unknown.
     """
     if resample not in RESAMPLES:
-        raise InputError(
-            "there is no such way to resample",
-            value=resample,
-            where="resample",
-            remedy=f"one of {', '.join(RESAMPLES)}",
-        )
+        raise unknown("there is no such way to resample", resample, RESAMPLES, where="resample")
     rng = np.random.Generator(np.random.PCG64(seed))
     if resample == "wild":
         return rng.choice(np.array([-1.0, 1.0]), size=(n, n_units))

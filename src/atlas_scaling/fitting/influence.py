@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.fitting.objective import Coordinates, Problem, as_inputs
 from atlas_scaling.fitting.refine import refine
 from atlas_scaling.fitting.result import Fit
@@ -51,12 +51,7 @@ def leave_one_out(fit: Fit, by: str = "run") -> list[LeftOut]:
         labels, member = np.unique(o.facets[by], return_inverse=True)
         names = [f"{by} {label:g}" for label in labels]
     else:
-        raise InputError(
-            "the data has no such grouping",
-            value=by,
-            where="by",
-            remedy=f"one of run, {', '.join(o.facets)}",
-        )
+        raise unknown("the data has no such grouping", by, ["run", *o.facets], where="by")
     if len(names) < 2:
         raise InputError("one group only: nothing is left without it", value=names, where=by)
     coordinates = Coordinates(fit.law)

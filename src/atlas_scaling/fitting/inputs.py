@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from atlas_scaling.errors import InputError
 from atlas_scaling.fitting.tables import SHARE_PREFIX
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
+from atlas_scaling.mixtures import ROUNDED_TOLERANCE
 from atlas_scaling.units import counted
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUM_TOLERANCE: Final = 0.02
 _NOT_SHARES: Final = frozenset({"w_sum"})
 
 
@@ -419,8 +419,8 @@ def _as_tokens(
     languages, shares = read
     sums = shares.sum(axis=0)
     known = sums != 0
-    whole = np.where(np.abs(sums - 100.0) <= 100.0 * SUM_TOLERANCE, 100.0, 1.0)
-    off = known & ~(np.abs(sums / whole - 1.0) <= SUM_TOLERANCE)
+    whole = np.where(np.abs(sums - 100.0) <= 100.0 * ROUNDED_TOLERANCE, 100.0, 1.0)
+    off = known & ~(np.abs(sums / whole - 1.0) <= ROUNDED_TOLERANCE)
     bad = np.flatnonzero(off | (shares < 0).any(axis=0))
     if len(bad):
         k = int(bad[0])

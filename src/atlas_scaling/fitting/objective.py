@@ -18,12 +18,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.fitting.duals import ONE, Dual
 from atlas_scaling.laws.base import FloatArray, Law, Parameter, grouped
 
@@ -66,12 +66,8 @@ class Estimator:
                 )
             return cls("huber", delta)
         if name not in ("lad", "lsq"):
-            raise InputError(
-                "there is no such estimator",
-                value=name,
-                where="estimator",
-                remedy="one of huber, lad, lsq",
-            )
+            names = get_args(EstimatorName)
+            raise unknown("there is no such estimator", name, names, where="estimator")
         if delta is not None:
             raise InputError(
                 f"the estimator {name} takes no delta", value=delta, where="delta", remedy="huber"

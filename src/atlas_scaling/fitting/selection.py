@@ -72,8 +72,7 @@ def loss_unit(name: LossUnit | str) -> LossUnit:
     try:
         return LossUnit(name)
     except ValueError:
-        known = [unit.value for unit in LossUnit]
-        raise unknown("there is no such loss unit", name, known, where="unit") from None
+        raise unknown("there is no such loss unit", name, LossUnit, where="unit") from None
 
 
 @dataclass(frozen=True, eq=False)

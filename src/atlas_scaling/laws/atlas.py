@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import unknown
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
 from atlas_scaling.laws.repetition import repeats_with_slope, saturated, too_few_epochs
 from atlas_scaling.laws.terms import TWO_POWERS
@@ -38,6 +38,12 @@ ENOUGH_SHARES: Final = 3
 
 _TARGET: Final = "target"
 _OTHER: Final = "other"
+
+
+def at_floor(D_eff: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
+    """Rows where the floor of ``D_eff`` (..., n) decided the loss, with the reason."""
+    bound = np.asarray(D_eff) <= FLOOR * x.tokens
+    return {"effective data reached its floor: the transfer weights cancel the target": bound}
 
 
 def _transfer_weight(name: str, description: str) -> Parameter:
@@ -91,12 +97,10 @@ class ATLAS(Law):
     source: ClassVar[str] = "ATLAS, arXiv 2510.22037v2, eqs. 1-3"
 
     def __post_init__(self) -> None:
-        if self.variant not in ("target", "other", "full"):
-            raise InputError(
-                "there is no such variant of ATLAS",
-                value=self.variant,
-                where="variant",
-                remedy="one of target, other, full",
+        variants = get_args(Variant)
+        if self.variant not in variants:
+            raise unknown(
+                "there is no such variant of ATLAS", self.variant, variants, where="variant"
             )
         if self.sources is not None:
             object.__setattr__(self, "sources", tuple(self.sources))
@@ -192,8 +196,7 @@ class ATLAS(Law):
 
     def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
         """Rows where the floor of ``D_eff`` decided the loss."""
-        bound = np.asarray(self.effective_tokens(p, x)) <= FLOOR * x.tokens
-        return {"effective data reached its floor: the transfer weights cancel the target": bound}
+        return at_floor(self.effective_tokens(p, x), x)
 
     def evidence(self, x: Any) -> dict[str, str]:
         """Repetition needs repeated tokens; a transfer weight needs runs with its source."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas_scaling.laws.atlas import ATLAS, ENOUGH_SHARES, FLOOR, Variant
+from atlas_scaling.laws.atlas import ATLAS, ENOUGH_SHARES, FLOOR, Variant, at_floor
 from atlas_scaling.laws.base import DataFacts, Law, Parameter
 from atlas_scaling.laws.repetition import saturated
 
@@ -105,8 +105,7 @@ class TwoStage(Law):
 
     def guards(self, p: Any, x: Any) -> dict[str, NDArray[np.bool_]]:
         """Rows where the floor of ``D_eff`` decided the loss."""
-        bound = np.asarray(self.effective_tokens(p, x)) <= FLOOR * x.tokens
-        return {"effective data reached its floor: the transfer weights cancel the target": bound}
+        return at_floor(self.effective_tokens(p, x), x)
 
     def evidence(self, x: Any) -> dict[str, str]:
         """What ATLAS needs, and runs with stages for the worth of early tokens."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.answers import Answer
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.languages import language
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.mixtures import checked_mixture
@@ -106,9 +106,7 @@ def export_mixture(
     try:
         chosen = ExportFormat(to)
     except ValueError:
-        raise InputError(
-            "unknown format", value=to, where="to", remedy=f"one of {', '.join(ExportFormat)}"
-        ) from None
+        raise unknown("unknown format", to, ExportFormat, where="to") from None
     shares = {code: w for code, w in checked_mixture(plan.shares).items() if w > 0}
     pattern = _pattern(paths, chosen, len(shares))
     writers: dict[ExportFormat, Callable[[], str]] = {

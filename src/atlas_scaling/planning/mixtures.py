@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
-
-MIXTURE_TOLERANCE: Final = 1e-6
+from atlas_scaling.mixtures import MIXTURE_TOLERANCE
 
 
 def effective_languages(mixture: Mapping[str, float]) -> float:

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.answers import Answer, Estimate
-from atlas_scaling.errors import InputError
+from atlas_scaling.errors import InputError, unknown
 from atlas_scaling.planning.checks import check_above_zero
 from atlas_scaling.planning.decisions import (
     CandidateRun,
@@ -216,7 +216,7 @@ def _left_open(fit: Fit, decision: Decision) -> bool:
 
 def _check_known(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise InputError(f"unknown {name}", value=value, where=name, remedy=" or ".join(known))
+        raise unknown(f"unknown {name}", value, known, where=name)
 
 
 def _chosen(runs: Sequence[CandidateRun], left: Sequence[float]) -> tuple[ChosenRun, ...]:

@@ -21,7 +21,6 @@ from atlas_scaling.published.mixtures import UNIMAX_SOURCE, unimax_percent
 from atlas_scaling.published.regime_laws import SOURCE, regime_laws
 from atlas_scaling.units import format_count
 
-BASE_TOKENS: Final = 1e12
 REFERENCE: Final = "swa_Latn"
 COMMON_PERCENT: Final = 1.42
 
@@ -109,5 +108,4 @@ def hint_from_rates(code: str) -> float | None:
     if rates[code] >= COMMON_PERCENT:
         return math.inf
     printed = {law.language: law.unique_tokens for law in regime_laws()}
-    epochs = BASE_TOKENS * rates[REFERENCE] / 100 / printed[REFERENCE]
-    return BASE_TOKENS * rates[code] / 100 / epochs
+    return printed[REFERENCE] * rates[code] / rates[REFERENCE]  # as many epochs as of that one

@@ -7,7 +7,7 @@ narrow; a file (``save_figure``) has them in ``columns``. Nothing here needs a b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     Chart = alt.Chart | alt.LayerChart | alt.FacetChart
     AnyChart = Chart | alt.ConcatChart
 
-FORMATS: Final = ("svg", "png", "csv", "json")
+FORMATS: Final = (".svg", ".png", ".csv", ".json")
+PAGE: Final = ".html"
+FILE_NAME: Final = "the file's name"
 PNG_SCALE: Final = 2.0
 _WITH_LEGEND: Final = frozenset(
     {"color", "fill", "stroke", "shape", "size", "strokeWidth", "strokeDash", "opacity"}
@@ -185,12 +187,25 @@ def check_figure_file(path: Path) -> None:
     Raises:
         InputError: the ending is none of ``FORMATS``.
     """
-    if path.suffix.lower() not in {f".{ending}" for ending in FORMATS}:
+    _check_ending(path, FORMATS, FILE_NAME)
+
+
+def check_page_or_figure(path: Path, *, where: str = FILE_NAME) -> None:
+    """Refuse a file whose ending says neither a page nor a form of a figure.
+
+    Raises:
+        InputError: the ending is neither ``PAGE`` nor one of ``FORMATS``.
+    """
+    _check_ending(path, (PAGE, *FORMATS), where)
+
+
+def _check_ending(path: Path, endings: Sequence[str], where: str) -> None:
+    if path.suffix.lower() not in endings:
         raise InputError(
-            "a figure is saved by the ending of its file",
-            value=path.suffix or str(path),
-            where="the file's name",
-            remedy="one of " + ", ".join(f".{ending}" for ending in FORMATS),
+            "what is drawn is chosen by the ending of the file",
+            value=str(path),
+            where=where,
+            remedy=f"one of {', '.join(endings)}",
         )
 
 

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from atlas_scaling.errors import InputError
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Report, Section
 from atlas_scaling.report.document import write
-from atlas_scaling.report.figure import FORMATS, save_figure
+from atlas_scaling.report.figure import PAGE, check_page_or_figure, save_figure
 from atlas_scaling.report.figures.compared import compared_laws
 from atlas_scaling.report.figures.fits import fit_points, predicted_against_measured
 
 if TYPE_CHECKING:
     from atlas_scaling.fitting.comparison import Comparison
     from atlas_scaling.fitting.result import Fit
-
-PAGE: Final = ".html"
-
-
-def check_page_or_figure(path: Path) -> None:
-    """Refuse an ending that is neither a page nor a figure, before any work is done.
-
-    Raises:
-        InputError: the ending is none of ``.html`` and the forms of a figure.
-    """
-    endings = [PAGE, *(f".{ending}" for ending in FORMATS)]
-    if path.suffix.lower() not in endings:
-        raise InputError(
-            "what is drawn is chosen by the ending of the file",
-            value=str(path),
-            where="the file's name",
-            remedy=f"one of {', '.join(endings)}",
-        )
 
 
 def write_fits(fits: Sequence[Fit], path: Path) -> Path:

@@ -21,6 +21,7 @@ from atlas_scaling.report.from_runs import Plan, build_report
 from atlas_scaling.report.provenance import Provenance
 from atlas_scaling.report.run_facts import ALL_TEXT, as_runs, run_facts
 from atlas_scaling.report.words import is_language
+from atlas_scaling.runs.store import SPEC_NAME, RunTable, read_runs
 from atlas_scaling.units import LossUnit
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from atlas_scaling.fitting.profile import Profile
     from atlas_scaling.fitting.result import Fit
     from atlas_scaling.report.blocks import Report
-    from atlas_scaling.runs.store import RunTable
     from atlas_scaling.transfer.pairs import MatrixAnswer
 
 Say = Callable[[str, float | None], None]
@@ -39,7 +39,6 @@ MAX_TARGETS: Final = 12
 """Languages that are fitted unless some are named; more take minutes and are no longer read."""
 
 MAX_PROFILED: Final = 4
-SPEC_NAME: Final = "study.yaml"
 TABLES: Final = frozenset({".parquet", ".csv"})
 _USUAL: Final = frozenset({Part.FITS, Part.TRANSFER})
 _FULL: Final = frozenset({Part.HELD_OUT, Part.PROFILES})
@@ -165,7 +164,6 @@ def _sorted_out(paths: Sequence[Path]) -> _Given:
 def _read(given: _Given) -> RunTable | None:
     """Everything that was given of runs, in one table."""
     from atlas_scaling.runs.export import read_table
-    from atlas_scaling.runs.store import RunTable, read_runs
 
     runs = read_runs(given.folders) if given.folders else None
     frames = [as_runs(read_table(path)).frame for path in given.tables]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from atlas_scaling.errors import InputError
 from atlas_scaling.planning.allocation_answer import Allocation
 from atlas_scaling.planning.cost import CostAnswer
 from atlas_scaling.planning.expand import Expansion
@@ -19,7 +18,7 @@ from atlas_scaling.planning.start import StartAdvice
 from atlas_scaling.planning.two_stage import TwoStagePlan
 from atlas_scaling.report import sections
 from atlas_scaling.report.blocks import Block, Notes, Paragraph, Report, Section
-from atlas_scaling.report.figure import FORMATS, Figure, Panel, save_figure
+from atlas_scaling.report.figure import PAGE, Figure, Panel, check_page_or_figure, save_figure
 from atlas_scaling.report.figures.allocation import plan_shares
 from atlas_scaling.report.figures.runs_to_make import cost_bars, interval_left, stage_mixtures
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     PlanAnswer = Expansion | StartAdvice | Allocation | NextRuns | CostAnswer | TwoStagePlan
-
-PAGE: Final = ".html"
 
 _TITLES: Final = {
     Expansion: "More languages at the same loss",
@@ -38,22 +35,6 @@ _TITLES: Final = {
     CostAnswer: "What it costs to train",
     TwoStagePlan: "A mixture in two stages",
 }
-
-
-def check_plot_path(path: Path) -> None:
-    """Refuse an ending that no plan can be written in, before any work is done.
-
-    Raises:
-        InputError: the ending is not one of the known ones.
-    """
-    endings = (PAGE, *(f".{ending}" for ending in FORMATS))
-    if path.suffix.lower() not in endings:
-        raise InputError(
-            "a plan is drawn by the ending of its file",
-            value=path.name,
-            where="--output",
-            remedy=f"one of {', '.join(endings)}",
-        )
 
 
 def save_plan(answer: PlanAnswer, path: Path, *, command: str = "") -> Path:
@@ -67,7 +48,7 @@ def save_plan(answer: PlanAnswer, path: Path, *, command: str = "") -> Path:
     Raises:
         InputError: the ending is none of these, or the file cannot be written.
     """
-    check_plot_path(path)
+    check_page_or_figure(path, where="--output")
     blocks = _blocks(answer)
     title = _TITLES[type(answer)]
     if path.suffix.lower() == PAGE:

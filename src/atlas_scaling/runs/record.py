@@ -15,8 +15,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from atlas_scaling.mixtures import MIXTURE_TOLERANCE
+
 SCHEMA_VERSION: Final = 1
-MIXTURE_TOLERANCE: Final = 1e-6
 
 
 class LrState(StrEnum):

@@ -23,6 +23,8 @@ from atlas_scaling.runs.record import EvalRow, RunRecord, RunStatus
 RECORD_NAME: Final = "run.json"
 EVALS_NAME: Final = "evals.jsonl"
 STATUS_NAME: Final = "status.json"
+SPEC_NAME: Final = "study.yaml"
+"""Of the study whose runs lie in ``runs`` beside it."""
 
 M = TypeVar("M", RunRecord, RunStatus)
 

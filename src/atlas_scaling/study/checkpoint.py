@@ -42,10 +42,8 @@ _UNFINISHED: Final = ".unfinished-"
 _NO_STEP: Final = -1
 _NAME: Final = re.compile(r"step-(\d+)")
 _OS_ERROR: Final = re.compile(r"(?:code:|os error) (\d+)")
-_REMEDY: Final = (
-    "remove this checkpoint to go on from the one before, or else the run's directory to train it "
-    "anew"
-)
+_ANEW: Final = "remove the run's directory, and atlas study resume trains it anew"
+_REMEDY: Final = f"remove this checkpoint to go on from the one before; or else {_ANEW}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +189,9 @@ def final_checkpoint(run_dir: Path) -> Path:
             "the run has no checkpoint" if ended else "the run has not ended",
             value=None if ended or status is None else f"{status.state}, {status.tokens} tokens",
             where=str(run_dir / CHECKPOINTS if ended else run_dir),
-            remedy="carry it out first: atlas study run or resume; a study does so by itself",
+            remedy=_ANEW
+            if ended
+            else "carry it out first: atlas study run or resume; a study does so by itself",
         )
     return _path(run_dir, max(steps))
 
@@ -257,7 +257,8 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, s
 def _load_weights(path: Path, model: Transformer, world: World) -> Place:
     files = _files(path, _WEIGHTS)
     if not files:
-        raise RunError("there is no such checkpoint", where=str(path), remedy=_REMEDY)
+        remedy = _REMEDY if path.exists() else _ANEW
+        raise RunError("there is no such checkpoint", where=str(path), remedy=remedy)
     wanted = {
         name: (parameter.detach(), Rows.of(parameter, world))
         for name, parameter in model.named_parameters()

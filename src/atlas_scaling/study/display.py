@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 
 from atlas_scaling.study.engines.base import Event, EventKind
 from atlas_scaling.study.pace import RunPace, Snapshot, StudyPace
@@ -35,10 +35,30 @@ class Display(Protocol):
         ...
 
 
+class _MayGo:
+    """A stream that may go away, as a terminal does that is closed: the study goes on without."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class ConsoleDisplay:
     """A live display on a terminal; elsewhere one line a finished run and one every 30 s."""
 
     def __init__(self, console: Console) -> None:
+        console.file = cast("IO[str]", _MayGo(console.file))
         self._console = console
         self._pace: StudyPace | None = None
         self._last_line = 0.0

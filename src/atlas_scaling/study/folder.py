@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from atlas_scaling.config import dump_config, load_config
 from atlas_scaling.errors import InputError, RunError
 from atlas_scaling.runs.record import Frozen, RunState, RunStatus
-from atlas_scaling.runs.store import read_status
+from atlas_scaling.runs.store import SPEC_NAME, read_status
 from atlas_scaling.runs.writer import replace_whole
 from atlas_scaling.study.design import design_study
 from atlas_scaling.study.lock import Life, Lock, last_holder
@@ -29,7 +29,6 @@ from atlas_scaling.study.planned_runs import Design, PlannedRun
 from atlas_scaling.study.spec import STUDY_VOCABULARY, StudySpec
 from atlas_scaling.study.tokens import TokenStore
 
-SPEC_NAME: Final = "study.yaml"
 INPUTS_NAME: Final = "inputs.json"
 
 

@@ -19,8 +19,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from atlas_scaling.errors import InputError
 from atlas_scaling.languages import normalise
-from atlas_scaling.mixtures import TEMPERATURE, UNIMAX_EPOCHS, FloatArray, tempered, unimax
-from atlas_scaling.runs.record import MIXTURE_TOLERANCE, Frozen
+from atlas_scaling.mixtures import (
+    MIXTURE_TOLERANCE,
+    TEMPERATURE,
+    UNIMAX_EPOCHS,
+    FloatArray,
+    tempered,
+    unimax,
+)
+from atlas_scaling.runs.record import Frozen
 
 ALL: Final = "all"
 

@@ -1,4 +1,4 @@
-"""Scripts: which letters belong to each, and which are written without spaces between words.
+"""Scripts: which letters belong to each, and which set spaces between words.
 
 A script is the four-letter part of a language code: ``Cyrl`` of ``rus_Cyrl``. Ranges are letters
 and combining marks of the Unicode blocks of the script, without their digits and punctuation.
@@ -11,6 +11,8 @@ import unicodedata
 from collections import Counter
 from functools import cache
 from typing import Final
+
+from atlas_scaling.languages import UNSPACED_SCRIPTS
 
 _HAN: Final = "3005-3007 3400-4dbf 4e00-9fff f900-faff"
 
@@ -45,9 +47,6 @@ _RANGES: Final = {
     "Tibt": "0f00-0f1f 0f40-0fbc",
 }
 
-# Words are not set apart by spaces, so that a sentence is known by its letters alone.
-_UNSPACED: Final = frozenset({"Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"})
-
 
 def script_of(language: str) -> str:
     """The script of a code.
@@ -60,7 +59,7 @@ def script_of(language: str) -> str:
 
 def is_spaced(script: str) -> bool:
     """Whether the script sets spaces between words."""
-    return script not in _UNSPACED
+    return script not in UNSPACED_SCRIPTS
 
 
 def letters_in(text: str, script: str | None = None) -> int:

@@ -44,6 +44,8 @@ STUDY_VOCABULARY: Final = "study"
 
 PositiveCount = Annotated[Count, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+SizeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+"""Such as 1.5B; like any name it stands in run ids, which are folders, and words of commands."""
 
 
 class Group(Frozen):
@@ -273,7 +275,7 @@ class StudySpec(Frozen):
     corpus: CorpusSpec
     tokenizer: TokenizerSpec
     sequence_length: int = Field(default=128, gt=1)
-    sizes: dict[str, Size] = Field(min_length=1)
+    sizes: dict[SizeName, Size] = Field(min_length=1)
     training: SharedTraining
     groups: tuple[AnyGroup, ...] = Field(min_length=1)
 

@@ -7,6 +7,7 @@ hand are queued. What is left has failed or stopped and says so, or is lost, or 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -256,7 +257,7 @@ def status_text(status: StudyStatus) -> RenderableType:
     table = Table(box=None)
     for name in ("run", "state", "tokens", "of", "tokens/s", "left", "job"):
         table.add_column(name, no_wrap=True)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for run in status.runs:
         speed, left = run.tokens_per_second, run.seconds_left
         table.add_row(
@@ -275,7 +276,9 @@ def status_text(status: StudyStatus) -> RenderableType:
     lines += [f"WARNING {warning}" for warning in status.warnings]
     lost = any(status.states.get(state) for state in ("lost", "failed", "stopped"))
     if lost:
-        lines.append(f"What is lost, failed or stopped: atlas study resume {status.path}")
+        lines.append(
+            f"What is lost, failed or stopped: atlas study resume {shlex.quote(status.path)}"
+        )
     return Group(table, Text("\n".join(lines)))
 
 

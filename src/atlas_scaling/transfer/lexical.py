@@ -23,13 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas_scaling.errors import InputError
-from atlas_scaling.languages import language, relatives
+from atlas_scaling.languages import UNSPACED_SCRIPTS, language, relatives
 
 Floats = NDArray[np.float64]
 
-UNSPACED: Final = frozenset(
-    {"Hani", "Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"}
-)
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _LETTER: Final = re.compile(r"[a-z]+|[^\W\d_]")
 
@@ -39,7 +36,7 @@ CHANCE: Final = 0.01
 
 def word_counts(code: str, lines: Iterable[str]) -> Counter[str]:
     """How often each word occurs in the text of a language."""
-    words = _LETTER if language(code).script in UNSPACED else _WORD
+    words = _LETTER if language(code).script in UNSPACED_SCRIPTS else _WORD
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(words.findall(line.casefold()))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from atlas_scaling.answers import Answer
+from atlas_scaling.runs.store import SPEC_NAME
 from atlas_scaling.web import requests
 from atlas_scaling.web.session import Here
-from atlas_scaling.web.workspace import SPEC_NAME
 
 IMPORTED: Final = "runs.parquet"
 SUFFIXES: Final = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))

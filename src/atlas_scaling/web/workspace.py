@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from atlas_scaling.answers import Answer
 from atlas_scaling.errors import InputError, RunError, unknown
-from atlas_scaling.runs.store import find_runs
+from atlas_scaling.runs.store import SPEC_NAME, find_runs
 from atlas_scaling.web.file_kinds import (
     MATRICES,
     FitFile,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 PUBLISHED: Final = "published"
 RUNS: Final = "runs"
 FITS_FOLDER: Final = "fits"
-SPEC_NAME: Final = "study.yaml"
 TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 UPLOADS: Final = (*TABLES, ".pq")
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

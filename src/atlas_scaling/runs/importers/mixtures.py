@@ -16,6 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from atlas_scaling.errors import InputError
+from atlas_scaling.mixtures import ROUNDED_TOLERANCE
 from atlas_scaling.runs.importers.cells import LARGEST_COUNT, is_count, number
 from atlas_scaling.runs.importers.clock import fill
 from atlas_scaling.runs.importers.language_names import LanguageNames
@@ -24,7 +25,6 @@ from atlas_scaling.runs.importers.restarts import current
 from atlas_scaling.runs.importers.rows import ROW, wide_name
 from atlas_scaling.runs.store import SCHEMA, by_language
 
-SUM_TOLERANCE: Final = 0.02
 BAD_MIXTURE: Final = "@bad_mixture"
 _SUM: Final = "@sum"
 
@@ -116,7 +116,9 @@ class Mixtures:
         if self._match.columns.mixture_unit == "relative":
             fits = total > 0
         else:
-            fits = (total - 1).abs().le(SUM_TOLERANCE) | (total - 100).abs().le(100 * SUM_TOLERANCE)
+            fits = (total - 1).abs().le(ROUNDED_TOLERANCE) | (total - 100).abs().le(
+                100 * ROUNDED_TOLERANCE
+            )
         shares = {
             language: pl.col(wide_name("mixture", c)) / pl.col(_SUM) for language, c in wide.items()
         }
@@ -209,7 +211,7 @@ class Mixtures:
     def _as_shares(self, values: Values) -> Values:
         total = math.fsum(values.values())
         relative = self._match.columns.mixture_unit == "relative"
-        near = any(abs(total - whole) <= whole * SUM_TOLERANCE for whole in (1.0, 100.0))
+        near = any(abs(total - whole) <= whole * ROUNDED_TOLERANCE for whole in (1.0, 100.0))
         if not (total > 0 and (relative or near)) or min(values.values()) < 0:
             raise InputError(
                 "shares must sum to 1 or to 100",

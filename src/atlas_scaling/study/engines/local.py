@@ -275,12 +275,13 @@ class _Board:
             self.changed.notify_all()
 
     def _fail_orphans(self) -> None:
-        """What continues a failed run cannot be carried out."""
-        for run in [run for run in self.waiting if run.base_run in self.failed]:
-            self.waiting.remove(run)
-            self.failed.add(run.run_id)
-            reason = f"the run it continues, {run.base_run}, did not finish"
-            self.on_event(Event(run.run_id, EventKind.FAILED, reason=reason))
+        """What continues a failed run cannot be carried out, nor what continues that."""
+        while orphans := [run for run in self.waiting if run.base_run in self.failed]:
+            for run in orphans:
+                self.waiting.remove(run)
+                self.failed.add(run.run_id)
+                reason = f"the run it continues, {run.base_run}, did not finish"
+                self.on_event(Event(run.run_id, EventKind.FAILED, reason=reason))
 
 
 class _Worker(threading.Thread):

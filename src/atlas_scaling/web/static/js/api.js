@@ -1,7 +1,7 @@
 // Talking to the server this page came from, and to no other.
 
 /** A failure as the server's document says it. */
-export class Failure extends Error {
+class Failure extends Error {
   constructor(document, status) {
     super(document.problem);
     this.document = document;

@@ -13,7 +13,7 @@ const SHAPES = {
   down: (r) => `M0,${1.2 * r}L${1.2 * r},${-r}H${-1.2 * r}Z`,
   cross: (r) => `M${-0.4 * r},${-1.2 * r}H${0.4 * r}V${-0.4 * r}H${1.2 * r}V${0.4 * r}H${0.4 * r}V${1.2 * r}H${-0.4 * r}V${0.4 * r}H${-1.2 * r}V${-0.4 * r}H${-0.4 * r}Z`,
 };
-export const SHAPE_NAMES = ["circle", "square", "up", "diamond", "cross", "down"];
+const SHAPE_NAMES = ["circle", "square", "up", "diamond", "cross", "down"];
 const DASHES = [null, "6 4", "2 4", "9 3 2 3", null, "4 2"];
 
 /** The path of a symbol. */

@@ -12,7 +12,7 @@ export function makeScale(kind, [low, high], [from, to], most = 6) {
 }
 
 /** Round numbers on a log axis, as many as can be read. */
-export function logTicks(low, high, most = 6) {
+function logTicks(low, high, most = 6) {
   const decades = [];
   for (let d = Math.floor(Math.log10(low)); d <= Math.ceil(Math.log10(high)); d += 1) decades.push(d);
   let best = [];
@@ -28,7 +28,7 @@ export function logTicks(low, high, most = 6) {
 }
 
 /** Round numbers on a linear axis, two at the least: one alone gives no scale to read from. */
-export function linearTicks(low, high, most = 6) {
+function linearTicks(low, high, most = 6) {
   const span = high - low;
   if (!(span > 0)) return [low];
   const rough = span / Math.max(1, most - 1);

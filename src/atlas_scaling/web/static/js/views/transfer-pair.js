@@ -16,7 +16,7 @@ const KINDS = {
 export const provenanceWords = (kind) => KINDS[kind]?.[1] ?? kind;
 
 /** `+0.4`, `below −1.0`, with what is known of its error. */
-export function cellScore(cell, rounding) {
+function cellScore(cell, rounding) {
   if (cell.bts === null) {
     if (cell.upper !== null && cell.upper < 2) return { text: `below ${f.signed(cell.upper)}`, error: "the loss was never reached: how far below is not known" };
     return cell.lower === null ? { text: "not known", error: null } : { text: `above ${f.signed(cell.lower)}`, error: "reached before the first evaluation" };

@@ -175,7 +175,7 @@ export async function show(root, params) {
 }
 
 /** The score of a cell in words. */
-export function scoreWords(matrix, i, j) {
+function scoreWords(matrix, i, j) {
   const value = matrix.values[i][j];
   const [low, high] = [matrix.lower[i][j], matrix.upper[i][j]];
   if (value === null) return high !== null && high < 2 ? `below ${f.signed(high)}` : `above ${f.signed(low)}`;
