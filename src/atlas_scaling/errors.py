@@ -90,6 +90,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return "did you mean " + " or ".join(repr(c) for c in close) + "?"
 
 
+def _shown(value: object) -> str:
+    """``-1.0`` of a NumPy scalar too, not ``np.float64(-1.0)``."""
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # type: ignore[attr-defined]
+    return _shortened(repr(value))
+
+
 def unknown(
     problem: str, name: object, known: Iterable[str], *, where: str, otherwise: str | None = None
 ) -> InputError:
@@ -105,13 +112,6 @@ def unknown(
     names = list(known)
     hint = nearest(str(name), names) or otherwise or f"one of {', '.join(names) or 'none'}"
     return InputError(problem, value=name, where=where, remedy=hint)
-
-
-def _shown(value: object) -> str:
-    """``-1.0`` of a NumPy scalar too, not ``np.float64(-1.0)``."""
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
-        value = value.item()  # type: ignore[attr-defined]
-    return _shortened(repr(value))
 
 
 def _shortened(text: str, limit: int = 200) -> str:

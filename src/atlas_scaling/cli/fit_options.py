@@ -100,7 +100,7 @@ def run_table(
     from atlas_scaling.fitting.tables import read, renamed, rows_where
 
     with working(f"reading {runs}"):
-        frame = read(runs, our_codes=False)
+        frame = read(runs)
     return rows_where(renamed(frame, dict(pairs(column, "--column"))), where or ())
 
 

@@ -108,12 +108,11 @@ def bootstrap(
 
 def _lost(drawn: Problem, best: FloatArray) -> FloatArray | None:
     """Share of resamples by run that leave each coordinate open, (p,)."""
-    if drawn.counts is None or drawn.unit is None or drawn.counts.shape[1] > FEW_UNITS:
+    if drawn.counts is None or drawn.counts.shape[1] > FEW_UNITS:
         return None
+    unit = np.arange(drawn.n_rows) if drawn.unit is None else drawn.unit
     J = drawn.log_jacobian(best[None])[1][0]
-    of_unit = np.array(
-        [J[:, drawn.unit == u] @ J[:, drawn.unit == u].T for u in range(drawn.counts.shape[1])]
-    )
+    of_unit = np.array([J[:, unit == u] @ J[:, unit == u].T for u in range(drawn.counts.shape[1])])
     if drawn.prior is not None:
         of_unit += np.diag((drawn.prior.precision > 0) * np.trace(of_unit.sum(axis=0)))
     seen = (drawn.counts > 0).astype(np.float64)

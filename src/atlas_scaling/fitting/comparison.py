@@ -19,7 +19,7 @@ from atlas_scaling.fitting.observations import Observations
 from atlas_scaling.fitting.selection import OTHER_LANGUAGE, Selection, loss_unit
 from atlas_scaling.fitting.splits import FEWEST, SPLITS, Split, splits
 from atlas_scaling.fitting.starts import search_each
-from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.tables import read, with_our_codes
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
 from atlas_scaling.units import LossUnit, counted
@@ -167,7 +167,7 @@ def compare(
     Raises:
         InputError: the data or an option cannot be used for any law, or no law has a score.
     """
-    frame = read(data)
+    frame = with_our_codes(read(data))
     chosen = [laws.get(c) if isinstance(c, str) else c for c in candidates or default_laws()]
     asked = candidates is not None
     named: list[str | None] = [*targets] if targets else [*targets_of(frame)]

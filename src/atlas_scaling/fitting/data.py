@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from atlas_scaling.fitting.inputs import Mixtures, build_inputs, languages_of
 from atlas_scaling.fitting.observations import Observations
-from atlas_scaling.fitting.selection import Selection, chosen_rows
-from atlas_scaling.fitting.tables import read, with_numbers
+from atlas_scaling.fitting.selection import Selection, chosen_rows, weights_of
+from atlas_scaling.fitting.tables import read, with_our_codes
 from atlas_scaling.laws.base import DataFacts, FloatArray, Law
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
         InputError: the table cannot be read, or no fit can be made of its rows.
     """
     selection = selection or Selection()
-    rows = chosen_rows(read(data), selection, law.largest)
+    rows = chosen_rows(with_our_codes(read(data)), selection, law.largest)
     facts = _facts(rows.frame, rows.target, rows.mixtures)
     law = law.adapted(facts)
     x, notes = build_inputs(rows.frame, law, facts, rows.mixtures)
@@ -57,7 +57,7 @@ def observe(data: Any, law: Law, selection: Selection | None = None) -> tuple[La
         loss=rows.frame["_loss"].to_numpy().astype(np.float64),
         run=run.reshape(-1).astype(np.intp),
         run_ids=tuple(map(str, run_ids)),
-        weights=_weights(rows.frame, selection.weights),
+        weights=weights_of(rows.frame, selection.weights),
         facets=_facets(rows.frame, rows.mixtures),
         facts=facts,
         unit=selection.unit,
@@ -85,12 +85,6 @@ def _run_ids(frame: pl.DataFrame) -> NDArray[np.str_]:
     if "run_id" not in frame.columns:
         return np.array([f"row {i + 1}" for i in frame["_row"].to_list()])
     return np.asarray(frame["run_id"].cast(pl.String).fill_null("?").to_list())
-
-
-def _weights(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
-    if column is None:
-        return None
-    return with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
 
 
 def _facets(frame: pl.DataFrame, mixtures: Mixtures | None) -> dict[str, FloatArray]:

@@ -35,7 +35,7 @@ from atlas_scaling.fitting.refine import FULL
 from atlas_scaling.fitting.result import Fit, FittedParameter
 from atlas_scaling.fitting.solver import Solution
 from atlas_scaling.fitting.starts import Search, search
-from atlas_scaling.fitting.tables import read
+from atlas_scaling.fitting.tables import read, with_our_codes
 from atlas_scaling.fitting.tangent import Tangent
 from atlas_scaling.fitting.workers import one_thread, spread_over
 from atlas_scaling.laws.base import FloatArray, Law
@@ -98,7 +98,7 @@ def fit_each(
         done: is told the share of the work that is done, now and then.
         **options: as for ``fit``.
     """
-    frame = read(data)
+    frame = with_our_codes(read(data))
     named = targets or [t for t in targets_of(frame) if t is not None]
     calls = (prepared(frame, law, target=target, **options) for target in named)
     fits = spread_over(
@@ -149,7 +149,7 @@ def fit_pooled(
         InputError: the data cannot be used, or a shared parameter is not one of the law's.
     """
     check_options(level, bootstrap, starts)
-    frame = read(data)
+    frame = with_our_codes(read(data))
     named = list(targets or [t for t in targets_of(frame) if t is not None])
     if len(named) < 2:
         raise InputError("a pooled fit needs two targets at least", value=named, where="targets")

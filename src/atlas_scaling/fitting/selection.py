@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from atlas_scaling.errors import InputError, nearest, unknown
 from atlas_scaling.fitting.inputs import Mixtures
 from atlas_scaling.fitting.observations import Dropped
 from atlas_scaling.fitting.tables import with_numbers
+from atlas_scaling.laws.base import FloatArray
 from atlas_scaling.units import LossUnit, counted, plain
 
 if TYPE_CHECKING:
@@ -125,6 +128,17 @@ def chosen_rows(frame: pl.DataFrame, selection: Selection, largest: float) -> Ch
             where="data",
         )
     return Chosen(sieve.frame, target, mixtures, tuple(sieve.notes), tuple(sieve.dropped))
+
+
+def weights_of(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
+    """Weights of the rows, (n,); None where none are named.
+
+    Raises:
+        InputError: the column is missing or no numbers.
+    """
+    if column is None:
+        return None
+    return with_numbers(frame, (column,))[column].to_numpy().astype(np.float64)
 
 
 class _Sieve:
@@ -307,24 +321,6 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
             )
 
 
-def _drop_weightless(sieve: _Sieve, column: str | None) -> None:
-    """Rows of weight 0 do not enter; what is no weight is an error."""
-    import polars as pl
-
-    if column is None:
-        return
-    sieve.frame = with_numbers(sieve.frame, (column,))
-    weight = pl.col(column).cast(pl.Float64)
-    bad = sieve.frame.filter(~(weight.is_finite() & (weight >= 0)).fill_null(False))
-    if bad.height:
-        raise InputError(
-            "a weight must be a number, zero or above",
-            value=bad[column][0],
-            where=f"row {bad['_row'][0] + 1} of the table, column {column}",
-        )
-    sieve.drop(weight == 0, f"{column} is 0")
-
-
 def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
     """Of the rows that enter: a model may be this bad on a language that it never saw."""
     import polars as pl
@@ -338,6 +334,24 @@ def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit)
             f"({counted(high.height, 'row')} in all)",
             remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
         )
+
+
+def _drop_weightless(sieve: _Sieve, column: str | None) -> None:
+    """Rows of weight 0 do not enter; what is no weight is an error."""
+    import polars as pl
+
+    weights = weights_of(sieve.frame, column)
+    if weights is None:
+        return
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            "a weight must be a number, zero or above",
+            value=float(weights[row]),
+            where=f"row {sieve.frame['_row'][row] + 1} of the table, column {column}",
+        )
+    sieve.drop(pl.lit(pl.Series(weights == 0)), f"{column} is 0")
 
 
 def _drop_repeats(sieve: _Sieve) -> None:

@@ -37,13 +37,12 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def read(data: Any, *, our_codes: bool = True) -> pl.DataFrame:
+def read(data: Any) -> pl.DataFrame:
     """The table that ``data`` is, or that lies at the path it is.
 
     Args:
         data: a ``RunTable``, a polars or pandas frame, a mapping of columns, or a path of a folder
             of runs or of a table.
-        our_codes: name its languages by our codes, as those of a ``RunTable`` are.
 
     Raises:
         InputError: it is no such thing, or what lies at the path cannot be read.
@@ -51,29 +50,29 @@ def read(data: Any, *, our_codes: bool = True) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(data, str | Path):
-        data = _at_path(Path(data))
+        return _at_path(Path(data))
     frame = getattr(data, "frame", data)
     if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
-    elif isinstance(frame, Mapping):
-        frame = pl.DataFrame(dict(frame))
-    elif hasattr(frame, "columns") and hasattr(frame, "notna"):
-        frame = _from_pandas(frame)
-    if not isinstance(frame, pl.DataFrame):
-        raise InputError(
-            "this is no table of runs",
-            value=type(frame).__name__,
-            where="data",
-            remedy="give a RunTable, a polars or pandas frame, or a path",
-        )
-    return with_our_codes(frame) if our_codes and not hasattr(data, "frame") else frame
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, Mapping):
+        return pl.DataFrame(dict(frame))
+    if hasattr(frame, "columns") and hasattr(frame, "notna"):
+        return _from_pandas(frame)
+    raise InputError(
+        "this is no table of runs",
+        value=type(frame).__name__,
+        where="data",
+        remedy="give a RunTable, a polars or pandas frame, or a path",
+    )
 
 
-def _at_path(path: Path) -> Any:
+def _at_path(path: Path) -> pl.DataFrame:
     if path.is_dir():
         from atlas_scaling.runs.store import read_runs
 
-        return read_runs(path)
+        return read_runs(path).frame
     return read_table(path)
 
 
