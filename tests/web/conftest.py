@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -83,8 +84,8 @@ def session_on(tmp_path):
 
 
 @contextmanager
-def served(session, access=None):
-    """The address of a server on a free port, until the block ends."""
+def served(session, access=None, *, pages_stay=False):
+    """The address of a server on a free port, until the block ends; pages on it end before."""
     import socket
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -98,7 +99,10 @@ def served(session, access=None):
     while not server.started:
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield address
+    for page in [one for one in Page.opened if one.address == address and not pages_stay]:
+        page.close()  # what it still asks would be refused, and be taken for trouble
     server.should_exit = True
     thread.join(10)
 
@@ -148,6 +152,8 @@ def shots():
 class Page:
     """A page that fails its test on any script error, failed request or request to elsewhere."""
 
+    opened: ClassVar[list] = []
+
     def __init__(self, browser, address, **options):
         self.address = address
         self.trouble = []
@@ -157,6 +163,12 @@ class Page:
         self.page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         self.page.on("console", lambda said: said.type == "error" and self.note(said.text))
         self.page.on("request", self.check)
+        self.opened.append(self)
+
+    def close(self):
+        if self in self.opened:
+            self.opened.remove(self)
+            self.context.close()
 
     def note(self, text):
         if "422" not in text:  # a refused question is an answer
@@ -184,5 +196,5 @@ def page_on(chromium):
     yield make
     trouble = [text for page in opened for text in page.trouble]
     for page in opened:
-        page.context.close()
+        page.close()
     assert not trouble, trouble

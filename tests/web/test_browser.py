@@ -52,7 +52,7 @@ def walked(chromium, address):
     opened = Page(chromium, address)
     opened.go("plan").evaluate(axe.AXE_SCRIPT)
     yield opened
-    opened.context.close()
+    opened.close()
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -382,7 +382,7 @@ def test_an_empty_session_says_what_to_do(page_on, published):
 def test_a_server_that_went_away_is_said(page_on, session_on, study):
     from tests.web.conftest import served
 
-    with served(session_on(study)) as at:
+    with served(session_on(study), pages_stay=True) as at:
         opened = page_on(at)
         page = settled(opened.go("expand"))
     page.get_by_label("Languages wanted", exact=True).fill("32")
