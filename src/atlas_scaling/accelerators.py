@@ -114,7 +114,7 @@ def assumption(device: Accelerator) -> str:
     assumed = (
         f"Hours assume that {device.mfu:.0%} of the peak is reached: a run's status has what it"
     )
-    if device.mfu == CPU_MFU:
+    if device.memory_bytes is None:  # a CPU
         return f"{assumed} reached, in tokens per second."
     return (
         f"{assumed} reached, flops_utilisation, for --mfu. On an H100 models of 125M to 1B "

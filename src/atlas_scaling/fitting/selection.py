@@ -101,8 +101,6 @@ def chosen_rows(frame: pl.DataFrame, selection: Selection, largest: float) -> Ch
         InputError: a column is missing or no numbers, the target is not clear, a loss is not
             positive, rows contradict one another, or no row is left.
     """
-    import polars as pl
-
     if not frame.height:
         raise InputError("the table has no rows", where="data")
     if "language" not in frame.columns and "eval_domain" in frame.columns:
@@ -110,17 +108,17 @@ def chosen_rows(frame: pl.DataFrame, selection: Selection, largest: float) -> Ch
     column = LOSS_COLUMN[selection.unit]
     frame = with_numbers(frame, ("n_params", "tokens", column))
     _one_unit(frame, selection.unit)
-    sieve = _Sieve(frame.with_columns(pl.col(column).alias("_loss")))
+    sieve = _Sieve(frame, column)
     target = _pick_target(sieve, selection)
     _one_tokenizer(sieve.frame, selection.unit)
     _pick_schedule(sieve, selection)
-    _drop_bad_numbers(sieve, column)
+    _drop_bad_numbers(sieve)
     _drop_weightless(sieve, selection.weights)
     _drop_repeats(sieve)
     mixtures = Mixtures.of(sieve.frame)
     if target is not None and mixtures is not None and not selection.zero_shot:
         mixtures = _without_zero_shot(sieve, target, mixtures)
-    _refuse_too_high(sieve, column, largest, selection.unit)
+    _refuse_too_high(sieve, largest, selection.unit)
     if not sieve.frame.height:
         raise InputError(
             "no row is left to fit",
@@ -144,8 +142,11 @@ def weights_of(frame: pl.DataFrame, column: str | None) -> FloatArray | None:
 class _Sieve:
     """A frame that loses rows, with a count of why."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame.with_row_index("_row")
+    def __init__(self, frame: pl.DataFrame, loss_column: str) -> None:
+        import polars as pl
+
+        self.loss_column = loss_column
+        self.frame = frame.with_columns(pl.col(loss_column).alias("_loss")).with_row_index("_row")
         self.dropped: list[Dropped] = []
         self.notes: list[str] = []
 
@@ -155,6 +156,23 @@ class _Sieve:
         if n:
             self.frame = self.frame.filter(~condition.fill_null(False))
             self.dropped.append(Dropped(int(n), reason))
+
+    def refuse(self, condition: pl.Expr, problem: str, *, column: str, remedy: str) -> None:
+        """Refuse the table where ``condition`` holds of a row; missing counts as not.
+
+        Raises:
+            InputError: it does; says the first such row, and what it has in ``column``.
+        """
+        bad = self.frame.filter(condition)
+        if bad.height:
+            theirs = self.loss_column if column == "_loss" else column
+            raise InputError(
+                problem,
+                value=bad[column][0],
+                where=f"row {bad['_row'][0] + 1} of the table, column {theirs} "
+                f"({counted(bad.height, 'row')} in all)",
+                remedy=remedy,
+            )
 
 
 def _pick_target(sieve: _Sieve, selection: Selection) -> str | None:
@@ -279,11 +297,11 @@ def _pick_schedule(sieve: _Sieve, selection: Selection) -> None:
     )
 
 
-def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
+def _drop_bad_numbers(sieve: _Sieve) -> None:
     """Drop what is missing, refuse what cannot be, doubt what may be meant otherwise."""
     import polars as pl
 
-    loss = pl.col("_loss")
+    column, loss = sieve.loss_column, pl.col("_loss")
     sieve.drop(
         loss.is_null() | loss.is_nan() | loss.is_infinite(), f"{column} missing or not finite"
     )
@@ -294,26 +312,20 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
         )
     sieve.drop(pl.col("tokens") == 0, "before any training (tokens = 0)")
     for name, what in (("_loss", column), ("n_params", "n_params"), ("tokens", "tokens")):
-        bad = sieve.frame.filter(pl.col(name) <= 0)
-        if bad.height:
-            raise InputError(
-                f"{what} must be above zero",
-                value=bad[name][0],
-                where=f"row {bad['_row'][0] + 1} of the table, column {what} "
-                f"({counted(bad.height, 'row')} in all)",
-                remedy="losses are nats per token or bits per byte, counts are plain numbers",
-            )
+        sieve.refuse(
+            pl.col(name) <= 0,
+            f"{what} must be above zero",
+            column=name,
+            remedy="losses are nats per token or bits per byte, counts are plain numbers",
+        )
     for name, limit in MOST.items():
-        beyond = sieve.frame.filter(pl.col(name) > limit)
-        if beyond.height:
-            raise InputError(
-                f"no run has that many {'parameters' if name == 'n_params' else name}",
-                value=beyond[name][0],
-                where=f"row {beyond['_row'][0] + 1} of the table, column {name} "
-                f"({counted(beyond.height, 'row')} in all)",
-                remedy=f"write a plain count, at most {limit:g}, or leave out: "
-                f"--where '{name}<={limit:g}'",
-            )
+        sieve.refuse(
+            pl.col(name) > limit,
+            f"no run has that many {'parameters' if name == 'n_params' else name}",
+            column=name,
+            remedy=f"write a plain count, at most {limit:g}, or leave out: "
+            f"--where '{name}<={limit:g}'",
+        )
         most = sieve.frame[name].max()
         if isinstance(most, int | float) and most < FEW:
             sieve.notes.append(
@@ -321,19 +333,17 @@ def _drop_bad_numbers(sieve: _Sieve, column: str) -> None:
             )
 
 
-def _refuse_too_high(sieve: _Sieve, column: str, largest: float, unit: LossUnit) -> None:
+def _refuse_too_high(sieve: _Sieve, largest: float, unit: LossUnit) -> None:
     """Of the rows that enter: a model may be this bad on a language that it never saw."""
     import polars as pl
 
-    high = sieve.frame.filter(pl.col("_loss") > largest)
-    if high.height:
-        raise InputError(
-            f"no loss in {unit.value} is that high: another unit, or a run that diverged",
-            value=high["_loss"][0],
-            where=f"row {high['_row'][0] + 1} of the table, column {column} "
-            f"({counted(high.height, 'row')} in all)",
-            remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
-        )
+    column = sieve.loss_column
+    sieve.refuse(
+        pl.col("_loss") > largest,
+        f"no loss in {unit.value} is that high: another unit, or a run that diverged",
+        column="_loss",
+        remedy=f"convert it (atlas runs import), or leave out: --where '{column}<{largest:g}'",
+    )
 
 
 def _drop_weightless(sieve: _Sieve, column: str | None) -> None:

@@ -102,6 +102,5 @@ def recorder_for(hardware: Hardware, device: Device, *, n_processes: int = 1) ->
     It cannot where several processes exchange gradients; and with ``checkpoint_activations`` memory
     is short, and recordings hold on to theirs.
     """
-    is_wanted = hardware.graphs and not hardware.checkpoint_activations
     can = device.where.type == "cuda" and n_processes == 1
-    return Recorder(device.where if is_wanted and can else None)
+    return Recorder(device.where if hardware.records and can else None)

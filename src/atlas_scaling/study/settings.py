@@ -201,6 +201,11 @@ class Hardware(Frozen):
     patience_seconds: float = Field(default=1800.0, gt=0)
     keep_checkpoints: int = Field(default=1, gt=0)
 
+    @property
+    def records(self) -> bool:
+        """Whether steps are to be recorded: of who is short of memory they would hold some."""
+        return self.graphs and not self.checkpoint_activations
+
     @model_validator(mode="after")
     def _processes_share_one_run(self) -> Hardware:
         if self.processes > 1 and self.together not in ("auto", 1):

@@ -85,7 +85,7 @@ def _less_memory(hardware: Hardware, config: TrainConfig) -> str:
     sequences = hardware.micro_batch_size or config.batch_size
     untried = {
         f"micro_batch_size: {sequences // 2}": sequences > 1,
-        "graphs: false": hardware.graphs and not hardware.checkpoint_activations,
+        "graphs: false": hardware.records,
         "checkpoint_activations: true": not hardware.checkpoint_activations,
         "sharding: shard with more processes": True,
     }
